@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Lane names one ordered line of the queue, for example "telemetry".
+type Lane string
+
+// The lanes that fieldpost itself fills. Config may add others.
+const (
+	// LaneTelemetry carries readings.
+	LaneTelemetry Lane = "telemetry"
+	// LaneAlerts carries what must not wait behind telemetry.
+	LaneAlerts Lane = "alerts"
+	// LaneResults carries the results of commands.
+	LaneResults Lane = "results"
+	// LaneGaps carries gap records: the explanation of every missing sequence number.
+	LaneGaps Lane = "gaps"
+	// LaneDeadLetter keeps what can never be sent or understood. It stays on the board.
+	LaneDeadLetter Lane = "deadletter"
+)
+
+// Kind says what the body of a message is.
+type Kind string
+
+const (
+	// KindTelemetry is a batch of readings.
+	KindTelemetry Kind = "telemetry"
+	// KindResult is the final state of a command.
+	KindResult Kind = "result"
+	// KindGap is a gap record.
+	KindGap Kind = "gap"
+	// KindDeadLetter is a message or command that was set aside, with the reason.
+	KindDeadLetter Kind = "deadletter"
+)
+
+// MessageID identifies an accepted message for ever. Within a store and lane
+// the sequence numbers start at 1 and are contiguous.
+type MessageID struct {
+	Store string
+	Lane  Lane
+	Seq   uint64
+}
+
+// String gives the form <store>-<lane>-<seq>.
+func (id MessageID) String() string {
+	return id.Store + "-" + string(id.Lane) + "-" + strconv.FormatUint(id.Seq, 10)
+}
+
+// ParseMessageID reads the form that String writes.
+func ParseMessageID(s string) (MessageID, error) {
+	store, rest, ok1 := strings.Cut(s, "-")
+	lane, digits, ok2 := strings.Cut(rest, "-")
+	seq, err := strconv.ParseUint(digits, 10, 64)
+	if !ok1 || !ok2 || err != nil || store == "" || lane == "" || seq == 0 {
+		return MessageID{}, fmt.Errorf("message id %.80q: want <store>-<lane>-<seq>: %w", s, ErrInvalid)
+	}
+	return MessageID{Store: store, Lane: Lane(lane), Seq: seq}, nil
+}
+
+// Message is all that the queue knows of what it carries.
+type Message struct {
+	// ID is given by the queue when it accepts the message; until then only its
+	// Lane is set, by whoever made the message.
+	ID   MessageID
+	Kind Kind
+	// Created is when the message was made, in UTC.
+	Created time.Time
+	// CorrelationID names the command that a result answers; empty otherwise.
+	CorrelationID string
+	// ContentType of the body, "application/json" as a rule; text is UTF-8.
+	ContentType string
+	Body        []byte
+}
+
+// ValidLane reports whether s can name a lane: a lower-case letter, then up
+// to 30 lower-case letters, digits or underscores. A hyphen would make a
+// message id ambiguous.
+func ValidLane(s string) bool {
+	if s == "" || len(s) > 31 || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// Gap is the body of a KindGap message: it explains why the messages First to
+// Last (both included) of a lane never arrive.
+type Gap struct {
+	Store  string    `json:"store"`
+	Lane   Lane      `json:"lane"`
+	First  uint64    `json:"first"`
+	Last   uint64    `json:"last"`
+	Count  uint64    `json:"count"`
+	Reason GapReason `json:"reason"`
+	Time   time.Time `json:"time"`
+}
+
+// GapReason says why messages were lost.
+type GapReason string
+
+const (
+	// GapOverflow is eviction by the lane's overflow policy.
+	GapOverflow GapReason = "overflow"
+	// GapExpired is the end of the lane's time to live.
+	GapExpired GapReason = "expired"
+	// GapRejected is a message that the upstream can never take.
+	GapRejected GapReason = "rejected"
+	// GapDamaged is data that the store could not read back.
+	GapDamaged GapReason = "damaged"
+)
