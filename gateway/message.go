@@ -101,6 +101,8 @@ type Gap struct {
 	Last   uint64    `json:"last"`
 	Count  uint64    `json:"count"`
 	Reason GapReason `json:"reason"`
+	// Detail is the upstream's word on a rejected message.
+	Detail string    `json:"detail,omitempty"`
 	Time   time.Time `json:"time"`
 }
 

@@ -1,0 +1,140 @@
+package storeforward
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Open opens the store in opts.Dir, or makes one there. Its errors say what to
+// do: ErrLocked, ErrDamaged, gateway.ErrFull, or why the directory cannot be
+// written.
+func Open(opts Options) (*Queue, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := prepareDir(opts); err != nil {
+		return nil, err
+	}
+	db, err := badger.Open(engineOptions(opts))
+	if err != nil {
+		return nil, openError(opts.Dir, err)
+	}
+	q := &Queue{
+		opts: opts, db: db, log: opts.Log,
+		requests: make(chan *request, 256),
+		stop:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+		ready:    make(chan struct{}, 1),
+		room:     make(chan struct{}),
+		lanes:    make(map[gateway.Lane]*lane),
+	}
+	q.journal = &Journal{q: q, entries: make(map[string]*journalEntry)}
+	if err := q.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w", opts.Dir, err), db.Close())
+	}
+	c := &committer{Queue: q}
+	go c.run() // Close waits for it
+	return q, nil
+}
+
+// prepareDir sees to it that the engine can be started without harm.
+func prepareDir(opts Options) error {
+	dir := opts.Dir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("store directory: %w; give the user of this process the right to write there", err)
+	}
+	probe, err := os.CreateTemp(dir, ".write-probe-*")
+	if err != nil {
+		return fmt.Errorf("store directory %s cannot be written: %w; check its owner and that the file system is not read-only", dir, err)
+	}
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+		return fmt.Errorf("store directory %s: %w", dir, err)
+	}
+	free, err := opts.free(dir)
+	if err != nil {
+		return err
+	}
+	if free < MinMinFree {
+		return fmt.Errorf("store directory %s: %d MB free, %d MB are needed to open the store; delete files there: %w",
+			dir, free>>20, MinMinFree>>20, gateway.ErrFull)
+	}
+	return checkManifest(dir)
+}
+
+// checkManifest guards against a trap of the engine: without its MANIFEST it
+// takes the store for empty and deletes every table.
+func checkManifest(dir string) error {
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(filepath.Join(dir, "MANIFEST"))
+	if len(tables) > 0 && (err != nil || info.Size() <= 8) {
+		return fmt.Errorf("store %s has tables but no MANIFEST; keep a copy of the directory before anything else: %w", dir, ErrDamaged)
+	}
+	return nil
+}
+
+func openError(dir string, err error) error {
+	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
+		return fmt.Errorf("store %s: %w; is fieldpost running already?", dir, ErrLocked)
+	}
+	return fmt.Errorf("store %s: open: %w", dir, err)
+}
+
+// engineOptions make Badger small: values stay in the tree, so that the value
+// log is never used; nothing is cached, since tables are mapped and not
+// compressed; blocks hold the largest record, since on 32-bit systems a value
+// larger than a block damages its table.
+func engineOptions(opts Options) badger.Options {
+	return badger.DefaultOptions(opts.Dir).
+		WithSyncWrites(true).
+		WithMemTableSize(memTableBytes).
+		WithNumMemtables(1).
+		WithBaseTableSize(memTableBytes).
+		WithBaseLevelSize(2 * memTableBytes).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(4).
+		WithNumCompactors(2).
+		WithBlockSize(MaxAppendBytes).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithValueThreshold(memTableBytes * 14 / 100).
+		WithValueLogFileSize(1 << 20).
+		WithDetectConflicts(false).
+		WithMetricsEnabled(false).
+		WithNumGoroutines(1).
+		WithLogger(engineLog{opts.Log})
+}
+
+// newStoreID makes the random name of a store.
+func newStoreID() string {
+	var b [6]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// engineLog hands Badger's warnings to the log and drops its chatter.
+type engineLog struct{ log *slog.Logger }
+
+func (l engineLog) Errorf(f string, v ...any)   { l.log.Error("store engine", "says", line(f, v)) }
+func (l engineLog) Warningf(f string, v ...any) { l.log.Warn("store engine", "says", line(f, v)) }
+func (l engineLog) Infof(f string, v ...any)    { l.log.Debug("store engine", "says", line(f, v)) }
+func (l engineLog) Debugf(string, ...any)       {}
+
+func line(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }

@@ -1,0 +1,170 @@
+package storeforward
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Sizes that follow from each other: a transaction of the engine holds at most
+// 15 % of a memtable, and one group must fit into it.
+const (
+	memTableBytes = 4 << 20
+	// MaxBodyBytes bounds the body of one message; it is IoT Hub's limit.
+	MaxBodyBytes = 256 << 10
+	// MaxAppendBytes bounds what one call of Append can take, and so one group.
+	MaxAppendBytes = 512 << 10
+
+	maxLanes   = 200
+	chunkBytes = 48 << 10
+	epochBytes = 4 << 20
+	// MinMaxBytes is the least that Options.MaxBytes can be: the engine's own
+	// files and a few epochs.
+	MinMaxBytes = 32 << 20
+	// engineBytes is what the engine may hold beside the messages: logs,
+	// tables under compaction.
+	engineBytes = 16 << 20
+	// MinMinFree keeps the engine alive: it maps its files, and dies of SIGBUS
+	// when the file system has no block for a page that it writes.
+	MinMinFree = 32 << 20
+)
+
+// Priority decides which lane goes first when several have messages.
+type Priority string
+
+const (
+	// PriorityHigh gets most of the link while it has messages.
+	PriorityHigh Priority = "high"
+	// PriorityNormal is the default.
+	PriorityNormal Priority = "normal"
+)
+
+// Overflow says what happens to a full lane.
+type Overflow string
+
+const (
+	// DropOldest evicts the oldest messages, with a gap record.
+	DropOldest Overflow = "drop-oldest"
+	// DropNewest refuses new messages with gateway.ErrFull.
+	DropNewest Overflow = "drop-newest"
+	// Block makes Append wait for room.
+	Block Overflow = "block"
+)
+
+// LaneOptions is the policy of one lane.
+type LaneOptions struct {
+	Priority Priority
+	Overflow Overflow
+	// TTL is how long a message is worth sending; 0 is for ever. It counts only
+	// while the clock is trusted.
+	TTL time.Duration
+	// MaxBytes bounds this lane alone; 0 leaves it to the bound of the store.
+	MaxBytes int64
+	// Local lanes are kept on the board: Next never hands them out.
+	Local bool
+}
+
+// Clock gives the time and says whether it can be believed.
+type Clock interface {
+	Now() time.Time
+	Trusted() bool
+}
+
+// Options of a store; begin with [Defaults].
+type Options struct {
+	// Dir is the store's own directory; it is made if it is missing.
+	Dir string
+	// MaxBytes bounds all lanes together, the engine's files included.
+	MaxBytes int64
+	// MinFree is how many bytes of the file system stay free.
+	MinFree int64
+	// CommitAge is the durability window: commits are at least this far apart
+	// unless a group is full or urgent. 0 commits without waiting.
+	CommitAge time.Duration
+	// CommitMessages is the number of messages that make a group full.
+	CommitMessages int
+	// Lanes are the policies by lane; the lanes of package gateway always exist.
+	Lanes map[gateway.Lane]LaneOptions
+	// JournalEntries is how many finished commands are remembered, so that a
+	// repeated one is answered instead of executed.
+	JournalEntries int
+	// Clock is needed; Log may be nil.
+	Clock Clock
+	Log   *slog.Logger
+	// Beat is called each time the committer has got on; nil is allowed.
+	Beat func()
+
+	// free tells the free bytes of a directory's file system; tests replace it.
+	free func(dir string) (int64, error)
+}
+
+// Defaults are the options of a small board.
+func Defaults(dir string) Options {
+	return Options{
+		Dir: dir, MaxBytes: 512e6, MinFree: 200e6,
+		CommitAge: time.Second, CommitMessages: 256, JournalEntries: 4096,
+		free: freeBytes,
+	}
+}
+
+// builtin are the lanes that every store has, unless Options.Lanes says more.
+var builtin = map[gateway.Lane]LaneOptions{
+	gateway.LaneTelemetry:  {Priority: PriorityNormal, Overflow: DropOldest},
+	gateway.LaneAlerts:     {Priority: PriorityHigh, Overflow: Block},
+	gateway.LaneResults:    {Priority: PriorityHigh, Overflow: Block},
+	gateway.LaneGaps:       {Priority: PriorityHigh, Overflow: Block},
+	gateway.LaneDeadLetter: {Overflow: DropOldest, MaxBytes: 16 << 20, Local: true},
+}
+
+// known names every lane that the options or the package define.
+func (o *Options) known() map[gateway.Lane]bool {
+	names := make(map[gateway.Lane]bool)
+	for name := range builtin {
+		names[name] = true
+	}
+	for name := range o.Lanes {
+		names[name] = true
+	}
+	return names
+}
+
+// lane gives the policy of a lane, with every gap filled.
+func (o *Options) lane(name gateway.Lane) LaneOptions {
+	base, known := builtin[name]
+	if !known {
+		base = builtin[gateway.LaneTelemetry]
+	}
+	given := o.Lanes[name]
+	base.Priority = cmp.Or(given.Priority, base.Priority, PriorityNormal)
+	base.Overflow = cmp.Or(given.Overflow, base.Overflow)
+	base.TTL = cmp.Or(given.TTL, base.TTL)
+	base.MaxBytes = cmp.Or(given.MaxBytes, base.MaxBytes)
+	return base
+}
+
+func (o *Options) validate() error {
+	if o.Dir == "" || o.Clock == nil {
+		return fmt.Errorf("store: a directory and a clock are needed: %w", gateway.ErrInvalid)
+	}
+	for name, given := range o.Lanes {
+		if !gateway.ValidLane(string(name)) {
+			return fmt.Errorf("lane %q: want a lower-case letter, then up to 30 of a-z, 0-9 and _: %w", name, gateway.ErrInvalid)
+		}
+		if given.MaxBytes > 0 && given.MaxBytes < 2*epochBytes {
+			return fmt.Errorf("lane %s: max_bytes %d: want at least %d: %w", name, given.MaxBytes, 2*epochBytes, gateway.ErrInvalid)
+		}
+	}
+	if o.MaxBytes < MinMaxBytes {
+		return fmt.Errorf("store: max_bytes %d: want at least %d: %w", o.MaxBytes, MinMaxBytes, gateway.ErrInvalid)
+	}
+	if o.MinFree < MinMinFree {
+		return fmt.Errorf("store: min_free %d: want at least %d: %w", o.MinFree, MinMinFree, gateway.ErrInvalid)
+	}
+	if o.CommitMessages < 1 || o.JournalEntries < 1 {
+		return fmt.Errorf("store: commit messages and journal entries: want at least 1: %w", gateway.ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package storeforward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Queue is an open store. All methods are safe for concurrent use, except that
+// only one goroutine at a time calls Next.
+type Queue struct {
+	opts    Options
+	db      *badger.DB
+	log     *slog.Logger
+	store   string
+	journal *Journal
+
+	requests chan *request
+	stop     chan struct{} // closed by Close
+	stopped  chan struct{} // closed by the committer when it has ended
+	closing  sync.Once
+	closeErr error
+	// ready wakes Next after new messages or a Rewind.
+	ready chan struct{}
+
+	// lanes is complete when Open returns; mu guards what the lanes hold.
+	lanes map[gateway.Lane]*lane
+	mu    sync.Mutex
+	// room is closed, and made anew, each time space has come free.
+	room    chan struct{}
+	refused refusal
+
+	commits      atomic.Uint64
+	bytesWritten atomic.Uint64
+}
+
+// refusal is why the committer last turned messages away or failed.
+type refusal struct {
+	reason string
+	since  time.Time
+}
+
+// Store is the id of this store: random, made when the store was created.
+func (q *Queue) Store() string { return q.store }
+
+// Journal is the journal of commands that shares the store's transactions.
+func (q *Queue) Journal() *Journal { return q.journal }
+
+// Append accepts messages, all or none, into the lanes that their IDs name and
+// returns the ids given, in the same order. When it returns nil the messages
+// are on disk. It keeps the bodies; do not change them afterwards.
+//
+// A full lane makes it wait for room, until ctx ends, if the lane's overflow
+// policy is Block; else the error wraps gateway.ErrFull. A message that can
+// never be accepted gives gateway.ErrInvalid.
+func (q *Queue) Append(ctx context.Context, messages ...gateway.Message) ([]gateway.MessageID, error) {
+	if len(messages) == 0 {
+		return nil, nil
+	}
+	r := &request{messages: messages, done: make(chan error, 1)}
+	if err := q.vet(r); err != nil {
+		return nil, err
+	}
+	for {
+		room := q.roomSignal()
+		err := q.submit(ctx, r)
+		if err == nil {
+			return r.ids, nil
+		}
+		if !errors.Is(err, errNoRoom) {
+			return nil, fmt.Errorf("store %s: append: %w", q.store, err)
+		}
+		if !q.blocks(messages) {
+			return nil, fmt.Errorf("store %s: %s: %w", q.store, q.refusalReason(), gateway.ErrFull)
+		}
+		if err := q.awaitRoom(ctx, room); err != nil {
+			return nil, fmt.Errorf("store %s: %s: %w (%w)", q.store, q.refusalReason(), gateway.ErrFull, err)
+		}
+	}
+}
+
+// vet checks what can be known before the committer sees the request.
+func (q *Queue) vet(r *request) error {
+	for _, m := range r.messages {
+		if q.lanes[m.ID.Lane] == nil {
+			return fmt.Errorf("lane %.40q is not configured: %w", m.ID.Lane, gateway.ErrInvalid)
+		}
+		if len(m.Body) > MaxBodyBytes {
+			return fmt.Errorf("message of %d bytes for lane %s: the limit is %d: %w", len(m.Body), m.ID.Lane, MaxBodyBytes, gateway.ErrInvalid)
+		}
+		if q.lanes[m.ID.Lane].Priority == PriorityHigh {
+			r.urgent = true
+		}
+	}
+	if n := r.size(); n > MaxAppendBytes {
+		return fmt.Errorf("%d bytes in one append: the limit is %d: %w", n, MaxAppendBytes, gateway.ErrInvalid)
+	}
+	return nil
+}
+
+func (q *Queue) blocks(messages []gateway.Message) bool {
+	for _, m := range messages {
+		if q.lanes[m.ID.Lane].Overflow != Block {
+			return false
+		}
+	}
+	return true
+}
+
+// submit hands a request to the committer and waits for its answer. Once the
+// committer has it, ctx no longer matters: the answer is near, and leaving
+// would mean not to know whether the messages were accepted.
+func (q *Queue) submit(ctx context.Context, r *request) error {
+	select {
+	case <-q.stop: // select alone would choose at random
+		return ErrClosed
+	default:
+	}
+	select {
+	case q.requests <- r:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-q.stop:
+		return ErrClosed
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-q.stopped:
+	}
+	select {
+	case err := <-r.done: // answered as the last thing
+		return err
+	default:
+		return ErrClosed
+	}
+}
+
+// retryRoom bounds how long a blocked Append goes without looking again: room
+// on the file system can come back without the queue's doing.
+const retryRoom = 2 * time.Second
+
+func (q *Queue) awaitRoom(ctx context.Context, room <-chan struct{}) error {
+	timer := time.NewTimer(retryRoom)
+	defer timer.Stop()
+	select {
+	case <-room:
+	case <-timer.C:
+	case <-q.stop:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (q *Queue) roomSignal() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.room
+}
+
+// Ack removes messages that the receiver has confirmed, in any order. The
+// removal is written with the next commit, after a second at most. Ids that
+// are not in the queue are ignored; those of another store are an error.
+func (q *Queue) Ack(ids ...gateway.MessageID) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, id := range ids {
+		l := q.lanes[id.Lane]
+		if id.Store != q.store || l == nil {
+			return fmt.Errorf("acknowledge %s: not of store %s: %w", id, q.store, gateway.ErrInvalid)
+		}
+		if id.Seq > l.acked && id.Seq < l.next() {
+			l.count.acked += l.ack(id.Seq, id.Seq)
+		}
+	}
+	return nil
+}
+
+// Rewind makes Next start again at the oldest message of each lane that is
+// not acknowledged, after a connection was lost.
+func (q *Queue) Rewind() {
+	q.mu.Lock()
+	for _, l := range q.lanes {
+		l.head = l.acked + 1
+	}
+	q.mu.Unlock()
+	q.wake()
+}
+
+func (q *Queue) wake() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Close commits what is under way, writes the cursors and closes the engine.
+// It is safe to call twice.
+func (q *Queue) Close() error {
+	q.closing.Do(func() {
+		close(q.stop)
+		<-q.stopped
+		if err := q.db.Close(); err != nil {
+			q.closeErr = fmt.Errorf("store %s: close: %w", q.store, err)
+		}
+	})
+	return q.closeErr
+}

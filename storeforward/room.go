@@ -1,0 +1,160 @@
+package storeforward
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// hardFree is the free space below which nothing at all is written: the
+// engine maps its files and would die of SIGBUS.
+const hardFree = MinMinFree / 2
+
+// freeBytes is what the file system of a directory has left for this user.
+func freeBytes(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // the types differ by platform
+}
+
+// checkSpace looks at the file system before each commit.
+func (c *committer) checkSpace() (free int64, err error) {
+	free, err = c.opts.free(c.opts.Dir)
+	if err != nil {
+		c.refuse(err.Error())
+		return 0, err
+	}
+	if free < hardFree {
+		c.refuse(fmt.Sprintf("disk full: %s has %d MB free; delete files there", c.opts.Dir, free>>20))
+		return free, errNoRoom
+	}
+	return free, nil
+}
+
+// admit decides whether a request fits, and makes room for it where a policy
+// allows. Room on the file system is never made by giving messages up: who
+// fills the disk may be somebody else, who would take that room too.
+func (c *committer) admit(r *request, free int64) error {
+	if r.exempt {
+		return nil
+	}
+	if free < c.opts.MinFree {
+		c.refuse(fmt.Sprintf("disk nearly full: %s has %d MB free, queue.min_free is %d MB; delete files there",
+			c.opts.Dir, free>>20, c.opts.MinFree>>20))
+		return errNoRoom
+	}
+	sizes := make(map[gateway.Lane]int64)
+	for _, m := range r.messages {
+		sizes[m.ID.Lane] += int64(recordSize(m))
+	}
+	for name, size := range sizes {
+		if err := c.makeRoom(name, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeRoom evicts as the policies say until size more bytes fit into a lane.
+func (c *committer) makeRoom(name gateway.Lane, size int64) error {
+	l := c.lanes[name]
+	for {
+		victim, full := c.victim(l, size)
+		if !full {
+			return nil
+		}
+		if victim == nil {
+			c.refuse(fmt.Sprintf("lane %s is full; its overflow policy is %s", name, l.Overflow))
+			return errNoRoom
+		}
+		before := victim.bytes()
+		if err := c.evict(victim); err != nil {
+			return err
+		}
+		if victim.bytes() >= before { // reclaim failed and has said why
+			return errNoRoom
+		}
+	}
+}
+
+// evict frees the oldest epoch of a lane: what waits in it is given up; if
+// all of it has been acknowledged, closing it is enough.
+func (c *committer) evict(l *lane) error {
+	c.mu.Lock()
+	s, found := l.oldest()
+	c.mu.Unlock()
+	if found {
+		return c.drop(s)
+	}
+	p := newPlan(c.store, c.opts.Clock)
+	p.of(l).roll()
+	if err := c.write(p); err != nil {
+		return err
+	}
+	c.reclaim()
+	return nil
+}
+
+// victim reports whether a lane, or the store, is too full for size more
+// bytes, and which lane has to give something up; nil if none may.
+func (c *committer) victim(own *lane, size int64) (victim *lane, full bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if own.MaxBytes > 0 && own.bytes()+size > own.MaxBytes {
+		return own.evictable(), true
+	}
+	var total int64
+	var largest *lane
+	for _, l := range c.lanes {
+		total += l.bytes()
+		if l.evictable() != nil && (largest == nil || l.bytes() > largest.bytes()) {
+			largest = l
+		}
+	}
+	if total+size <= c.opts.MaxBytes-engineBytes {
+		return nil, false
+	}
+	if own.evictable() != nil {
+		return own, true
+	}
+	return largest, true
+}
+
+// evictable returns the lane if its oldest epoch can be given up or is only
+// waiting to be dropped.
+func (l *lane) evictable() *lane {
+	if l.bytes() == 0 || (l.Overflow != DropOldest && l.acked < l.next()-1) {
+		return nil
+	}
+	return l
+}
+
+// roomFreed wakes every Append that waits for room.
+func (c *committer) roomFreed() {
+	c.mu.Lock()
+	close(c.room)
+	c.room = make(chan struct{})
+	c.mu.Unlock()
+}
+
+// accepting notes that everything is being accepted again.
+func (c *committer) accepting() {
+	c.mu.Lock()
+	was := c.refused
+	c.refused = refusal{}
+	c.mu.Unlock()
+	if was.reason != "" {
+		c.log.Info("store accepts again", "store", c.store, "after", time.Since(was.since).Round(time.Second))
+	}
+}
+
+func (q *Queue) refusalReason() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.refused.reason
+}
