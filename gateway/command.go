@@ -124,7 +124,7 @@ func (a Action) Check(args map[string]any) error {
 				faults = append(faults, arg.Name+": "+fault)
 			}
 		case arg.Required:
-			faults = append(faults, arg.Name+": missing, want "+arg.want())
+			faults = append(faults, arg.Name+": missing, want "+arg.Wants())
 		}
 	}
 	for name := range args {
@@ -157,10 +157,11 @@ func (a Arg) check(v any) string {
 	if ok {
 		return ""
 	}
-	return fmt.Sprintf("%v is not allowed, want %s", v, a.want())
+	return fmt.Sprintf("%v is not allowed, want %s", v, a.Wants())
 }
 
-func (a Arg) want() string {
+// Wants says in words what the argument may be, for example "number in ms ≥ 1 ≤ 500".
+func (a Arg) Wants() string {
 	var b strings.Builder
 	b.WriteString(string(a.Type))
 	if a.Unit != "" {

@@ -1,0 +1,55 @@
+# fieldpost. `make help` lists the targets.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+# The date of the commit, not of the build: two builds give the same bytes.
+BUILT   ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo 2026-01-01T00:00:00Z)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.built=$(BUILT)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+PLATFORMS := arm64 arm amd64
+# The race detector needs a C compiler.
+RACE := $(if $(shell command -v gcc || command -v clang),-race)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test systemtest lint vulncheck fuzz bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## the whole of fieldpost on this machine: gateway, hub simulator, readings, commands
+	@mkdir -p .demo/bin
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o .demo/bin/ ./cmd/fieldpost ./cmd/hubsim ./scripts/demo
+	@exec .demo/bin/demo
+
+build: ## fieldpost and hubsim for linux/arm64, arm and amd64 in dist/
+	@for arch in $(PLATFORMS); do \
+	  for cmd in fieldpost hubsim; do \
+	    GOOS=linux GOARCH=$$arch GOARM=6 $(GOBUILD) -o dist/$$cmd-linux-$$arch ./cmd/$$cmd || exit 1; \
+	  done; \
+	done; ls -l dist
+
+test: ## all tests, the outage test with real processes included
+	go vet ./...
+	go test $(RACE) $$(go list ./... | grep -v /scripts/systemtest)
+	go test -count=1 -timeout 5m ./scripts/systemtest
+
+lint: ## gofumpt, staticcheck and the rules of .golangci.yml
+	@out=$$(go run mvdan.cc/gofumpt@v0.12.0 -l cmd gateway drivers storeforward firmware-bridge scripts); \
+	  test -z "$$out" || { echo "gofumpt wants:"; echo "$$out"; exit 1; }
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+vulncheck: ## known vulnerabilities in what the programs really call
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
+fuzz: ## ten seconds for each decoder of outside bytes
+	@go list ./... | while read -r pkg; do \
+	  go test -list '^Fuzz' $$pkg | grep '^Fuzz' | while read -r name; do \
+	    echo "$$pkg $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime 10s $$pkg || exit 1; \
+	  done || exit 1; \
+	done
+
+bench: ## throughput and memory, each beside its yardstick
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what the targets above have made
+	rm -rf dist .demo

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/service"
+)
+
+type devicesCmd struct {
+	socketFlag
+	Device string `arg:"" optional:"" help:"Show this device with its latest readings and its actions."`
+	JSON   bool   `help:"Print JSON." name:"json"`
+}
+
+func (c *devicesCmd) Run(io streams) error {
+	var list []service.DeviceStatus
+	if err := c.client().get("/v1/devices", &list); err != nil {
+		return err
+	}
+	if c.Device != "" {
+		var names []string
+		for _, d := range list {
+			if string(d.ID) == c.Device {
+				return c.show(io.out, d)
+			}
+			names = append(names, string(d.ID))
+		}
+		return fmt.Errorf("no device %q; there is %s", c.Device, strings.Join(names, ", "))
+	}
+	if c.JSON {
+		return printJSON(io.out, list)
+	}
+	printDevices(io.out, time.Now(), list)
+	return nil
+}
+
+func (c *devicesCmd) show(out io.Writer, d service.DeviceStatus) error {
+	if c.JSON {
+		return printJSON(out, d)
+	}
+	printDevices(out, time.Now(), []service.DeviceStatus{d})
+	if len(d.Latest) > 0 {
+		fmt.Fprintln(out, "\nlatest readings")
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, r := range d.Latest {
+			fmt.Fprintf(w, "  %s\t%s %s\t%s\t%s\n", r.Name, r.Value, r.Unit, r.Time.Local().Format(timeLayout), qualityNote(r.Quality))
+		}
+		w.Flush()
+	}
+	if len(d.Actions) > 0 {
+		fmt.Fprintln(out, "\nactions")
+		for _, a := range d.Actions {
+			printAction(out, d.ID, a)
+		}
+	}
+	return nil
+}
+
+func qualityNote(q gateway.Quality) string {
+	if q == gateway.Good {
+		return ""
+	}
+	return string(q)
+}
+
+func printAction(out io.Writer, device gateway.DeviceID, a gateway.Action) {
+	line := "fieldpost do " + string(device) + " " + a.Name
+	for _, arg := range a.Args {
+		if arg.Required {
+			line += " " + arg.Name + "=…"
+		} else {
+			line += " [" + arg.Name + "=…]"
+		}
+	}
+	fmt.Fprintf(out, "  %s\n      %s\n", line, a.Help)
+	for _, arg := range a.Args {
+		fmt.Fprintf(out, "      %s: %s%s\n", arg.Name, arg.Wants(), helpNote(arg.Help))
+	}
+}
+
+func helpNote(help string) string {
+	if help == "" {
+		return ""
+	}
+	return ", " + help
+}

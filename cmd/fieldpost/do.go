@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/service"
+)
+
+type doCmd struct {
+	socketFlag
+	Device string   `arg:"" help:"Device, as in the config."`
+	Action string   `arg:"" help:"Action; 'fieldpost devices DEVICE' lists them."`
+	Args   []string `arg:"" optional:"" help:"Arguments as name=value; true, false and numbers are taken as such, quote a text that looks like one: name='\"12\"'."`
+	JSON   bool     `help:"Print JSON." name:"json"`
+}
+
+func (c *doCmd) Run(io streams) error {
+	args, err := parseArgs(c.Args)
+	if err != nil {
+		return &failure{exitUsage, err}
+	}
+	var r gateway.Result
+	req := service.DoRequest{Device: gateway.DeviceID(c.Device), Action: c.Action, Args: args}
+	if err := c.client().call(http.MethodPost, "/v1/do", req, &r); err != nil {
+		return err
+	}
+	if c.JSON {
+		if err := printJSON(io.out, r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(io.out, resultLine(r))
+	}
+	if r.Status != gateway.StatusDone {
+		return &failure{exitFailed, fmt.Errorf("%s %s: %s", c.Device, c.Action, r.Status)}
+	}
+	return nil
+}
+
+func resultLine(r gateway.Result) string {
+	line := fmt.Sprintf("%s %s: %s", r.Device, r.Action, r.Status)
+	if r.Detail != "" {
+		line += ": " + r.Detail
+	}
+	if len(r.Values) > 0 {
+		values, err := json.Marshal(r.Values)
+		if err == nil {
+			line += " " + string(values)
+		}
+	}
+	return line
+}
+
+// parseArgs reads name=value pairs; the value is JSON if it is a number, a
+// boolean or a quoted string, otherwise a plain text.
+func parseArgs(pairs []string) (map[string]any, error) {
+	args := make(map[string]any, len(pairs))
+	for _, pair := range pairs {
+		name, text, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("argument %q: want name=value", pair)
+		}
+		if _, twice := args[name]; twice {
+			return nil, fmt.Errorf("argument %s is given twice", name)
+		}
+		var v any
+		if err := json.Unmarshal([]byte(text), &v); err != nil {
+			v = text
+		}
+		switch v.(type) {
+		case float64, bool, string:
+			args[name] = v
+		default:
+			args[name] = text
+		}
+	}
+	return args, nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway/service"
+)
+
+type statusCmd struct {
+	socketFlag
+	JSON  bool `help:"Print JSON." name:"json"`
+	Watch bool `help:"Print again every two seconds until Ctrl-C."`
+}
+
+func (c *statusCmd) Run(io streams) error {
+	if !c.Watch {
+		return c.print(io.out)
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(stop)
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		fmt.Fprint(io.out, "\033[H\033[2J") // home and clear
+		if err := c.print(io.out); err != nil {
+			return err
+		}
+		select {
+		case <-stop:
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *statusCmd) print(out io.Writer) error {
+	var s service.Status
+	if err := c.client().get("/v1/status", &s); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(out, s)
+	}
+	printStatus(out, s)
+	return nil
+}
+
+func printStatus(out io.Writer, s service.Status) {
+	fmt.Fprintf(out, "%s  fieldpost %s (%s)  up %s  memory %s", s.Gateway, s.Version, s.Commit, age(s.Now.Sub(s.Started)), bytesText(s.Memory.RSSBytes))
+	if !s.ClockTrusted {
+		fmt.Fprintf(out, "  CLOCK NOT TRUSTED (%s)", s.Now.Format(timeLayout))
+	}
+	fmt.Fprintln(out)
+	printUpstream(out, s)
+	if len(s.Conditions) == 0 {
+		fmt.Fprintln(out, "health    all well")
+	}
+	for _, c := range s.Conditions {
+		fmt.Fprintf(out, "health    %s %s: %s (since %s)\n", c.Severity, c.Code, c.Summary, ago(s.Now, c.Since))
+	}
+	fmt.Fprintf(out, "commands ")
+	for _, status := range slices.Sorted(maps.Keys(s.Commands.Final)) {
+		fmt.Fprintf(out, " %d %s,", s.Commands.Final[status], status)
+	}
+	fmt.Fprintf(out, " %d waiting\n\n", s.Commands.Waiting)
+	printLanes(out, s.Queue)
+	if s.Queue.Problem != "" {
+		fmt.Fprintf(out, "queue     %s\n", s.Queue.Problem)
+	}
+	fmt.Fprintln(out)
+	printDevices(out, s.Now, s.Devices)
+}
+
+func printUpstream(out io.Writer, s service.Status) {
+	u := s.Upstream
+	if u.Connected {
+		fmt.Fprintf(out, "upstream  %s, connected for %s", u.Upstream, age(s.Now.Sub(u.Since)))
+	} else {
+		fmt.Fprintf(out, "upstream  %s, OFFLINE", u.Upstream)
+		if !u.Since.IsZero() {
+			fmt.Fprintf(out, " for %s", age(s.Now.Sub(u.Since)))
+		}
+		if u.NextAttempt.After(s.Now) {
+			fmt.Fprintf(out, ", next attempt in %s", age(u.NextAttempt.Sub(s.Now)))
+		}
+		if u.LastError != "" {
+			fmt.Fprintf(out, ": %s", u.LastError)
+		}
+	}
+	fmt.Fprintf(out, "\n          %d sent, %d acknowledged (last %s), %d repeated, %d rejected, %d reconnects\n",
+		u.Published, u.Acknowledged, ago(s.Now, u.LastPuback), u.Resent, u.Rejected, u.Reconnects)
+}
+
+func printDevices(out io.Writer, now time.Time, devices []service.DeviceStatus) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "device\tdriver\tstate\tlast reading\treads\tfailures\treason")
+	for _, d := range devices {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", d.ID, d.Driver, d.State, ago(now, d.LastRead), d.Reads, d.Failures, d.Reason)
+	}
+	w.Flush()
+}

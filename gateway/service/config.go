@@ -1,0 +1,133 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/storeforward"
+)
+
+// Config is the whole config file. What differs by driver or upstream stays a
+// section here and is decoded by the part that it belongs to.
+type Config struct {
+	Gateway   GatewayConfig    `yaml:"gateway" doc:"The gateway itself."`
+	Upstreams []config.Section `yaml:"upstreams" variants:"upstreams" required:"true" doc:"Where messages go and commands come from. Exactly one for now."`
+	Queue     QueueConfig      `yaml:"queue" doc:"The durable queue between the devices and the upstream."`
+	Batch     BatchConfig      `yaml:"batch" doc:"How readings are packed into messages."`
+	Commands  CommandsConfig   `yaml:"commands" doc:"How commands are carried out."`
+	Devices   []config.Section `yaml:"devices" variants:"devices" required:"true" doc:"The sensors and actuators."`
+}
+
+// GatewayConfig is the section gateway.
+type GatewayConfig struct {
+	ID      string `yaml:"id" doc:"Name of this gateway in topics and logs; the host name if left out." pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" want:"up to 63 letters, digits, dots, underscores and hyphens" example:"greenhouse-7"`
+	DataDir string `yaml:"data_dir" doc:"Directory of the queue; everything durable is here." default:"/var/lib/fieldpost"`
+	Socket  string `yaml:"socket" doc:"Unix socket of the command line tools." default:"/run/fieldpost/fieldpost.sock"`
+	Log     string `yaml:"log" doc:"Least level of what is logged." default:"info" oneof:"debug|info|warn|error"`
+}
+
+// QueueConfig is the section queue.
+type QueueConfig struct {
+	MaxBytes config.Bytes                `yaml:"max_bytes" doc:"The queue never takes more of the disk than this." default:"512MB" min:"32MiB"`
+	MinFree  config.Bytes                `yaml:"min_free" doc:"The queue leaves this much of the file system free, and refuses messages rather than take it." default:"200MB" min:"32MiB"`
+	Commit   CommitConfig                `yaml:"commit" doc:"How many messages share one sync to disk."`
+	Lanes    map[string]QueueLanesConfig `yaml:"lanes" doc:"Policies by lane. telemetry, alerts and results always exist; others are made by naming them."`
+	Journal  int                         `yaml:"journal" doc:"How many finished commands are remembered, so that a repeated one is answered, not executed again." default:"4096" min:"16" max:"100000"`
+}
+
+// CommitConfig is the section queue.commit.
+type CommitConfig struct {
+	MaxAge      time.Duration `yaml:"max_age" doc:"Readings wait at most this long for others to share a sync to disk with; a power cut loses no more than this and batch.max_age." default:"1s" min:"0s" max:"1m"`
+	MaxMessages int           `yaml:"max_messages" doc:"So many messages are synced without further waiting." default:"256" min:"1" max:"10000"`
+}
+
+// QueueLanesConfig is one entry of queue.lanes.
+type QueueLanesConfig struct {
+	Overflow string        `yaml:"overflow" doc:"What a full lane does: give up its oldest messages (a gap record says which), refuse new ones, or make the devices wait." oneof:"drop-oldest|drop-newest|block"`
+	Priority string        `yaml:"priority" doc:"Lanes with high priority get four fifths of the link while they have messages." oneof:"high|normal"`
+	TTL      time.Duration `yaml:"ttl" doc:"Messages older than this are given up; a gap record says which. Left out: never." min:"1m" example:"30d"`
+	MaxBytes config.Bytes  `yaml:"max_bytes" doc:"Bound of this lane alone. Left out: only that of the queue." min:"8MiB"`
+}
+
+// BatchConfig is the section batch.
+type BatchConfig struct {
+	MaxAge   time.Duration `yaml:"max_age" doc:"A message is closed when its first reading is this old." default:"10s" min:"10ms" max:"1h"`
+	MaxBytes config.Bytes  `yaml:"max_bytes" doc:"A message is closed before its body grows beyond this; IoT Hub meters by 4 kB." default:"3800" min:"256" max:"200kB"`
+}
+
+// CommandsConfig is the section commands.
+type CommandsConfig struct {
+	Timeout time.Duration `yaml:"timeout" doc:"A device has this long to carry an action out, unless the action says otherwise." default:"10s" min:"100ms" max:"10m"`
+}
+
+// UpstreamConfig are the keys that every upstream has.
+type UpstreamConfig struct {
+	Type string `yaml:"type" doc:"Kind of upstream." required:"true" oneof:"iothub|mqtt"`
+}
+
+// DeviceConfig are the keys that every device has.
+type DeviceConfig struct {
+	ID      string        `yaml:"id" doc:"Name of the device, unique on this gateway." required:"true" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" want:"up to 63 letters, digits, dots, underscores and hyphens" example:"air"`
+	Driver  string        `yaml:"driver" doc:"What kind of device it is." required:"true"`
+	Every   time.Duration `yaml:"every" doc:"How often a polled device is read." default:"10s" min:"100ms" max:"24h"`
+	Timeout time.Duration `yaml:"timeout" doc:"A reading that takes longer is given up and the device reported." default:"5s" min:"10ms" max:"5m"`
+	Lane    string        `yaml:"lane" doc:"Lane of the queue that its readings go to." default:"telemetry"`
+}
+
+// Validate checks what no tag can say.
+func (c *Config) Validate() error {
+	var errs []error
+	if len(c.Upstreams) != 1 {
+		errs = append(errs, &gateway.FieldError{Field: "upstreams", Problem: fmt.Sprintf("%d are given; want exactly one", len(c.Upstreams))})
+	}
+	for name, lane := range c.Queue.Lanes {
+		field := "queue.lanes." + name
+		switch {
+		case name == string(gateway.LaneGaps) || name == string(gateway.LaneDeadLetter):
+			errs = append(errs, &gateway.FieldError{Field: field, Problem: "this lane is the gateway's own and cannot be changed"})
+		case !gateway.ValidLane(name):
+			errs = append(errs, &gateway.FieldError{Field: field, Problem: "want a lower-case letter, then up to 30 of a-z, 0-9 and _"})
+		}
+		if lane.MaxBytes > c.Queue.MaxBytes {
+			errs = append(errs, &gateway.FieldError{Field: field + ".max_bytes", Problem: "want at most queue.max_bytes"})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// id is the gateway's name.
+func (c *GatewayConfig) id() (string, error) {
+	if c.ID != "" {
+		return c.ID, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("gateway.id is not set and the host has no name: %w", err)
+	}
+	return strings.ToLower(host), nil
+}
+
+// storeOptions puts the sections of the queue into the store's terms.
+func (c *Config) storeOptions() storeforward.Options {
+	o := storeforward.Defaults(c.Gateway.DataDir + "/queue")
+	o.MaxBytes = int64(c.Queue.MaxBytes)
+	o.MinFree = int64(c.Queue.MinFree)
+	o.CommitAge = c.Queue.Commit.MaxAge
+	o.CommitMessages = c.Queue.Commit.MaxMessages
+	o.JournalEntries = c.Queue.Journal
+	o.Lanes = make(map[gateway.Lane]storeforward.LaneOptions)
+	for name, lane := range c.Queue.Lanes {
+		o.Lanes[gateway.Lane(name)] = storeforward.LaneOptions{
+			Priority: storeforward.Priority(lane.Priority),
+			Overflow: storeforward.Overflow(lane.Overflow),
+			TTL:      lane.TTL,
+			MaxBytes: int64(lane.MaxBytes),
+		}
+	}
+	return o
+}

@@ -1,0 +1,106 @@
+package mqtt
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+)
+
+// errLost is all that paho is told of a loss. It must not read like the error
+// of a socket that was closed here, which paho takes for its own doing.
+var errLost = errors.New("connection lost")
+
+// socket is the network as paho sees it. It gives a loss one way only, by
+// Read: a Write that fails cuts the line and pretends to have worked. Before
+// paho learns of the loss, lost has returned.
+type socket struct {
+	net.Conn
+	buffered *bufio.Reader // paho reads byte by byte
+	conn     *Conn
+}
+
+// dial opens the network connection; ctx bounds it and the TLS handshake.
+func (c *Conn) dial(ctx context.Context) (net.Conn, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.opts.Address)
+	if err == nil && c.opts.TLS != nil {
+		secured := tls.Client(raw, c.opts.TLS)
+		if err = secured.HandshakeContext(ctx); err != nil {
+			err = explainTLS(c.opts.TLS.ServerName, err)
+			_ = raw.Close()
+		}
+		c.adopt(raw)
+		return c.wrap(secured), c.dialled(ctx, err)
+	}
+	if err != nil {
+		return nil, c.dialled(ctx, err)
+	}
+	c.adopt(raw)
+	return c.wrap(raw), nil
+}
+
+func (c *Conn) dialled(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	c.fail(err)
+	return err
+}
+
+// adopt makes raw the line that fail cuts.
+func (c *Conn) adopt(raw net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.raw = raw
+	if c.cause != nil {
+		_ = raw.Close()
+	}
+}
+
+func (c *Conn) wrap(n net.Conn) *socket {
+	s := &socket{Conn: n, conn: c}
+	s.buffered = bufio.NewReader(idleReader{n, c.opts.KeepAlive * 3 / 2})
+	return s
+}
+
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.buffered.Read(p)
+	if err != nil {
+		s.conn.lost(err)
+		return n, errLost
+	}
+	return n, nil
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	_ = s.SetWriteDeadline(time.Now().Add(s.conn.opts.KeepAlive))
+	if _, err := s.Conn.Write(p); err != nil {
+		s.conn.fail(err)
+	}
+	return len(p), nil
+}
+
+// SetDeadline does nothing: paho sets one for the login, which ctx bounds.
+func (s *socket) SetDeadline(time.Time) error { return nil }
+
+// idleReader fails when nothing came for too long. paho pings in time, so that
+// something always comes on a line that works.
+type idleReader struct {
+	net.Conn
+	limit time.Duration
+}
+
+func (r idleReader) Read(p []byte) (int, error) {
+	_ = r.SetReadDeadline(time.Now().Add(r.limit))
+	n, err := r.Conn.Read(p)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return n, errors.New("nothing received for " + r.limit.String() + ", not even an answer to a ping")
+	}
+	return n, err
+}

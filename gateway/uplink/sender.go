@@ -1,0 +1,171 @@
+package uplink
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+// Options of a Sender. Store and Upstream are required; a zero duration means
+// its default.
+type Options struct {
+	Store    Store
+	Upstream Upstream
+	Log      *slog.Logger
+	Health   *health.Board
+
+	// AckTimeout is how long a PUBACK may be missing before the session counts
+	// as dead; default 30 s.
+	AckTimeout time.Duration
+	// MinBackoff and MaxBackoff bound the pause between attempts; default 1 s
+	// and 100 s, as Azure's embedded SDKs do.
+	MinBackoff, MaxBackoff time.Duration
+	// StartJitter is the longest random pause before the first attempt, so that
+	// a fleet does not come back from a power cut all at once; zero means none.
+	StartJitter time.Duration
+	// Grace is how long a stop waits for PUBACKs that are due; default 1 s.
+	Grace time.Duration
+	// OfflineAfter is how long without a connection is worth a health
+	// condition; default 10 s.
+	OfflineAfter time.Duration
+}
+
+// Sender drains a store into an upstream. Make it with New; call Run once.
+type Sender struct {
+	opts  Options
+	log   *slog.Logger
+	state *state
+	pause backoff
+	heart *health.Heart
+	// stillborn counts sessions in a row that ended soon and without a PUBACK.
+	stillborn int
+}
+
+// New returns a Sender that does nothing until Run.
+func New(o Options) (*Sender, error) {
+	if o.Store == nil || o.Upstream == nil {
+		return nil, errors.New("uplink: a store and an upstream are required")
+	}
+	if o.Upstream.Window() < 1 {
+		return nil, fmt.Errorf("uplink %s: a window of %d messages sends nothing", o.Upstream.Name(), o.Upstream.Window())
+	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("upstream", o.Upstream.Name())
+	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
+	o.AckTimeout = cmp.Or(o.AckTimeout, 30*time.Second)
+	o.MinBackoff = cmp.Or(o.MinBackoff, time.Second)
+	o.MaxBackoff = max(cmp.Or(o.MaxBackoff, 100*time.Second), o.MinBackoff)
+	o.Grace = cmp.Or(o.Grace, time.Second)
+	o.OfflineAfter = cmp.Or(o.OfflineAfter, 10*time.Second)
+	return &Sender{
+		opts: o, log: o.Log,
+		state: newState(o.Upstream.Name(), o.Health, o.OfflineAfter),
+		pause: backoff{min: o.MinBackoff, max: o.MaxBackoff},
+	}, nil
+}
+
+// Stats is a snapshot for status displays.
+func (s *Sender) Stats() Stats { return s.state.snapshot() }
+
+// beatEvery bounds the silence of the heart while there is nothing to do.
+const beatEvery = 10 * time.Second
+
+// Run sends until ctx ends. It then waits a moment for PUBACKs that are due,
+// disconnects and returns nil.
+func (s *Sender) Run(ctx context.Context) error {
+	// Waiting for a PUBACK is bounded by AckTimeout; the rest is for Connect.
+	s.heart = s.opts.Health.Heart("uplink", s.opts.AckTimeout+time.Minute)
+	defer s.opts.Health.Remove(s.heart)
+	defer s.state.end()
+	s.wait(ctx, between(0, s.opts.StartJitter))
+	for ctx.Err() == nil {
+		s.heart.Beat()
+		pause := s.attempt(ctx)
+		s.wait(ctx, pause)
+	}
+	return nil
+}
+
+// attempt runs one session from Connect to its end, and says how long to
+// pause before the next.
+func (s *Sender) attempt(ctx context.Context) time.Duration {
+	session, err := s.opts.Upstream.Connect(ctx)
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	s.state.up()
+	s.log.Info("uplink connected")
+	start := time.Now()
+	end := s.serve(ctx, session)
+	return s.ended(ctx, end, time.Since(start))
+}
+
+// failed decides what follows an attempt that opened no session.
+func (s *Sender) failed(ctx context.Context, err error) time.Duration {
+	if ctx.Err() != nil {
+		return 0
+	}
+	var pause time.Duration
+	switch {
+	case errors.Is(err, ErrNotReady):
+		pause = s.opts.MinBackoff
+		s.log.Debug("uplink waits", "error", err)
+	case errors.Is(err, ErrRefused):
+		pause = s.pause.slow()
+		s.log.Error("uplink refused", "error", err, "next_attempt_in", pause.Round(time.Second))
+	default:
+		pause = s.pause.next()
+		s.log.Warn("uplink not connected", "error", err, "next_attempt_in", pause.Round(time.Millisecond))
+	}
+	s.state.down(err, pause)
+	return pause
+}
+
+// soon separates a connection that was cut short from one that was at work.
+const soon = 5 * time.Second
+
+// ended decides what follows a session.
+func (s *Sender) ended(ctx context.Context, end sessionEnd, lasted time.Duration) time.Duration {
+	switch {
+	case ctx.Err() != nil:
+		s.log.Info("uplink closed", "unconfirmed", end.unconfirmed)
+		return 0
+	case end.err == nil && lasted >= s.opts.MinBackoff:
+		s.log.Info("uplink renews its session", "unconfirmed", end.unconfirmed)
+		s.state.down(nil, 0)
+		return 0
+	case end.acked > 0 || lasted > soon:
+		s.stillborn = 0
+	default:
+		s.stillborn++
+	}
+	err := cmp.Or(end.err, errors.New("renewed too soon"))
+	if s.stillborn >= 2 {
+		err = fmt.Errorf("%w (closed soon after each login: another client with the same identity and a used-up quota look like this)", err)
+	}
+	pause := s.pause.next()
+	s.log.Warn("uplink lost", "error", err, "unconfirmed", end.unconfirmed, "next_attempt_in", pause.Round(time.Millisecond))
+	s.state.down(err, pause)
+	return pause
+}
+
+// wait pauses, and beats now and then: pausing is all there is to do.
+func (s *Sender) wait(ctx context.Context, d time.Duration) {
+	for end := time.Now().Add(d); ctx.Err() == nil; {
+		left := time.Until(end)
+		if left <= 0 {
+			return
+		}
+		timer := time.NewTimer(min(left, beatEvery))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+		s.heart.Beat()
+	}
+}

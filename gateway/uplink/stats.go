@@ -1,0 +1,133 @@
+package uplink
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+// The health conditions of the uplink.
+const (
+	// ConditionOffline stands while there is no connection.
+	ConditionOffline = "uplink-offline"
+	// ConditionRefused stands while the peer refuses the login.
+	ConditionRefused = "uplink-refused"
+)
+
+// Stats is what the Sender has done since it was made, and how it stands.
+type Stats struct {
+	Upstream  string `json:"upstream"`
+	Connected bool   `json:"connected"`
+	// Since is when the connection came up or was lost.
+	Since time.Time `json:"since"`
+	// LastError is why the last attempt or session ended, until the next
+	// session is up.
+	LastError string `json:"last_error,omitempty"`
+	// NextAttempt is zero while connected or connecting.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
+	Published   uint64    `json:"published"`
+	// Acknowledged counts messages that the upstream has confirmed.
+	Acknowledged uint64 `json:"acknowledged"`
+	// Resent counts messages that were in flight when a session ended, and so
+	// are sent again.
+	Resent uint64 `json:"resent"`
+	// Rejected counts messages that can never be sent.
+	Rejected   uint64    `json:"rejected"`
+	Reconnects uint64    `json:"reconnects"`
+	LastPuback time.Time `json:"last_puback,omitzero"`
+}
+
+// state keeps the Stats and the conditions that follow from them.
+type state struct {
+	board *health.Board
+	after time.Duration // offline for so long is worth a condition
+
+	mu       sync.Mutex
+	stats    Stats
+	sessions uint64
+	overdue  *time.Timer // raises ConditionOffline
+	over     bool
+}
+
+func newState(name string, board *health.Board, after time.Duration) *state {
+	s := &state{board: board, after: after, stats: Stats{Upstream: name, Since: time.Now()}}
+	s.overdue = time.AfterFunc(after, s.stillOffline)
+	return s
+}
+
+func (s *state) snapshot() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+func (s *state) count(add func(*Stats)) {
+	s.mu.Lock()
+	add(&s.stats)
+	s.mu.Unlock()
+}
+
+func (s *state) up() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Connected, s.stats.Since = true, time.Now()
+	s.stats.LastError, s.stats.NextAttempt = "", time.Time{}
+	if s.sessions++; s.sessions > 1 {
+		s.stats.Reconnects++
+	}
+	s.overdue.Stop()
+	s.board.Clear(ConditionOffline)
+	s.board.Clear(ConditionRefused)
+}
+
+// down notes the end of a session, or of an attempt to open one.
+func (s *state) down(err error, next time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.stats.Connected {
+		s.stats.Connected, s.stats.Since = false, now
+		s.overdue.Reset(s.after)
+	}
+	s.stats.NextAttempt = now.Add(next)
+	if err != nil {
+		s.stats.LastError = err.Error()
+	}
+	switch {
+	case errors.Is(err, ErrRefused):
+		s.board.Raise(ConditionRefused, health.Error, s.stats.LastError)
+		s.raiseOffline()
+	case errors.Is(err, ErrNotReady), now.Sub(s.stats.Since) >= s.after:
+		s.raiseOffline()
+	}
+}
+
+func (s *state) stillOffline() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stats.Connected && !s.over {
+		s.raiseOffline()
+	}
+}
+
+func (s *state) raiseOffline() {
+	reason := "still connecting"
+	if s.stats.LastError != "" {
+		reason = s.stats.LastError
+	}
+	s.board.Raise(ConditionOffline, health.Warning,
+		fmt.Sprintf("no connection to %s, messages wait in the queue: %s", s.stats.Upstream, reason))
+}
+
+// end takes the conditions back: nobody tries to connect any more.
+func (s *state) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over, s.stats.Connected, s.stats.NextAttempt = true, false, time.Time{}
+	s.overdue.Stop()
+	s.board.Clear(ConditionOffline)
+	s.board.Clear(ConditionRefused)
+}

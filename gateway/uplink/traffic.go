@@ -1,0 +1,228 @@
+package uplink
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// flight is a message that was sent and is not yet confirmed.
+type flight struct {
+	id      gateway.MessageID
+	receipt Receipt
+	sent    time.Time
+}
+
+func (f flight) landed() bool {
+	select {
+	case <-f.receipt.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// sessionEnd says how a session ended; err is nil for a stop or a renewal.
+type sessionEnd struct {
+	err         error
+	acked       uint64
+	unconfirmed uint64
+}
+
+// traffic is the flow over one session: fill sends, settle confirms. A message
+// in flight holds one of the slots, which makes the window.
+type traffic struct {
+	*Sender
+	session Session
+	slots   chan struct{}
+	flights chan flight // in the order of sending, closed by fill
+	sent    uint64      // owned by fill
+	acked   uint64      // owned by settle
+}
+
+// serve runs a session to its end and cleans up behind it.
+func (s *Sender) serve(ctx context.Context, session Session) sessionEnd {
+	window := s.opts.Upstream.Window()
+	t := &traffic{
+		Sender: s, session: session,
+		slots: make(chan struct{}, window), flights: make(chan flight, window),
+	}
+	feed, stopFeed := context.WithCancel(ctx)
+	defer stopFeed()
+	var fillErr error
+	var filling sync.WaitGroup
+	filling.Go(func() { fillErr = t.fill(feed) })
+	err := t.settle(ctx, stopFeed)
+	stopFeed()
+	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Grace)
+	defer cancel()
+	if e := session.Close(goodbye); e != nil {
+		s.log.Debug("uplink not closed cleanly", "error", e)
+	}
+	filling.Wait() // Close has freed a Publish that was stuck
+	s.opts.Store.Rewind()
+	if err == nil {
+		err = fillErr
+	}
+	end := sessionEnd{err: err, acked: t.acked, unconfirmed: t.sent - t.acked}
+	s.state.count(func(st *Stats) { st.Resent += end.unconfirmed })
+	return end
+}
+
+// fill sends messages as long as the window has room. It returns nil when ctx
+// ends, or the error that makes the session useless.
+func (t *traffic) fill(ctx context.Context) error {
+	defer close(t.flights)
+	next := newTaker(t.Sender)
+	defer next.close()
+	for {
+		select {
+		case t.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		m, err := next.take(ctx)
+		if err != nil {
+			return nil // take fails only when ctx ends
+		}
+		receipt, err := t.session.Publish(ctx, m)
+		switch {
+		case err == nil:
+			t.sent++
+			t.state.count(func(st *Stats) { st.Published++ })
+			t.flights <- flight{id: m.ID, receipt: receipt, sent: time.Now()}
+		case isHopeless(err):
+			t.reject(ctx, m.ID, err)
+			<-t.slots
+		case ctx.Err() != nil:
+			return nil
+		default:
+			return fmt.Errorf("send %s: %w", m.ID, err)
+		}
+	}
+}
+
+// settle confirms messages until the session ends: nil after a stop or a
+// renewal, else why. After endFeed no new message is sent, and the session
+// ends once the PUBACKs that are due have come.
+func (t *traffic) settle(ctx context.Context, endFeed func()) error {
+	stop, renew := ctx.Done(), renewal(t.session)
+	var grace <-chan time.Time
+	patience := time.NewTimer(t.opts.AckTimeout)
+	defer patience.Stop()
+	var oldest *flight
+	for {
+		rest, more, err := t.confirm(oldest)
+		if err != nil || !more {
+			return err
+		}
+		oldest = rest
+		incoming, puback := t.flights, (<-chan struct{})(nil)
+		if oldest != nil {
+			incoming, puback = nil, oldest.receipt.Done()
+			patience.Reset(time.Until(oldest.sent.Add(t.opts.AckTimeout)))
+		} else {
+			patience.Stop()
+		}
+		select {
+		case f, ok := <-incoming:
+			if !ok {
+				return nil
+			}
+			oldest = &f
+		case <-puback:
+		case <-t.session.Done():
+			return t.lost(oldest)
+		case <-patience.C:
+			return fmt.Errorf("no PUBACK for %s within %v: %w", oldest.id, t.opts.AckTimeout, gateway.ErrTimeout)
+		case <-renew:
+			renew = nil
+			endFeed()
+		case <-stop:
+			stop, grace = nil, time.After(t.opts.Grace)
+		case <-grace:
+			return nil
+		}
+	}
+}
+
+// confirm acknowledges what has landed, in order and in one batch. It returns
+// the oldest message that is still in flight, nil if none is known, and
+// whether more can come.
+func (t *traffic) confirm(oldest *flight) (rest *flight, more bool, err error) {
+	var ids []gateway.MessageID
+	more = true
+	for {
+		if oldest == nil {
+			if oldest, more = t.poll(); oldest == nil {
+				break
+			}
+		}
+		if !oldest.landed() {
+			break
+		}
+		if err = oldest.receipt.Err(); err != nil {
+			err = fmt.Errorf("PUBACK of %s: %w", oldest.id, err)
+			break
+		}
+		ids = append(ids, oldest.id)
+		oldest = nil
+	}
+	if ackErr := t.acknowledge(ids); ackErr != nil {
+		err = ackErr
+	}
+	return oldest, more, err
+}
+
+// poll takes the next flight, if there is one already; more is false when fill
+// has ended and nothing is left.
+func (t *traffic) poll() (f *flight, more bool) {
+	select {
+	case next, ok := <-t.flights:
+		if !ok {
+			return nil, false
+		}
+		return &next, true
+	default:
+		return nil, true
+	}
+}
+
+func (t *traffic) acknowledge(ids []gateway.MessageID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := t.opts.Store.Ack(ids...); err != nil {
+		return fmt.Errorf("%d messages were delivered and could not be removed, they will be sent again: %w", len(ids), err)
+	}
+	n := uint64(len(ids))
+	t.acked += n
+	t.pause.reset()
+	t.state.count(func(st *Stats) { st.Acknowledged += n; st.LastPuback = time.Now() })
+	for range ids {
+		<-t.slots
+	}
+	return nil
+}
+
+// lost takes along the PUBACKs that came just before the end.
+func (t *traffic) lost(oldest *flight) error {
+	if _, _, err := t.confirm(oldest); err != nil {
+		return err
+	}
+	if err := t.session.Err(); err != nil {
+		return err
+	}
+	return fmt.Errorf("session ended: %w", gateway.ErrUnavailable)
+}
+
+// renewal is the channel that asks for a new session; nil never does.
+func renewal(s Session) <-chan struct{} {
+	if r, ok := s.(Renewer); ok {
+		return r.Renew()
+	}
+	return nil
+}
