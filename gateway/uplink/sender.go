@@ -80,6 +80,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	// Waiting for a PUBACK is bounded by AckTimeout; the rest is for Connect.
 	s.heart = s.opts.Health.Heart("uplink", s.opts.AckTimeout+time.Minute)
 	defer s.opts.Health.Remove(s.heart)
+	s.state.begin()
 	defer s.state.end()
 	s.wait(ctx, between(0, s.opts.StartJitter))
 	for ctx.Err() == nil {

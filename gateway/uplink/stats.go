@@ -53,9 +53,15 @@ type state struct {
 }
 
 func newState(name string, board *health.Board, after time.Duration) *state {
-	s := &state{board: board, after: after, stats: Stats{Upstream: name, Since: time.Now()}}
-	s.overdue = time.AfterFunc(after, s.stillOffline)
-	return s
+	return &state{board: board, after: after, stats: Stats{Upstream: name, Since: time.Now()}}
+}
+
+// begin starts to watch for how long there is no connection.
+func (s *state) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Since = time.Now()
+	s.overdue = time.AfterFunc(s.after, s.stillOffline)
 }
 
 func (s *state) snapshot() Stats {

@@ -40,7 +40,7 @@ func (t *taker) take(ctx context.Context) (gateway.Message, error) {
 		case err == nil:
 			t.complaint = ""
 			return m, nil
-		case t.turn.Err() != nil: // nothing to send
+		case t.turn.Err() != nil && errors.Is(err, context.DeadlineExceeded): // nothing to send
 		default:
 			t.complain(err)
 			t.wait(ctx, t.opts.MinBackoff)

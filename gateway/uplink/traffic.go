@@ -36,11 +36,12 @@ type sessionEnd struct {
 // in flight holds one of the slots, which makes the window.
 type traffic struct {
 	*Sender
-	session Session
-	slots   chan struct{}
-	flights chan flight // in the order of sending, closed by fill
-	sent    uint64      // owned by fill
-	acked   uint64      // owned by settle
+	session  Session
+	slots    chan struct{}
+	flights  chan flight // in the order of sending, closed by fill
+	patience *time.Timer // ends the wait for a PUBACK
+	sent     uint64      // owned by fill
+	acked    uint64      // owned by settle
 }
 
 // serve runs a session to its end and cleans up behind it.
@@ -49,6 +50,7 @@ func (s *Sender) serve(ctx context.Context, session Session) sessionEnd {
 	t := &traffic{
 		Sender: s, session: session,
 		slots: make(chan struct{}, window), flights: make(chan flight, window),
+		patience: time.NewTimer(s.opts.AckTimeout),
 	}
 	feed, stopFeed := context.WithCancel(ctx)
 	defer stopFeed()
@@ -111,22 +113,15 @@ func (t *traffic) fill(ctx context.Context) error {
 func (t *traffic) settle(ctx context.Context, endFeed func()) error {
 	stop, renew := ctx.Done(), renewal(t.session)
 	var grace <-chan time.Time
-	patience := time.NewTimer(t.opts.AckTimeout)
-	defer patience.Stop()
 	var oldest *flight
+	defer t.patience.Stop()
 	for {
-		rest, more, err := t.confirm(oldest)
-		if err != nil || !more {
+		var more bool
+		var err error
+		if oldest, more, err = t.confirm(oldest); err != nil || !more {
 			return err
 		}
-		oldest = rest
-		incoming, puback := t.flights, (<-chan struct{})(nil)
-		if oldest != nil {
-			incoming, puback = nil, oldest.receipt.Done()
-			patience.Reset(time.Until(oldest.sent.Add(t.opts.AckTimeout)))
-		} else {
-			patience.Stop()
-		}
+		incoming, puback := t.expect(oldest)
 		select {
 		case f, ok := <-incoming:
 			if !ok {
@@ -136,7 +131,7 @@ func (t *traffic) settle(ctx context.Context, endFeed func()) error {
 		case <-puback:
 		case <-t.session.Done():
 			return t.lost(oldest)
-		case <-patience.C:
+		case <-t.patience.C:
 			return fmt.Errorf("no PUBACK for %s within %v: %w", oldest.id, t.opts.AckTimeout, gateway.ErrTimeout)
 		case <-renew:
 			renew = nil
@@ -147,6 +142,17 @@ func (t *traffic) settle(ctx context.Context, endFeed func()) error {
 			return nil
 		}
 	}
+}
+
+// expect says what to wait for: the PUBACK of the oldest message in flight, as
+// long as patience lasts, or the next message that is sent.
+func (t *traffic) expect(oldest *flight) (incoming <-chan flight, puback <-chan struct{}) {
+	if oldest == nil {
+		t.patience.Stop()
+		return t.flights, nil
+	}
+	t.patience.Reset(time.Until(oldest.sent.Add(t.opts.AckTimeout)))
+	return nil, oldest.receipt.Done()
 }
 
 // confirm acknowledges what has landed, in order and in one batch. It returns

@@ -70,7 +70,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 func (c *Conn) pahoOptions(ctx context.Context) *paho.ClientOptions {
 	p := paho.NewClientOptions()
 	p.Servers = []*url.URL{{Scheme: "tcp", Host: c.opts.Address}} // dial decides how
-	p.SetProtocolVersion(4)                                      // else a refusal is tried again as MQTT 3.1
+	p.SetProtocolVersion(4)                                       // else a refusal is tried again as MQTT 3.1
 	p.SetClientID(c.opts.ClientID).SetUsername(c.opts.Username).SetPassword(c.opts.Password)
 	p.SetCleanSession(c.opts.CleanSession)
 	p.SetAutoReconnect(false).SetConnectRetry(false)
@@ -122,6 +122,10 @@ func (c *Conn) lost(cause error) {
 	c.publishing.Lock() // wait for what is under way
 	defer c.publishing.Unlock()
 }
+
+// Abort cuts the line without DISCONNECT, so that the server publishes the
+// will. Close must still be called.
+func (c *Conn) Abort() { c.fail(errClosed) }
 
 // Close sends DISCONNECT, if the line takes it within ctx, and waits for
 // everything that belongs to the connection. An error means that ctx ended

@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -36,40 +35,4 @@ func (c *Conn) Publish(topic string, payload []byte, retained bool) (uplink.Rece
 		return nil, fmt.Errorf("publish: %w", err)
 	}
 	return receipt{token}, nil
-}
-
-// Subscribe asks for the messages of a topic filter with QoS 1 and waits for
-// the server's consent.
-func (c *Conn) Subscribe(ctx context.Context, filter string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.ConnectTimeout,
-		fmt.Errorf("no answer within %v: %w", c.opts.ConnectTimeout, gateway.ErrTimeout))
-	defer cancel()
-	token, err := c.subscribe(filter)
-	if err != nil {
-		return fmt.Errorf("subscribe %s: %w", filter, err)
-	}
-	select {
-	case <-token.Done():
-		err = token.Error()
-	case <-c.done:
-		err = c.Err()
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("subscribe %s: %w", filter, err)
-	}
-	if granted := token.Result()[filter]; granted > 2 {
-		return fmt.Errorf("subscribe %s: refused by the server: %w", filter, gateway.ErrDenied)
-	}
-	return nil
-}
-
-func (c *Conn) subscribe(filter string) (*paho.SubscribeToken, error) {
-	c.publishing.RLock()
-	defer c.publishing.RUnlock()
-	if err := c.Err(); err != nil {
-		return nil, err
-	}
-	return c.client.Subscribe(filter, 1, nil).(*paho.SubscribeToken), nil
 }

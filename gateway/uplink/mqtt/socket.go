@@ -24,32 +24,33 @@ type socket struct {
 
 // dial opens the network connection; ctx bounds it and the TLS handshake.
 func (c *Conn) dial(ctx context.Context) (net.Conn, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.opts.Address)
-	if err == nil && c.opts.TLS != nil {
-		secured := tls.Client(raw, c.opts.TLS)
-		if err = secured.HandshakeContext(ctx); err != nil {
-			err = explainTLS(c.opts.TLS.ServerName, err)
-			_ = raw.Close()
-		}
-		c.adopt(raw)
-		return c.wrap(secured), c.dialled(ctx, err)
-	}
+	line, err := c.line(ctx)
 	if err != nil {
-		return nil, c.dialled(ctx, err)
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		c.fail(err)
+		return nil, err
 	}
-	c.adopt(raw)
-	return c.wrap(raw), nil
+	s := &socket{Conn: line, conn: c}
+	s.buffered = bufio.NewReader(idleReader{line, c.opts.KeepAlive * 3 / 2})
+	return s, nil
 }
 
-func (c *Conn) dialled(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
+func (c *Conn) line(ctx context.Context) (net.Conn, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.opts.Address)
+	if err != nil {
+		return nil, err
 	}
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
+	c.adopt(raw)
+	if c.opts.TLS == nil {
+		return raw, nil
 	}
-	c.fail(err)
-	return err
+	secured := tls.Client(raw, c.opts.TLS)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, explainTLS(c.opts.TLS.ServerName, err)
+	}
+	return secured, nil
 }
 
 // adopt makes raw the line that fail cuts.
@@ -60,12 +61,6 @@ func (c *Conn) adopt(raw net.Conn) {
 	if c.cause != nil {
 		_ = raw.Close()
 	}
-}
-
-func (c *Conn) wrap(n net.Conn) *socket {
-	s := &socket{Conn: n, conn: c}
-	s.buffered = bufio.NewReader(idleReader{n, c.opts.KeepAlive * 3 / 2})
-	return s
 }
 
 func (s *socket) Read(p []byte) (int, error) {

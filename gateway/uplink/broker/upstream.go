@@ -1,0 +1,183 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/uplink"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
+)
+
+// Upstream is one broker.
+type Upstream struct {
+	config   Config
+	endpoint endpoint
+	clientID string
+	topics   topics
+	clock    clock.Clock
+	intake   uplink.Intake
+	log      *slog.Logger
+	// oddities are reported once in the life of the program.
+	retained, foreign sync.Once
+}
+
+// New checks the config and connects nothing. The gateway's id goes into
+// topics; commands go to inbox.
+func New(c Config, gatewayID string, clk clock.Clock, inbox uplink.Inbox, log *slog.Logger) (*Upstream, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("upstream mqtt: %w", err)
+	}
+	if gatewayID == "" || strings.ContainsAny(gatewayID, "/+#{}\x00") {
+		return nil, fmt.Errorf("upstream mqtt: the gateway id %.40q cannot be part of a topic: %w", gatewayID, gateway.ErrInvalid)
+	}
+	place, err := parseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("upstream mqtt: url: %w", err)
+	}
+	t, _ := c.topics(gatewayID) // Validate has told the faults
+	log = cmp.Or(log, slog.New(slog.DiscardHandler))
+	return &Upstream{
+		config: c, endpoint: place, clientID: cmp.Or(c.ClientID, "fieldpost-"+gatewayID), topics: t,
+		clock: clk, log: log, intake: uplink.Intake{Inbox: inbox, Log: log},
+	}, nil
+}
+
+// Name is the address of the broker.
+func (u *Upstream) Name() string { return "mqtt " + u.endpoint.dial }
+
+// Window is how many messages may be in flight.
+func (u *Upstream) Window() int { return u.config.InFlight }
+
+// Connect logs in, subscribes to commands and says that the gateway is online.
+func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
+	settings, err := u.tls()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", u.Name(), err)
+	}
+	conn, err := mqtt.Dial(ctx, mqtt.Options{
+		Address: u.endpoint.dial, TLS: settings, KeepAlive: u.config.KeepAlive,
+		ClientID: u.clientID, Username: u.config.Username, Password: u.config.Password.Reveal(),
+		Will:      &mqtt.Will{Topic: u.topics.status, Payload: []byte(offline), Retained: true},
+		OnMessage: u.receive,
+	})
+	if errors.Is(err, uplink.ErrRefused) {
+		return nil, fmt.Errorf("%s: check username, password and client_id (now %q), and the access rules of the broker: %w", u.Name(), u.clientID, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", u.Name(), err)
+	}
+	s := &session{Conn: conn, topics: u.topics, maxBytes: u.config.MaxMessageBytes}
+	err = conn.Subscribe(ctx, u.topics.commands)
+	if err == nil {
+		err = s.announce(ctx, online)
+	}
+	if err != nil {
+		_ = conn.Close(ctx) // the error that counts is the one before
+		return nil, fmt.Errorf("%s: %w", u.Name(), err)
+	}
+	return s, nil
+}
+
+func (u *Upstream) tls() (*tls.Config, error) {
+	if !u.endpoint.secure {
+		return nil, nil
+	}
+	return mqtt.NewTLS(u.endpoint.serverName, u.config.CAFile)
+}
+
+// receive takes one message from the broker. What is not acknowledged comes again.
+func (u *Upstream) receive(ctx context.Context, m mqtt.Inbound) {
+	switch {
+	case m.Retained:
+		u.retained.Do(func() {
+			u.log.Warn("retained commands are ignored; publish without retain, and clear the topic", "topic", m.Topic)
+		})
+	case m.Topic != u.topics.commands:
+		u.foreign.Do(func() {
+			u.log.Warn("messages of other topics are ignored, this client id has an old subscription", "topic", m.Topic)
+		})
+	default:
+		cmd, fault := parseCommand(m.Payload, u.clock.Now())
+		if u.intake.Take(ctx, cmd, fault, m.Payload) != nil {
+			return
+		}
+	}
+	m.Ack()
+}
+
+// The payloads on the status topic.
+const (
+	online  = "online"
+	offline = "offline"
+)
+
+type session struct {
+	*mqtt.Conn
+	topics   topics
+	maxBytes int
+}
+
+// Publish sends a message in its envelope.
+func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt, error) {
+	payload, err := encode(m)
+	if err != nil {
+		return nil, err
+	}
+	if len(payload) > s.maxBytes {
+		return nil, fmt.Errorf("%d bytes in its envelope, max_message_bytes is %d: %w", len(payload), s.maxBytes, uplink.ErrTooLarge)
+	}
+	return s.Conn.Publish(s.topics.event(m), payload, false)
+}
+
+// announceTimeout bounds the wait for the PUBACK of a presence message.
+const announceTimeout = 30 * time.Second
+
+// announce publishes the presence of this gateway and waits for the PUBACK.
+func (s *session) announce(ctx context.Context, presence string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, announceTimeout, gateway.ErrTimeout)
+	defer cancel()
+	r, err := s.Conn.Publish(s.topics.status, []byte(presence), true)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-r.Done():
+		return r.Err()
+	case <-s.Done():
+		return s.Err()
+	case <-ctx.Done():
+		return fmt.Errorf("announce %s on %s: %w", presence, s.topics.status, context.Cause(ctx))
+	}
+}
+
+// Close takes the presence back. If that fails it does not say DISCONNECT,
+// which would make the broker forget the will: the broker then tells.
+func (s *session) Close(ctx context.Context) error {
+	if s.Err() == nil {
+		stuck := context.AfterFunc(ctx, s.Abort)
+		if s.farewell(ctx) != nil {
+			s.Abort()
+		}
+		stuck()
+	}
+	return s.Conn.Close(ctx)
+}
+
+// farewell leaves half of the time for the DISCONNECT.
+func (s *session) farewell(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	return s.announce(ctx, offline)
+}

@@ -1,0 +1,7 @@
+// Package iothub speaks to Azure IoT Hub as a device, over MQTT 3.1.1 on TLS:
+// device-to-cloud messages out, cloud-to-device messages in.
+//
+// Source: Microsoft, "Communicate with an IoT hub using the MQTT protocol".
+// A hub has no words for errors on MQTT: whatever it dislikes, it closes the
+// connection. So everything is checked here before it is sent.
+package iothub

@@ -1,0 +1,130 @@
+package uplinktest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Store is a queue in memory with one lane. The zero value is empty.
+type Store struct {
+	mu       sync.Mutex
+	messages []gateway.Message // message n has the sequence number n+1
+	gone     []bool            // acknowledged or rejected
+	head     int               // the next to hand out
+	left     int
+	rejected []gateway.MessageID
+	changed  chan struct{} // closed at the next change
+}
+
+// Add appends a JSON message with the given body.
+func (s *Store) Add(body []byte) gateway.MessageID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := gateway.MessageID{Store: "mem", Lane: gateway.LaneTelemetry, Seq: uint64(len(s.messages) + 1)}
+	s.messages = append(s.messages, gateway.Message{
+		ID: id, Kind: gateway.KindTelemetry, ContentType: "application/json", Body: body,
+	})
+	s.gone = append(s.gone, false)
+	s.left++
+	s.wake()
+	return id
+}
+
+// Next waits for the next message that was not handed out.
+func (s *Store) Next(ctx context.Context) (gateway.Message, error) {
+	for {
+		s.mu.Lock()
+		for s.head < len(s.messages) && s.gone[s.head] {
+			s.head++
+		}
+		if s.head < len(s.messages) {
+			m := s.messages[s.head]
+			s.head++
+			s.mu.Unlock()
+			return m, nil
+		}
+		changed := s.signal()
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return gateway.Message{}, ctx.Err()
+		}
+	}
+}
+
+// Ack removes messages.
+func (s *Store) Ack(ids ...gateway.MessageID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(ids)
+	return nil
+}
+
+// Reject removes a message and remembers it.
+func (s *Store) Reject(_ context.Context, id gateway.MessageID, _ string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rejected = append(s.rejected, id)
+	s.remove([]gateway.MessageID{id})
+	return nil
+}
+
+// Rewind starts again at the oldest message that is left.
+func (s *Store) Rewind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.head = 0
+	s.wake()
+}
+
+// Rejected lists what was rejected.
+func (s *Store) Rejected() []gateway.MessageID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.rejected)
+}
+
+// WaitLeft waits until no more than n messages are left.
+func (s *Store) WaitLeft(ctx context.Context, n int) error {
+	for {
+		s.mu.Lock()
+		left, changed := s.left, s.signal()
+		s.mu.Unlock()
+		if left <= n {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Store) remove(ids []gateway.MessageID) {
+	for _, id := range ids {
+		if i := int(id.Seq) - 1; !s.gone[i] {
+			s.gone[i] = true
+			s.left--
+		}
+	}
+	s.wake()
+}
+
+func (s *Store) signal() <-chan struct{} {
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.changed
+}
+
+func (s *Store) wake() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
