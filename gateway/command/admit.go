@@ -1,0 +1,157 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// ticket lets others wait for the final state of a command.
+type ticket struct {
+	done   chan struct{}
+	result gateway.Result // valid once done is closed
+}
+
+func newTicket() *ticket { return &ticket{done: make(chan struct{})} }
+
+// Do carries out a command of this board itself and waits for its final
+// state. It goes the same way as any other: journalled, in order with the
+// others for its device, and reported upstream. A command without an id gets
+// one. If ctx ends before, the command goes on all the same.
+func (d *Dispatcher) Do(ctx context.Context, cmd gateway.Command) (gateway.Result, error) {
+	cmd.ID = cmp.Or(cmd.ID, "local-"+rand.Text())
+	cmd.Origin = cmp.Or(cmd.Origin, gateway.OriginLocal)
+	if err := Check(cmd); err != nil {
+		return gateway.Result{}, err
+	}
+	t, repeat, err := d.admit(ctx, cmd)
+	switch {
+	case err != nil:
+		return gateway.Result{}, err
+	case repeat != nil:
+		r := *repeat
+		r.Repeated = true
+		return r, nil
+	}
+	select {
+	case <-t.done:
+		return t.result, nil
+	case <-d.stopped:
+	case <-ctx.Done():
+		return gateway.Result{}, fmt.Errorf("command %s goes on, its result will be reported upstream: %w", cmd.ID, ctx.Err())
+	}
+	select {
+	case <-t.done: // finished as the last thing
+		return t.result, nil
+	default:
+		return gateway.Result{}, fmt.Errorf("command %s: the gateway stops; the next start decides what becomes of it: %w", cmd.ID, gateway.ErrUnavailable)
+	}
+}
+
+// admit journals a command and queues it for its device. If it has reached
+// its final state before, that is returned as repeat; if it is under way, its
+// ticket is. It waits for room before it writes, so that what is journalled
+// always has a place. On error, the command has none.
+func (d *Dispatcher) admit(ctx context.Context, cmd gateway.Command) (t *ticket, repeat *gateway.Result, err error) {
+	w := d.workerOf(cmd.Device)
+	if err := d.take(ctx, w.slots); err != nil {
+		return nil, nil, fmt.Errorf("command %s for device %s: %w", cmd.ID, cmd.Device, err)
+	}
+	queued := false
+	defer func() {
+		if !queued {
+			<-w.slots
+		}
+	}()
+	if err := d.take(ctx, d.admission); err != nil {
+		return nil, nil, fmt.Errorf("command %s for device %s: %w", cmd.ID, cmd.Device, err)
+	}
+	defer func() { <-d.admission }()
+	if t := d.ticket(cmd.ID); t != nil {
+		return t, nil, nil
+	}
+	entry, err := d.begin(ctx, cmd)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case entry.Result != nil:
+		return nil, entry.Result, nil
+	case d.workerOf(entry.Command.Device) != w:
+		return nil, nil, fmt.Errorf("command %s is on record for device %s and waits for the next start: %w",
+			cmd.ID, entry.Command.Device, gateway.ErrUnavailable)
+	}
+	queued = true
+	return d.enqueue(w, entry), nil, nil
+}
+
+// begin journals a command. An entry that is there without a result although
+// the command is not under way comes from a Begin that failed and wrote all
+// the same; it is carried out like a first one.
+func (d *Dispatcher) begin(ctx context.Context, cmd gateway.Command) (gateway.Entry, error) {
+	cmd.Expires = cmd.Expires.UTC() // some zones have no JSON form
+	if cmd.Received = cmd.Received.UTC(); cmd.Received.IsZero() {
+		cmd.Received = d.opts.Clock.Now().UTC()
+	}
+	entry, _, err := d.opts.Journal.Begin(ctx, cmd)
+	if err != nil {
+		return gateway.Entry{}, fmt.Errorf("command %s for device %s: %w", cmd.ID, cmd.Device, err)
+	}
+	return entry, nil
+}
+
+// enqueue hands an entry to its worker, in the place that a slot has kept.
+func (d *Dispatcher) enqueue(w *worker, e gateway.Entry) *ticket {
+	t := newTicket()
+	d.mu.Lock()
+	d.underway[e.Command.ID] = t
+	d.mu.Unlock()
+	w.queue <- e
+	return t
+}
+
+// take waits for a token, once Run has begun and until it stops.
+func (d *Dispatcher) take(ctx context.Context, token chan<- struct{}) error {
+	stopping := fmt.Errorf("the gateway is stopping: %w", gateway.ErrUnavailable)
+	select {
+	case <-d.ready:
+	case <-d.stopping:
+		return stopping
+	case <-ctx.Done():
+		return fmt.Errorf("commands are not taken yet: %w", ctx.Err())
+	}
+	select {
+	case <-d.stopping: // select alone would choose at random
+		return stopping
+	default:
+	}
+	select {
+	case token <- struct{}{}:
+		return nil
+	case <-d.stopping:
+		return stopping
+	case <-ctx.Done():
+		return fmt.Errorf("no room for it yet: %w (%w)", gateway.ErrFull, ctx.Err())
+	}
+}
+
+func (d *Dispatcher) ticket(id string) *ticket {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.underway[id]
+}
+
+// finished ends a ticket.
+func (d *Dispatcher) finished(r gateway.Result) {
+	d.mu.Lock()
+	t := d.underway[r.CommandID]
+	delete(d.underway, r.CommandID)
+	d.counts.final[r.Status]++
+	d.mu.Unlock()
+	if t != nil {
+		t.result = r
+		close(t.done)
+	}
+}

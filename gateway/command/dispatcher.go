@@ -1,0 +1,192 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+const (
+	// room is how many commands may wait for one device; more stay unacknowledged.
+	room = 64
+	// maxSilence is what the hearts of the workers promise.
+	maxSilence = time.Minute
+	// beatEvery bounds a wait in which there is nothing to do.
+	beatEvery = maxSilence / 3
+	// stopGrace bounds how long a stop waits for a stuck driver to come back.
+	stopGrace = 2 * time.Second
+)
+
+// ConditionJournal stands while commands cannot be put on record.
+const ConditionJournal = "command-journal"
+
+// Options of a Dispatcher. Journal, Queue and Clock are required; zero means
+// the default.
+type Options struct {
+	Journal Journal
+	// Queue takes the answers to repeats and to input that is no command.
+	Queue Queue
+	Clock clock.Clock
+	// Actuators are the devices that can be asked to do something.
+	Actuators map[gateway.DeviceID]gateway.Actuator
+	// Sensors are the other devices: commands for them are denied by name.
+	Sensors []gateway.DeviceID
+	// Timeout bounds the execution of actions that have no bound of their own;
+	// default 10 s.
+	Timeout time.Duration
+	// Grace is how long a stop lets running commands go on; default 5 s.
+	Grace time.Duration
+
+	Log    *slog.Logger
+	Health *health.Board
+}
+
+// Dispatcher carries commands out, one at a time on each device.
+type Dispatcher struct {
+	opts    Options
+	log     *slog.Logger
+	known   string // the devices, for people
+	workers map[gateway.DeviceID]*worker
+	// strays has the commands for devices that cannot carry out any.
+	strays *worker
+	counts counts
+
+	ready    chan struct{} // closed when what was pending has its place
+	stopping chan struct{} // closed when no command is begun any more
+	stopped  chan struct{} // closed when Run returns
+	// admission holds one token: commands are journalled and queued one by one.
+	admission chan struct{}
+
+	mu sync.Mutex
+	// underway are the commands that are journalled and not finished, by id.
+	underway map[string]*ticket
+}
+
+// New returns a Dispatcher that takes commands once Run runs.
+func New(o Options) (*Dispatcher, error) {
+	if o.Journal == nil || o.Queue == nil || o.Clock == nil {
+		return nil, errors.New("command: a journal, a queue and a clock are required")
+	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
+	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.Grace = cmp.Or(o.Grace, 5*time.Second)
+	d := &Dispatcher{
+		opts: o, log: o.Log, workers: make(map[gateway.DeviceID]*worker),
+		counts: counts{final: make(map[gateway.Status]uint64)},
+		ready:  make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}),
+		admission: make(chan struct{}, 1), underway: make(map[string]*ticket),
+	}
+	d.strays = newWorker(d, "", nil)
+	var names []string
+	for _, id := range slices.Sorted(maps.Keys(o.Actuators)) {
+		d.workers[id] = newWorker(d, id, o.Actuators[id])
+		names = append(names, string(id))
+	}
+	d.known = cmp.Or(strings.Join(names, ", "), "none")
+	return d, nil
+}
+
+// Run carries commands out until ctx ends, beginning with those that an
+// earlier run left pending. Then none is begun any more; a running one has
+// the grace to end by itself, and what is waiting is left to the next run.
+// The error names the devices whose driver has not come back.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	defer close(d.stopped)
+	if !d.resume(ctx) {
+		close(d.stopping)
+		return nil
+	}
+	work, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	var wg sync.WaitGroup
+	for _, w := range d.all() {
+		wg.Go(func() { w.run(ctx, work) })
+	}
+	close(d.ready)
+	<-ctx.Done()
+	close(d.stopping)
+	grace := time.AfterFunc(d.opts.Grace, cut)
+	defer grace.Stop()
+	wg.Wait()
+	d.opts.Health.Clear(ConditionJournal)
+	return d.leave()
+}
+
+// resume gives what was pending to the workers. It tries until the journal
+// can be read: to begin with newer commands would break the order.
+func (d *Dispatcher) resume(ctx context.Context) bool {
+	var pause backoff
+	for {
+		entries, err := d.opts.Journal.Pending(ctx)
+		if err == nil {
+			d.opts.Health.Clear(ConditionJournal)
+			d.place(entries)
+			return true
+		}
+		d.journalFails("list what is pending", err)
+		if !pause.wait(ctx) {
+			return false
+		}
+	}
+}
+
+func (d *Dispatcher) place(entries []gateway.Entry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range entries {
+		d.underway[e.Command.ID] = newTicket()
+		w := d.workerOf(e.Command.Device)
+		w.resumed = append(w.resumed, e)
+	}
+	if len(entries) > 0 {
+		d.log.Info("commands left pending by the last run are taken up", "count", len(entries))
+	}
+}
+
+// leave waits a moment for drivers that have not come back.
+func (d *Dispatcher) leave() error {
+	var errs []error
+	end := time.Now().Add(stopGrace)
+	for _, w := range d.all() {
+		if w.stuck != nil && !w.stuck.await(context.Background(), time.Until(end), func() {}) {
+			errs = append(errs, fmt.Errorf("device %s: its driver has not come back from a command begun %v ago and is left behind: %w",
+				w.id, time.Since(w.stuck.began).Round(time.Second), gateway.ErrTimeout))
+		}
+		d.opts.Health.Clear(w.condition())
+	}
+	return errors.Join(errs...)
+}
+
+// all lists the workers, in the order of their devices.
+func (d *Dispatcher) all() []*worker {
+	list := []*worker{d.strays}
+	for _, id := range slices.Sorted(maps.Keys(d.workers)) {
+		list = append(list, d.workers[id])
+	}
+	return list
+}
+
+func (d *Dispatcher) workerOf(id gateway.DeviceID) *worker {
+	if w := d.workers[id]; w != nil {
+		return w
+	}
+	return d.strays
+}
+
+// journalFails states that commands cannot be put on record.
+func (d *Dispatcher) journalFails(what string, err error) {
+	d.opts.Health.Raise(ConditionJournal, health.Error,
+		fmt.Sprintf("commands wait, the journal cannot %s: %v; check the disk", what, err))
+}

@@ -1,0 +1,129 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// outcome brings a command to its final state. It reports false if there is
+// none, because the gateway stops: then the next start decides.
+func (w *worker) outcome(ctx, work context.Context, e gateway.Entry) (gateway.Result, bool) {
+	cmd := e.Command
+	action, err := w.judge(cmd)
+	switch {
+	case e.Started && err == nil && !action.Idempotent:
+		err = fmt.Errorf("%s is not idempotent", cmd.Action)
+		fallthrough
+	case e.Started && err != nil:
+		return w.unknown(cmd, err), true
+	case err != nil:
+		return w.result(cmd, nil, err), true
+	case !e.Started:
+		if !w.start(ctx, cmd) {
+			return gateway.Result{}, false
+		}
+		if err := w.inTime(cmd); err != nil { // writing can take long
+			return w.result(cmd, nil, err), true
+		}
+	}
+	values, err := w.do(work, cmd, cmp.Or(action.Timeout, w.opts.Timeout))
+	if err != nil && work.Err() != nil {
+		w.log.Warn("command cut short by the stop, the next start decides what becomes of it", "command", cmd.ID, "error", err)
+		return gateway.Result{}, false
+	}
+	return w.result(cmd, values, err), true
+}
+
+// judge decides whether a command may be carried out now.
+func (w *worker) judge(cmd gateway.Command) (gateway.Action, error) {
+	if w.actuator == nil {
+		return gateway.Action{}, w.stray(cmd)
+	}
+	i := slices.IndexFunc(w.actions, func(a gateway.Action) bool { return a.Name == cmd.Action })
+	if i < 0 {
+		return gateway.Action{}, fmt.Errorf("unknown action %q; device %s can: %s: %w",
+			cmd.Action, w.id, w.actionNames(), gateway.ErrDenied)
+	}
+	action := w.actions[i]
+	if err := action.Check(cmd.Args); err != nil {
+		return action, err
+	}
+	if err := w.inTime(cmd); err != nil {
+		return action, err
+	}
+	if w.stuck != nil && w.stuck.returned() {
+		w.unstick()
+	}
+	if w.stuck != nil {
+		return action, fmt.Errorf("device has not come back from a command begun %v ago: %w",
+			time.Since(w.stuck.began).Round(time.Millisecond), gateway.ErrUnavailable)
+	}
+	return action, nil
+}
+
+func (w *worker) stray(cmd gateway.Command) error {
+	if slices.Contains(w.opts.Sensors, cmd.Device) {
+		return fmt.Errorf("device %s cannot be asked to do anything; devices that can: %s: %w", cmd.Device, w.known, gateway.ErrDenied)
+	}
+	return fmt.Errorf("unknown device %q; devices that take commands: %s: %w", cmd.Device, w.known, gateway.ErrDenied)
+}
+
+func (w *worker) actionNames() string {
+	var names []string
+	for _, a := range w.actions {
+		names = append(names, a.Name)
+	}
+	return cmp.Or(strings.Join(names, ", "), "nothing")
+}
+
+// inTime checks the expiry.
+func (w *worker) inTime(cmd gateway.Command) error {
+	if cmd.Expires.IsZero() {
+		return nil
+	}
+	if !w.opts.Clock.Trusted() {
+		return fmt.Errorf("it expires, and the gateway does not know the time: %w", gateway.ErrDenied)
+	}
+	if now := w.opts.Clock.Now(); !now.Before(cmd.Expires) {
+		return fmt.Errorf("it expired %v before it could be begun: %w", now.Sub(cmd.Expires).Round(time.Millisecond), gateway.ErrExpired)
+	}
+	return nil
+}
+
+// result is the final state that follows from an error or its absence.
+func (w *worker) result(cmd gateway.Command, values map[string]any, err error) gateway.Result {
+	r := gateway.Result{CommandID: cmd.ID, Device: cmd.Device, Action: cmd.Action, Values: values}
+	switch {
+	case err == nil:
+		r.Status = gateway.StatusDone
+	case errors.Is(err, gateway.ErrDenied):
+		r.Status = gateway.StatusDenied
+	case errors.Is(err, gateway.ErrExpired):
+		r.Status = gateway.StatusExpired
+	default:
+		r.Status = gateway.StatusFailed
+	}
+	return w.complete(r, err)
+}
+
+// unknown is the final state of a command that was begun in an earlier run
+// and cannot be repeated.
+func (w *worker) unknown(cmd gateway.Command, why error) gateway.Result {
+	r := gateway.Result{CommandID: cmd.ID, Device: cmd.Device, Action: cmd.Action, Status: gateway.StatusUnknownOutcome}
+	return w.complete(r, fmt.Errorf("the gateway stopped while it was being carried out, and it cannot be repeated: %w", why))
+}
+
+func (w *worker) complete(r gateway.Result, err error) gateway.Result {
+	if err != nil {
+		r.Detail = err.Error()
+	}
+	r.Finished = w.opts.Clock.Now().UTC()
+	return sanitize(r)
+}

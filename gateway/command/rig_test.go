@@ -1,0 +1,159 @@
+package command_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/command"
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+// wall is the bubble's clock, which may be untrusted.
+type wall struct{ untrusted bool }
+
+func (w *wall) Now() time.Time { return time.Now() }
+func (w *wall) Trusted() bool  { return !w.untrusted }
+
+// machine is an actuator: "pulse" is not idempotent, "set" is.
+type machine struct {
+	// act is what happens; nil succeeds at once.
+	act func(ctx context.Context, cmd gateway.Command) (map[string]any, error)
+
+	mu  sync.Mutex
+	did []string // ids, in the order of execution
+}
+
+func (*machine) Actions() []gateway.Action {
+	limit := 100.0
+	return []gateway.Action{
+		{Name: "pulse"},
+		{Name: "set", Idempotent: true, Args: []gateway.Arg{{Name: "level", Type: gateway.ArgNumber, Max: &limit}}},
+		{Name: "slow", Timeout: time.Hour},
+	}
+}
+
+func (m *machine) Do(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
+	m.mu.Lock()
+	m.did = append(m.did, cmd.ID)
+	m.mu.Unlock()
+	if m.act == nil {
+		return nil, nil
+	}
+	return m.act(ctx, cmd)
+}
+
+func (m *machine) done() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]string(nil), m.did...)
+}
+
+// rig is one run of a dispatcher on a disk.
+type rig struct {
+	t     *testing.T
+	disk  *disk
+	pump  *machine
+	fan   *machine
+	clock *wall
+	board *health.Board
+	logs  *bytes.Buffer // only to be read when nothing runs
+
+	*command.Dispatcher
+	inbox *command.Inbox
+	stop  context.CancelFunc
+	ended chan error
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{t: t, disk: &disk{}, pump: &machine{}, fan: &machine{}, clock: &wall{}, logs: new(bytes.Buffer)}
+	r.assemble()
+	return r
+}
+
+// assemble makes a dispatcher as after a start of the program.
+func (r *rig) assemble() {
+	log := slog.New(slog.NewTextHandler(r.logs, nil))
+	r.board = health.NewBoard(log)
+	d, err := command.New(command.Options{
+		Journal: r.disk, Queue: r.disk, Clock: r.clock,
+		Actuators: map[gateway.DeviceID]gateway.Actuator{"pump": r.pump, "fan": r.fan},
+		Sensors:   []gateway.DeviceID{"air"},
+		Log:       log, Health: r.board,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.Dispatcher, r.inbox, r.ended = d, command.NewInbox(d), make(chan error, 1)
+}
+
+func (r *rig) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
+	go func() { r.ended <- r.Run(ctx) }()
+	synctest.Wait()
+}
+
+// halt stops the run and waits for its end.
+func (r *rig) halt() error {
+	r.stop()
+	err := <-r.ended
+	r.stop = nil
+	return err
+}
+
+// run is a test on a running rig, in virtual time.
+func run(t *testing.T, body func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		body(t, r)
+		if r.stop != nil {
+			if err := r.halt(); err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		}
+	})
+}
+
+func (r *rig) accept(cmds ...gateway.Command) {
+	r.t.Helper()
+	for _, cmd := range cmds {
+		if err := r.inbox.Accept(r.t.Context(), cmd); err != nil {
+			r.t.Fatalf("Accept(%s): %v", cmd.ID, err)
+		}
+	}
+}
+
+// result waits for the final state of a command.
+func (r *rig) result(id string) gateway.Result {
+	r.t.Helper()
+	for range 3600 {
+		synctest.Wait()
+		if e := r.disk.entry(id); e != nil && e.Result != nil {
+			return *e.Result
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	r.t.Fatalf("command %s has no final state", id)
+	return gateway.Result{}
+}
+
+func pulse(id string) gateway.Command {
+	return gateway.Command{ID: id, Device: "pump", Action: "pulse", Origin: gateway.OriginC2D}
+}
+
+func (r *rig) hasCondition(code string) bool {
+	for _, c := range r.board.Conditions() {
+		if c.Code == code {
+			return true
+		}
+	}
+	return false
+}

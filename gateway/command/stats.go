@@ -1,0 +1,86 @@
+package command
+
+import (
+	"maps"
+	"sync/atomic"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Stats is what a Dispatcher has done since it was made, and what it does.
+type Stats struct {
+	// Final counts commands by final state.
+	Final map[gateway.Status]uint64 `json:"final"`
+	// Waiting counts commands that are journalled and not begun.
+	Waiting int `json:"waiting"`
+	// Repeated counts commands that came again after their final state.
+	Repeated uint64 `json:"repeated"`
+	// Refused counts input that is no command.
+	Refused uint64 `json:"refused"`
+	// Devices has one entry for each actuator.
+	Devices []DeviceStats `json:"devices"`
+}
+
+// DeviceStats is how one actuator does.
+type DeviceStats struct {
+	Device  gateway.DeviceID `json:"device"`
+	Waiting int              `json:"waiting"`
+	// Running is the command that is being carried out; nil if none is.
+	Running *Running `json:"running,omitempty"`
+	// StuckSince is the beginning of the command that the driver has not come
+	// back from; zero if there is none.
+	StuckSince time.Time `json:"stuck_since,omitzero"`
+}
+
+// Running is a command that is being carried out.
+type Running struct {
+	Command string    `json:"command"`
+	Action  string    `json:"action"`
+	Since   time.Time `json:"since"`
+}
+
+type counts struct {
+	final             map[gateway.Status]uint64 // guarded by Dispatcher.mu
+	repeated, refused atomic.Uint64
+}
+
+// Stats is a snapshot for status displays.
+func (d *Dispatcher) Stats() Stats {
+	d.mu.Lock()
+	s := Stats{Final: maps.Clone(d.counts.final)}
+	d.mu.Unlock()
+	s.Repeated, s.Refused = d.counts.repeated.Load(), d.counts.refused.Load()
+	for _, w := range d.all() {
+		device := w.snapshot()
+		s.Waiting += device.Waiting
+		if w != d.strays {
+			s.Devices = append(s.Devices, device)
+		}
+	}
+	return s
+}
+
+func (w *worker) snapshot() DeviceStats {
+	w.mu.Lock()
+	waiting := len(w.resumed) + len(w.queue)
+	w.mu.Unlock()
+	w.status.Lock()
+	defer w.status.Unlock()
+	s := w.now
+	s.Waiting = waiting
+	return s
+}
+
+func (w *worker) running(r *Running) {
+	w.status.Lock()
+	w.now.Running = r
+	w.status.Unlock()
+}
+
+// since is when the running command was taken up.
+func (w *worker) since() time.Time {
+	w.status.Lock()
+	defer w.status.Unlock()
+	return w.now.Running.Since
+}

@@ -1,0 +1,138 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+// Emit adds readings to the message that is being filled. It does not wait
+// for the queue. A reading that has no encoding is left out, counted and
+// logged; the error is for a batcher that has stopped.
+func (b *Batcher) Emit(_ context.Context, readings ...gateway.Reading) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped {
+		return b.errStopped()
+	}
+	for _, r := range readings {
+		data, err := encodeReading(r)
+		b.note(r, err)
+		if err == nil {
+			b.add(data)
+		}
+	}
+	return nil
+}
+
+// add puts an encoded reading into the open message, and seals that before
+// it would grow too large. The caller holds mu.
+func (b *Batcher) add(data []byte) {
+	if b.open.readings > 0 && b.open.size(len(data)) > b.opts.MaxBytes {
+		b.seal()
+	}
+	first := b.open.readings == 0
+	b.open.add(data, time.Now())
+	switch {
+	case b.open.size(0) >= b.opts.MaxBytes:
+		b.seal()
+	case first:
+		b.signal() // there is a deadline now
+	}
+}
+
+// seal completes the open message. The caller holds mu.
+func (b *Batcher) seal() {
+	if b.open.readings == 0 {
+		return
+	}
+	m := telemetry(b.opts.Lane, b.opts.Clock.Now(), b.open.close())
+	dropped := b.box.put(sealed{m, b.open.readings})
+	b.open = pack{}
+	b.lose(dropped, b.stats.Problem)
+	b.signal()
+}
+
+func (b *Batcher) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// lose counts readings that are given up, and says so. The caller holds mu.
+func (b *Batcher) lose(dropped []sealed, reason string) {
+	if len(dropped) == 0 {
+		return
+	}
+	for _, s := range dropped {
+		b.stats.Lost += uint64(s.readings)
+	}
+	if reason == "" {
+		reason = "it is too slow"
+	}
+	b.opts.Health.Raise(b.code, health.Error, fmt.Sprintf(
+		"readings for lane %s are being lost, since the queue does not take them: %s", b.opts.Lane, reason))
+}
+
+// maxRefusedNames bounds the memory for what has been logged.
+const maxRefusedNames = 256
+
+// note counts a reading, and logs the first of a row that is refused. The
+// caller holds mu.
+func (b *Batcher) note(r gateway.Reading, err error) {
+	key := readingKey{r.Device, r.Name}
+	if err == nil {
+		b.stats.Readings++
+		delete(b.refused, key)
+		return
+	}
+	b.stats.Refused++
+	if !b.refused[key] && len(b.refused) < maxRefusedNames {
+		b.refused[key] = true
+		b.log.Warn("reading refused, as will be others like it", "error", err)
+	}
+}
+
+// Commit makes each batch a message of its own and appends them all at once.
+// On error, none was accepted; it is gateway.ErrInvalid if a reading has no
+// encoding or a batch is empty.
+func (b *Batcher) Commit(ctx context.Context, batches ...[]gateway.Reading) ([]gateway.MessageID, error) {
+	messages := make([]gateway.Message, 0, len(batches))
+	count := 0
+	for i, batch := range batches {
+		p := pack{}
+		for _, r := range batch {
+			data, err := encodeReading(r)
+			if err != nil {
+				return nil, err
+			}
+			p.add(data, time.Time{})
+		}
+		if p.readings == 0 {
+			return nil, fmt.Errorf("batch %d of %d holds no reading: %w", i+1, len(batches), gateway.ErrInvalid)
+		}
+		count += p.readings
+		messages = append(messages, telemetry(b.opts.Lane, b.opts.Clock.Now(), p.close()))
+	}
+	ids, err := b.opts.Queue.Append(ctx, messages...)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stats.Readings += uint64(count)
+	b.accepted(messages)
+	return ids, nil
+}
+
+// accepted counts what the queue has taken. The caller holds mu.
+func (b *Batcher) accepted(messages []gateway.Message) {
+	b.stats.Messages += uint64(len(messages))
+	for _, m := range messages {
+		b.stats.Bytes += uint64(len(m.Body))
+	}
+}

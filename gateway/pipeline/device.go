@@ -1,0 +1,133 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+// State of a device; the package comment draws the changes.
+type State string
+
+// The states.
+const (
+	Starting State = "starting"
+	Good     State = "good"
+	Failing  State = "failing"
+	Stuck    State = "stuck"
+)
+
+// DeviceStats is how a device does, as seen by its Poller or Runner.
+type DeviceStats struct {
+	Device gateway.DeviceID `json:"device"`
+	State  State            `json:"state"`
+	// Reason of failing and stuck.
+	Reason string `json:"reason,omitempty"`
+	// Since is when the state was entered.
+	Since time.Time `json:"since"`
+	// LastReading is when readings last came in; zero if none has.
+	LastReading time.Time `json:"last_reading,omitzero"`
+	// Reads counts the reads begun, or for a stream the readings' arrivals.
+	Reads uint64 `json:"reads"`
+	// Failures counts reads, or runs, that ended with an error or not in time.
+	Failures uint64 `json:"failures"`
+	// Latest is the last reading of each quantity, in the order of first arrival.
+	Latest []gateway.Reading `json:"-"`
+}
+
+const (
+	// maxLatest bounds how many quantities are remembered of one device.
+	maxLatest = 64
+	// reasonEvery bounds how often the condition of a device that keeps
+	// failing is restated with another reason.
+	reasonEvery = time.Minute
+)
+
+// device keeps the state of one device and the condition that follows from it.
+type device struct {
+	code  string
+	board *health.Board
+
+	mu     sync.Mutex
+	stats  DeviceStats
+	stated time.Time // when the condition was last raised
+}
+
+func newDevice(id gateway.DeviceID, board *health.Board) *device {
+	return &device{
+		code: "device:" + string(id), board: board,
+		stats: DeviceStats{Device: id, State: Starting, Since: time.Now()},
+	}
+}
+
+func (d *device) snapshot() DeviceStats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.stats
+	s.Latest = slices.Clone(s.Latest)
+	return s
+}
+
+// began counts a read.
+func (d *device) began() {
+	d.mu.Lock()
+	d.stats.Reads++
+	d.mu.Unlock()
+}
+
+// delivered notes readings that have come in.
+func (d *device) delivered(readings []gateway.Reading) {
+	if len(readings) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.LastReading = time.Now()
+	for _, r := range readings {
+		same := func(old gateway.Reading) bool { return old.Name == r.Name && old.Device == r.Device }
+		if i := slices.IndexFunc(d.stats.Latest, same); i >= 0 {
+			d.stats.Latest[i] = r
+		} else if len(d.stats.Latest) < maxLatest {
+			d.stats.Latest = append(d.stats.Latest, r)
+		}
+	}
+}
+
+// good notes that the device does what it should.
+func (d *device) good() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.enter(Good, "") {
+		d.board.Clear(d.code)
+	}
+}
+
+// trouble notes a failure that leaves the device failing or stuck.
+func (d *device) trouble(state State, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.Failures++
+	reason := err.Error()
+	changed := d.enter(state, reason)
+	if !changed && time.Since(d.stated) < reasonEvery {
+		return // a reason that differs each time is not worth a line each time
+	}
+	d.stated = time.Now()
+	d.board.Raise(d.code, health.Warning, fmt.Sprintf("device %s is %s: %s", d.stats.Device, state, reason))
+}
+
+func (d *device) enter(state State, reason string) (changed bool) {
+	changed = d.stats.State != state
+	if changed {
+		d.stats.State, d.stats.Since = state, time.Now()
+	}
+	d.stats.Reason = reason
+	return changed
+}
+
+// end takes the condition back: nobody watches the device any more.
+func (d *device) end() { d.board.Clear(d.code) }

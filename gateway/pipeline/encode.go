@@ -1,0 +1,93 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Bounds of one reading.
+const (
+	// MaxTextBytes bounds the value of a textual reading.
+	MaxTextBytes = 16 << 10
+	// MaxNameBytes bounds the device, the name and the unit, each.
+	MaxNameBytes = 256
+)
+
+// The body of a message is bodyHead, readings with a comma between them, and
+// bodyTail. Each reading is an object with the members of wireReading.
+const (
+	bodyHead = `{"v":1,"readings":[`
+	bodyTail = `]}`
+)
+
+const contentType = "application/json"
+
+// timeLayout is RFC 3339 in UTC with milliseconds.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// wireReading is the JSON form of a reading. An empty unit and the quality
+// "good" are left out: they are what a receiver assumes.
+type wireReading struct {
+	Device  gateway.DeviceID `json:"device"`
+	Name    string           `json:"name"`
+	Value   gateway.Value    `json:"value"`
+	Unit    string           `json:"unit,omitempty"`
+	Time    string           `json:"time"`
+	Quality gateway.Quality  `json:"quality,omitempty"`
+}
+
+// encodeReading gives the JSON form of a reading that has been stamped. The
+// error wraps gateway.ErrInvalid and names the reading.
+func encodeReading(r gateway.Reading) ([]byte, error) {
+	if err := checkReading(r); err != nil {
+		return nil, fmt.Errorf("reading %.60q of device %.60q: %w: %w", r.Name, r.Device, err, gateway.ErrInvalid)
+	}
+	w := wireReading{
+		Device: r.Device, Name: r.Name, Value: r.Value, Unit: r.Unit,
+		Time: r.Time.UTC().Format(timeLayout), Quality: r.Quality,
+	}
+	if w.Quality == gateway.Good {
+		w.Quality = ""
+	}
+	data, err := json.Marshal(w)
+	if err != nil { // NaN and the infinities
+		return nil, fmt.Errorf("reading %.60q of device %.60q: %w", r.Name, r.Device, errors.Join(err, gateway.ErrInvalid))
+	}
+	return data, nil
+}
+
+func checkReading(r gateway.Reading) error {
+	if r.Name == "" {
+		return errors.New("it has no name")
+	}
+	for _, s := range []string{string(r.Device), r.Name, r.Unit, string(r.Quality)} {
+		if len(s) > MaxNameBytes || !utf8.ValidString(s) {
+			return fmt.Errorf("device, name, unit and quality must be UTF-8 of at most %d bytes", MaxNameBytes)
+		}
+	}
+	if text, ok := r.Value.Text(); ok {
+		switch {
+		case len(text) > MaxTextBytes:
+			return fmt.Errorf("its text has %d bytes, at most %d are allowed", len(text), MaxTextBytes)
+		case !utf8.ValidString(text):
+			return errors.New("its text is not UTF-8")
+		}
+	}
+	if y := r.Time.UTC().Year(); y < 1 || y > 9999 {
+		return fmt.Errorf("its time is in the year %d", y)
+	}
+	return nil
+}
+
+// telemetry makes the message of one body.
+func telemetry(lane gateway.Lane, now time.Time, body []byte) gateway.Message {
+	return gateway.Message{
+		ID: gateway.MessageID{Lane: lane}, Kind: gateway.KindTelemetry,
+		Created: now.UTC(), ContentType: contentType, Body: body,
+	}
+}

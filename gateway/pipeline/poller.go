@@ -1,0 +1,156 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+const (
+	// maxPhase bounds how long the first read of a device is put off.
+	maxPhase = 5 * time.Second
+	// courtesy is how much longer than its deadline a driver may take to say
+	// that it is over, before it counts as stuck.
+	courtesy = 250 * time.Millisecond
+	// stopGrace bounds how long a stop waits for a driver to come back.
+	stopGrace = 2 * time.Second
+)
+
+// PollerOptions of a Poller. All but Log and Health are required.
+type PollerOptions struct {
+	Device gateway.DeviceID
+	Sensor gateway.Sensor
+	// Sink takes the readings, stamped: a Batcher.
+	Sink  gateway.Sink
+	Clock clock.Clock
+	// Every is the time from one read to the next, Timeout the most that one
+	// may take.
+	Every, Timeout time.Duration
+
+	Log    *slog.Logger
+	Health *health.Board
+}
+
+// Poller reads one sensor at a steady pace.
+type Poller struct {
+	opts   PollerOptions
+	device *device
+	sink   *deviceSink
+	heart  *health.Heart
+	// read is the Read that runs, or that was given up and has not come back.
+	read *call
+}
+
+// NewPoller returns a Poller that does nothing until Run.
+func NewPoller(o PollerOptions) (*Poller, error) {
+	if o.Device == "" || o.Sensor == nil || o.Sink == nil || o.Clock == nil || o.Every <= 0 || o.Timeout <= 0 {
+		return nil, fmt.Errorf("pipeline: the poller of device %q needs a sensor, a sink, a clock, a period and a timeout", o.Device)
+	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("device", o.Device)
+	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
+	d := newDevice(o.Device, o.Health)
+	return &Poller{
+		opts: o, device: d,
+		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink},
+	}, nil
+}
+
+// Stats is a snapshot for status displays.
+func (p *Poller) Stats() DeviceStats { return p.device.snapshot() }
+
+// Run polls until ctx ends. Its error names a Read that did not come back and
+// was left behind.
+//
+// The slots are Every apart by the monotonic clock, from a random moment on,
+// so that devices with the same period do not crowd the bus and the disk. A
+// slot that passes while a read runs is skipped.
+func (p *Poller) Run(ctx context.Context) error {
+	p.heart = p.opts.Health.Heart("poller:"+string(p.opts.Device), maxSilence)
+	defer p.opts.Health.Remove(p.heart)
+	defer p.device.end()
+	first := time.Now().Add(rand.N(min(p.opts.Every, maxPhase)))
+	for slot := first; p.sleep(ctx, slot); slot = p.after(first) {
+		p.poll(ctx)
+	}
+	return p.leave(ctx)
+}
+
+// leave waits for a Read that has not come back yet.
+func (p *Poller) leave(ctx context.Context) error {
+	switch {
+	case p.read == nil:
+	case !p.read.await(context.WithoutCancel(ctx), stopGrace, p.heart.Beat):
+		return fmt.Errorf("device %s: a read begun %v ago has not come back and is left behind: %w",
+			p.opts.Device, time.Since(p.read.began).Round(time.Second), gateway.ErrTimeout)
+	case !p.read.late:
+		p.take(ctx)
+	}
+	return nil
+}
+
+// after is the next slot from now on.
+func (p *Poller) after(first time.Time) time.Time {
+	passed := time.Since(first) / p.opts.Every
+	return first.Add((passed + 1) * p.opts.Every)
+}
+
+// sleep waits until then, and reports false if ctx ended.
+func (p *Poller) sleep(ctx context.Context, then time.Time) bool {
+	for ctx.Err() == nil {
+		p.heart.Beat()
+		left := time.Until(then)
+		if left <= 0 {
+			return true
+		}
+		timer := time.NewTimer(min(left, beatEvery))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+	return false
+}
+
+// poll reads once, unless an earlier Read has not come back.
+func (p *Poller) poll(ctx context.Context) {
+	if p.read != nil && !p.read.returned() {
+		return
+	}
+	rctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+	defer cancel()
+	p.device.began()
+	p.read = enter(p.opts.Log, func() ([]gateway.Reading, error) { return p.opts.Sensor.Read(rctx) })
+	switch {
+	case p.read.await(ctx, p.opts.Timeout+courtesy, p.heart.Beat):
+		p.take(ctx)
+	case ctx.Err() == nil:
+		p.read.late = true
+		p.device.trouble(Stuck, fmt.Errorf("a read has not come back within %v; check the wiring and the bus: %w",
+			p.opts.Timeout, gateway.ErrTimeout))
+	}
+}
+
+// take deals with what the Read has brought. What came beside an error is
+// passed on too.
+func (p *Poller) take(ctx context.Context) {
+	readings, err := p.read.readings, p.read.err
+	p.read = nil
+	if len(readings) > 0 {
+		err = errors.Join(err, p.sink.Emit(context.WithoutCancel(ctx), readings...))
+	}
+	switch {
+	case err == nil:
+		p.device.good()
+	case ctx.Err() == nil: // a failure because of the stop says nothing
+		p.device.trouble(Failing, err)
+	}
+}

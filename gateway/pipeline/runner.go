@@ -1,0 +1,118 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+const (
+	// The pauses before a stream is run again.
+	minRunPause = time.Second
+	maxRunPause = time.Minute
+	// settled is how long a stream must have run to count as good although it
+	// has not said anything, and for the pauses to start anew.
+	settled = 10 * time.Second
+)
+
+// RunnerOptions of a Runner. All but Log and Health are required.
+type RunnerOptions struct {
+	Device gateway.DeviceID
+	Stream gateway.Stream
+	// Sink takes the readings, stamped: a Batcher.
+	Sink  gateway.Sink
+	Clock clock.Clock
+
+	Log    *slog.Logger
+	Health *health.Board
+}
+
+// Runner keeps one stream running.
+type Runner struct {
+	opts   RunnerOptions
+	device *device
+	sink   *deviceSink
+	pause  backoff
+}
+
+// NewRunner returns a Runner that does nothing until Run.
+func NewRunner(o RunnerOptions) (*Runner, error) {
+	if o.Device == "" || o.Stream == nil || o.Sink == nil || o.Clock == nil {
+		return nil, fmt.Errorf("pipeline: the runner of device %q needs a stream, a sink and a clock", o.Device)
+	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("device", o.Device)
+	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
+	d := newDevice(o.Device, o.Health)
+	return &Runner{
+		opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause},
+		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.heard, next: o.Sink},
+	}, nil
+}
+
+// heard notes readings of a stream: it works.
+func (d *device) heard(readings []gateway.Reading) {
+	d.began()
+	d.delivered(readings)
+	d.good()
+}
+
+// Stats is a snapshot for status displays.
+func (r *Runner) Stats() DeviceStats { return r.device.snapshot() }
+
+// Run runs the stream, again after a growing pause when it ends, until ctx
+// does. Its error names a stream that did not stop and was left behind.
+func (r *Runner) Run(ctx context.Context) error {
+	defer r.device.end()
+	for ctx.Err() == nil {
+		c := enter(r.opts.Log, func() ([]gateway.Reading, error) { return nil, r.opts.Stream.Run(ctx, r.sink) })
+		if err := r.follow(ctx, c); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		r.device.trouble(Failing, cmp.Or(c.err, errors.New("the stream ended by itself")))
+		r.rest(ctx, time.Since(c.began))
+	}
+	return nil
+}
+
+// follow waits for the end of a run.
+func (r *Runner) follow(ctx context.Context, c *call) error {
+	settling := time.NewTimer(settled)
+	defer settling.Stop()
+	for {
+		select {
+		case <-c.done:
+			return nil
+		case <-settling.C:
+			r.device.good()
+		case <-ctx.Done():
+			if c.await(context.WithoutCancel(ctx), stopGrace, func() {}) {
+				return nil
+			}
+			return fmt.Errorf("device %s: the stream has not stopped within %v and is left behind: %w",
+				r.opts.Device, stopGrace, gateway.ErrTimeout)
+		}
+	}
+}
+
+// rest pauses after a run that lasted so long.
+func (r *Runner) rest(ctx context.Context, lasted time.Duration) {
+	if lasted >= settled {
+		r.pause.reset()
+	}
+	timer := time.NewTimer(r.pause.next())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

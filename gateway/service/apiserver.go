@@ -1,0 +1,215 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/clock"
+)
+
+// api serves the local API on a Unix socket.
+type api struct {
+	*Service
+	listener net.Listener
+}
+
+// listen opens the socket. A leftover of a crash is replaced; the lock of the
+// store, which is held by now, says that no other gateway serves it.
+func (s *Service) listen() (*api, error) {
+	path := s.config.Gateway.socketPath()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("gateway.socket: %w", err)
+	}
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode()&os.ModeSocket == 0 {
+			return nil, fmt.Errorf("gateway.socket: %s is there and no socket; choose another path or remove it", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("gateway.socket: %w", err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("gateway.socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return nil, errors.Join(fmt.Errorf("gateway.socket: %w", err), l.Close())
+	}
+	return &api{Service: s, listener: l}, nil
+}
+
+// run serves until ctx ends.
+func (a *api) run(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.status()) })
+	mux.HandleFunc("GET /v1/queue", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.queue.Stats()) })
+	mux.HandleFunc("GET /v1/queue/messages", a.messages)
+	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.deviceStatus()) })
+	mux.HandleFunc("POST /v1/do", a.do)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(a.listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 500*time.Millisecond)
+	defer cancel()
+	if server.Shutdown(grace) != nil {
+		_ = server.Close() // it closes the listener whatever it returns
+	}
+	<-served
+	return nil
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // a caller who has left needs no answer
+}
+
+func fault(w http.ResponseWriter, code int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(Fault{Error: err.Error()})
+}
+
+// maxListed bounds one answer of /v1/queue/messages.
+const maxListed = 1000
+
+func (a *api) messages(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	from, err1 := strconv.ParseUint(orZero(query.Get("from")), 10, 64)
+	limit, err2 := strconv.Atoi(orZero(query.Get("limit")))
+	if err := errors.Join(err1, err2); err != nil || limit < 1 || limit > maxListed {
+		fault(w, http.StatusBadRequest, fmt.Errorf("from and limit: want numbers, limit from 1 to %d", maxListed))
+		return
+	}
+	list, err := a.queue.List(gateway.Lane(query.Get("lane")), from, limit)
+	if err != nil {
+		fault(w, statusOf(err), err)
+		return
+	}
+	views := make([]QueuedMessage, 0, len(list))
+	for _, m := range list {
+		v := QueuedMessage{
+			ID: m.ID.String(), Kind: m.Kind, Created: m.Created, Correlation: m.CorrelationID,
+			ContentType: m.ContentType, Size: len(m.Body), Body: string(m.Body),
+		}
+		if !utf8.Valid(m.Body) {
+			v.Body = fmt.Sprintf("%x", m.Body)
+		}
+		views = append(views, v)
+	}
+	answer(w, views)
+}
+
+func orZero(s string) string {
+	if s == "" {
+		return "0"
+	}
+	return s
+}
+
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, gateway.ErrInvalid):
+		return http.StatusBadRequest
+	case errors.Is(err, gateway.ErrFull):
+		return http.StatusInsufficientStorage
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// do carries out a command from the command line, on the same way as all others.
+func (a *api) do(w http.ResponseWriter, r *http.Request) {
+	var req DoRequest
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&req); err != nil {
+		fault(w, http.StatusBadRequest, fmt.Errorf("command: %w", err))
+		return
+	}
+	now := a.clock.Now()
+	result, err := a.dispatcher.Do(r.Context(), gateway.Command{
+		ID:     fmt.Sprintf("local-%d", now.UnixNano()),
+		Device: req.Device, Action: req.Action, Args: req.Args, Received: now, Origin: gateway.OriginLocal,
+	})
+	if err != nil {
+		fault(w, statusOf(err), err)
+		return
+	}
+	answer(w, result)
+}
+
+func (a *api) status() Status {
+	return Status{
+		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: a.started, Now: a.clock.Now(),
+		ClockTrusted: a.clock.Trusted(), BootID: clock.BootID(),
+		Conditions: a.health.Conditions(), Upstream: a.sender.Stats(), Queue: a.queue.Stats(),
+		Devices: a.deviceStatus(), Commands: a.dispatcher.Stats(),
+		Memory: MemoryStatus{RSSBytes: residentBytes(), Goroutines: runtime.NumGoroutine()},
+	}
+}
+
+func (a *api) deviceStatus() []DeviceStatus {
+	list := make([]DeviceStatus, 0, len(a.config.devices))
+	for _, spec := range a.config.devices {
+		list = append(list, a.oneDevice(spec))
+	}
+	return list
+}
+
+func (a *api) oneDevice(spec deviceSpec) DeviceStatus {
+	st := DeviceStatus{ID: gateway.DeviceID(spec.ID), Driver: spec.Driver, State: "absent", Reason: "it could not be opened"}
+	for _, d := range a.devices {
+		if d.id != st.ID {
+			continue
+		}
+		st.State, st.Reason = "good", ""
+		if d.opened.Actuator != nil {
+			st.Actions = d.opened.Actuator.Actions()
+		}
+		if d.source == nil {
+			continue
+		}
+		s := d.source.Stats()
+		st.State, st.Reason, st.Since, st.LastRead = string(s.State), s.Reason, s.Since, s.LastReading
+		st.Reads, st.Failures = s.Reads, s.Failures
+		for _, r := range s.Latest {
+			st.Latest = append(st.Latest, LatestReading{Name: r.Name, Value: r.Value, Unit: r.Unit, Time: r.Time, Quality: r.Quality})
+		}
+	}
+	return st
+}
+
+// residentBytes is VmRSS of this process; 0 where the kernel does not tell.
+func residentBytes() int64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			if err != nil {
+				return 0
+			}
+			return kb << 10
+		}
+	}
+	return 0
+}

@@ -1,0 +1,104 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/pipeline"
+)
+
+// device is one device of the config at work.
+type device struct {
+	id     gateway.DeviceID
+	spec   deviceSpec
+	opened drivers.Device
+	// source reads the device; nil for a pure actuator.
+	source source
+}
+
+// source brings the readings of one device into the pipeline.
+type source interface {
+	Run(ctx context.Context) error
+	Stats() pipeline.DeviceStats
+}
+
+// openDevices opens every device. One that cannot be opened stops nobody
+// else: it is a health condition.
+func (s *Service) openDevices() error {
+	for _, spec := range s.config.devices {
+		id := gateway.DeviceID(spec.ID)
+		opened, err := spec.driver.Open(spec.config)
+		if err != nil {
+			s.health.Raise("device:"+spec.ID, health.Error, fmt.Sprintf("device %s (%s) cannot be opened: %v", id, spec.Driver, err))
+			continue
+		}
+		s.devices = append(s.devices, &device{id: id, spec: spec, opened: opened})
+	}
+	if len(s.devices) == 0 && len(s.config.devices) > 0 {
+		return errors.New("none of the devices can be opened; the conditions above say why")
+	}
+	return nil
+}
+
+func (s *Service) closeDevices() error {
+	var errs []error
+	for _, d := range s.devices {
+		if d.opened.Close != nil {
+			if err := d.opened.Close(); err != nil {
+				errs = append(errs, fmt.Errorf("close device %s: %w", d.id, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// connectDevices gives each device its way into the batcher of its lane.
+func (s *Service) connectDevices() error {
+	byLane := make(map[string]*pipeline.Batcher)
+	for _, d := range s.devices {
+		b := byLane[d.spec.Lane]
+		if b == nil {
+			var err error
+			b, err = pipeline.NewBatcher(pipeline.BatcherOptions{
+				Queue: s.queue, Clock: s.clock, Log: s.log, Health: s.health, Lane: gateway.Lane(d.spec.Lane),
+				MaxBytes: int(s.config.Batch.MaxBytes), MaxAge: s.config.Batch.MaxAge,
+			})
+			if err != nil {
+				return err
+			}
+			byLane[d.spec.Lane] = b
+			s.batchers = append(s.batchers, b)
+		}
+		if err := s.connect(d, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) connect(d *device, sink gateway.Sink) (err error) {
+	switch {
+	case d.opened.Sensor != nil:
+		d.source, err = pipeline.NewPoller(pipeline.PollerOptions{
+			Device: d.id, Sensor: d.opened.Sensor, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
+			Every: d.spec.Every, Timeout: d.spec.Timeout,
+		})
+	case d.opened.Stream != nil:
+		d.source, err = pipeline.NewRunner(pipeline.RunnerOptions{
+			Device: d.id, Stream: d.opened.Stream, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
+		})
+	}
+	return err
+}
+
+// run reads the device until ctx ends.
+func (d *device) run(ctx context.Context) error {
+	if d.source == nil {
+		return nil
+	}
+	return d.source.Run(ctx)
+}

@@ -1,0 +1,129 @@
+package service
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/config"
+)
+
+// Loaded is a config file that has been found right in every part.
+type Loaded struct {
+	Config
+	upstream upstreamSpec
+	devices  []deviceSpec
+}
+
+// deviceSpec is one device of the config: the common keys, and the driver
+// with its own.
+type deviceSpec struct {
+	DeviceConfig
+	driver drivers.Driver
+	config any
+}
+
+// Load reads and checks a config file. It reports every error at once, as
+// config.Errors.
+func Load(path string) (*Loaded, error) {
+	root, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &Loaded{}
+	err = root.Decode(&l.Config)
+	errs := []error{err}
+	// The sections below are checked even if the rest is wrong, so that all
+	// errors show at once.
+	for _, section := range l.Upstreams {
+		spec, err := loadUpstream(&section)
+		l.upstream = spec
+		errs = append(errs, err)
+	}
+	lanes := l.lanes()
+	ids := make(map[string]bool)
+	for _, section := range l.Devices {
+		spec, err := loadDevice(&section)
+		errs = append(errs, err)
+		if err != nil {
+			continue
+		}
+		if ids[spec.ID] {
+			errs = append(errs, section.Errorf("id", "%q is the id of another device too; want a unique one", spec.ID))
+		}
+		ids[spec.ID] = true
+		if !slices.Contains(lanes, spec.Lane) {
+			errs = append(errs, section.Errorf("lane", "there is no lane %q; want %s, or a lane named in queue.lanes", spec.Lane, strings.Join(lanes, ", ")))
+		}
+		l.devices = append(l.devices, spec)
+	}
+	if err := config.Join(errs...); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// lanes are the lanes that devices may use.
+func (c *Config) lanes() []string {
+	names := []string{string(gateway.LaneTelemetry), string(gateway.LaneAlerts)}
+	for name := range c.Queue.Lanes {
+		if !slices.Contains(names, name) && name != string(gateway.LaneResults) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func loadDevice(section *config.Section) (deviceSpec, error) {
+	var spec deviceSpec
+	name, _ := section.Text("driver")
+	driver, known := drivers.Lookup(name)
+	if !known {
+		return spec, section.Errorf("driver", "%s; want %s", unknown("driver", name), strings.Join(driverNames(), ", "))
+	}
+	spec.driver, spec.config = driver, driver.Config()
+	return spec, section.Decode(&spec.DeviceConfig, spec.config)
+}
+
+func unknown(what, name string) string {
+	if name == "" {
+		return "is missing"
+	}
+	return fmt.Sprintf("there is no %s %q", what, name)
+}
+
+func driverNames() []string {
+	var names []string
+	for _, d := range drivers.List() {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+// Schema is the JSON Schema (draft 2020-12) of the config file.
+func Schema() map[string]any {
+	devices := make(map[string]any)
+	for _, d := range drivers.List() {
+		devices[d.Name] = d.Config()
+	}
+	upstreams := make(map[string]any)
+	for name, kind := range upstreamKinds {
+		upstreams[name] = kind.config()
+	}
+	return config.Schema(Config{}, map[string]config.Variants{
+		"devices":   {Key: "driver", Common: DeviceConfig{}, Cases: devices},
+		"upstreams": {Key: "type", Common: UpstreamConfig{}, Cases: upstreams},
+	})
+}
+
+// Summary says in a few words what the config describes.
+func (l *Loaded) Summary() string {
+	names := make([]string, 0, len(l.devices))
+	for _, d := range l.devices {
+		names = append(names, fmt.Sprintf("%s (%s)", d.ID, d.Driver))
+	}
+	return fmt.Sprintf("%d devices: %s", len(names), strings.Join(names, ", "))
+}

@@ -1,0 +1,228 @@
+// Package service puts the gateway together: it builds the parts from the
+// config, starts them in the order of the data's way, and stops them in the
+// opposite one. It is the only package that knows them all.
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/command"
+	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/uplink"
+	"github.com/fieldpost/fieldpost/storeforward"
+)
+
+// Build says what was built, and when.
+type Build struct {
+	Version, Commit string
+	// Time of the build, the floor of the clock.
+	Time time.Time
+}
+
+// Service is one gateway. Make it with New, call Run once.
+type Service struct {
+	config  *Loaded
+	id      string
+	build   Build
+	log     *slog.Logger
+	clock   clock.Clock
+	health  *health.Board
+	started time.Time
+
+	queue      *storeforward.Queue
+	dispatcher *command.Dispatcher
+	sender     *uplink.Sender
+	batchers   []*pipeline.Batcher
+	devices    []*device
+
+	fatal chan error
+}
+
+// New prepares a gateway from a loaded config; nothing is opened yet.
+func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
+	id, err := config.Gateway.id()
+	if err != nil {
+		return nil, err
+	}
+	return &Service{
+		config: config, id: id, build: build, log: log,
+		clock: clock.NewSystem(build.Time), health: health.NewBoard(log),
+		started: time.Now(), fatal: make(chan error, 1),
+	}, nil
+}
+
+// Run opens the store, brings the outputs into their safe state and works
+// until ctx ends. It returns when everything has been stopped in order.
+func (s *Service) Run(ctx context.Context) (err error) {
+	if err := s.openDevices(); err != nil {
+		return errors.Join(err, s.closeDevices())
+	}
+	defer func() { err = errors.Join(err, s.closeDevices()) }()
+	// Outputs come first: whatever else may fail must find them safe.
+	s.makeSafe(ctx, "start")
+	defer s.makeSafe(context.WithoutCancel(ctx), "stop")
+
+	if err := s.openQueue(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while waiting for the disk
+		}
+		return err
+	}
+	defer func() { err = errors.Join(err, s.queue.Close()) }()
+	if err := s.assemble(); err != nil {
+		return err
+	}
+	api, err := s.listen()
+	if err != nil {
+		return err
+	}
+	return s.work(ctx, api)
+}
+
+// diskRetry is how often a start looks again whether a full disk has room.
+const diskRetry = 5 * time.Second
+
+// openQueue opens the store. On a full disk it waits, and says so: the board
+// may be far away, and whoever makes room there need not know of fieldpost.
+func (s *Service) openQueue(ctx context.Context) error {
+	heart := s.health.Heart("queue", time.Minute)
+	options := s.config.storeOptions()
+	options.Clock, options.Log, options.Beat = s.clock, s.log, heart.Beat
+	for {
+		q, err := storeforward.Open(options)
+		if err == nil {
+			s.health.Clear(conditionDisk)
+			s.queue = q
+			s.log.Info("queue open", "store", q.Store(), "dir", options.Dir, "waiting", waiting(q.Stats()))
+			return nil
+		}
+		if !errors.Is(err, gateway.ErrFull) {
+			return err
+		}
+		s.health.Raise(conditionDisk, health.Error, err.Error())
+		heart.Beat()
+		s.notify("EXTEND_TIMEOUT_USEC=60000000")
+		select {
+		case <-time.After(diskRetry):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func waiting(stats storeforward.Stats) (n uint64) {
+	for _, l := range stats.Lanes {
+		n += l.Waiting
+	}
+	return n
+}
+
+// assemble connects the parts; see ARCHITECTURE.md for the picture.
+func (s *Service) assemble() error {
+	var err error
+	actuators := make(map[gateway.DeviceID]gateway.Actuator)
+	for _, d := range s.devices {
+		if d.opened.Actuator != nil {
+			actuators[d.id] = d.opened.Actuator
+		}
+	}
+	s.dispatcher, err = command.NewDispatcher(command.Options{
+		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators,
+		Clock: s.clock, Health: s.health, Log: s.log, Timeout: s.config.Commands.Timeout,
+	})
+	if err != nil {
+		return err
+	}
+	spec := s.config.upstream
+	upstream, err := spec.kind.open(spec.config, wiring{gatewayID: s.id, clock: s.clock, inbox: command.NewInbox(s.dispatcher), log: s.log})
+	if err != nil {
+		return err
+	}
+	s.sender, err = uplink.New(uplink.Options{
+		Store: s.queue, Upstream: upstream, Log: s.log, Health: s.health, StartJitter: startJitter(),
+	})
+	if err != nil {
+		return err
+	}
+	return s.connectDevices()
+}
+
+// work runs the stages until ctx ends or one of them fails for good.
+func (s *Service) work(ctx context.Context, api *api) error {
+	report := func(err error) {
+		select {
+		case s.fatal <- err:
+		default:
+			s.log.Error("stopped with an error", "error", err)
+		}
+	}
+	// In the order of the data's way back: each stage is stopped before the
+	// one that it delivers to.
+	uplinkStage := newStage(ctx, "uplink", report)
+	commandStage := newStage(ctx, "commands", report)
+	batchStage := newStage(ctx, "batches", report)
+	deviceStage := newStage(ctx, "devices", report)
+	frontStage := newStage(ctx, "front", report)
+
+	uplinkStage.start(s.sender.Run)
+	commandStage.start(s.dispatcher.Run)
+	for _, b := range s.batchers {
+		batchStage.start(b.Run)
+	}
+	for _, d := range s.devices {
+		deviceStage.start(d.run)
+	}
+	frontStage.start(api.run)
+	frontStage.start(s.watch)
+
+	var err error
+	select {
+	case <-ctx.Done():
+		s.log.Info("stopping")
+	case err = <-s.fatal:
+		s.log.Error("stopping because a part has failed", "error", err)
+	}
+	s.notifyStopping()
+	var wg sync.WaitGroup // sensors and commands do not depend on each other
+	wg.Go(deviceStage.stop)
+	wg.Go(commandStage.stop)
+	wg.Wait()
+	batchStage.stop()
+	uplinkStage.stop()
+	frontStage.stop()
+	return err
+}
+
+// makeSafe brings every output into its declared safe state.
+func (s *Service) makeSafe(ctx context.Context, when string) {
+	for _, d := range s.devices {
+		if d.opened.Safer == nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err := d.opened.Safer.Safe(ctx)
+		cancel()
+		code := "unsafe:" + string(d.id)
+		if err != nil {
+			s.health.Raise(code, health.Error, fmt.Sprintf("device %s did not take its safe state at %s: %v", d.id, when, err))
+			continue
+		}
+		s.health.Clear(code)
+		s.log.Debug("safe state taken", "device", d.id, "when", when)
+	}
+}
+
+// socketPath is where the command line tools find the gateway.
+func (c *GatewayConfig) socketPath() string {
+	return filepath.Clean(cmp.Or(c.Socket, "/run/fieldpost/fieldpost.sock"))
+}

@@ -1,0 +1,146 @@
+package systemtest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// gateway is a fieldpost process, which can be killed and started again.
+type gateway struct {
+	dir, config, log string
+	process          *process
+	api              *http.Client
+}
+
+// newGateway writes a config for the hub and starts the gateway with it.
+func newGateway(t testing.TB, dir string, h *hub) *gateway {
+	t.Helper()
+	g := &gateway{dir: dir, config: filepath.Join(dir, "fieldpost.yaml"), log: filepath.Join(dir, "fieldpost.log")}
+	text := fmt.Sprintf(`gateway:
+  id: gw
+  data_dir: %[1]s/data
+  socket: %[1]s/api.sock
+upstreams:
+  - type: iothub
+    connection_string: %[2]q
+    ca_file: %[3]s
+queue:
+  max_bytes: 128MB
+  min_free: 64MB
+  commit: {max_age: 100ms}
+batch:
+  max_age: 100ms
+devices:
+  - {id: bench, driver: sim, every: 100ms, actuations: %[1]s/actuations}
+  - {id: board, driver: sysfs, every: 500ms}
+  - {id: programs, driver: ingest, socket: %[1]s/ingest.sock}
+`, dir, h.device(t, "gw"), h.info.CA)
+	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.api = unixClient(filepath.Join(dir, "api.sock"))
+	g.start(t)
+	return g
+}
+
+func unixClient(socket string) *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+		DisableKeepAlives: true,
+	}}
+}
+
+func (g *gateway) start(t testing.TB) {
+	t.Helper()
+	g.process = spawn(t, g.log, program(t, "fieldpost"), "run", "--config", g.config)
+}
+
+// status asks the running gateway how it does.
+func (g *gateway) status() (status, error) {
+	var s status
+	resp, err := g.api.Get("http://fieldpost/v1/status")
+	if err != nil {
+		return s, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("status: %s", resp.Status)
+	}
+	return s, json.NewDecoder(resp.Body).Decode(&s)
+}
+
+// status is what the tests look at of service.Status.
+type status struct {
+	Conditions []struct{ Code, Summary string }
+	Upstream   struct {
+		Connected    bool
+		Published    uint64
+		Acknowledged uint64
+		Resent       uint64
+	}
+	Queue struct {
+		Store string
+		Lanes []struct {
+			Lane    string
+			Waiting uint64
+			Next    uint64
+			Lost    uint64
+		}
+	}
+	Commands struct{ Waiting int }
+	Memory   struct {
+		RSSBytes int64 `json:"rss_bytes"`
+	}
+}
+
+func (s status) waiting() (n uint64) {
+	for _, l := range s.Queue.Lanes {
+		if l.Lane != "deadletter" {
+			n += l.Waiting
+		}
+	}
+	return n
+}
+
+// ingest hands lines in and returns the answers; a broken connection returns
+// those that came until then.
+func (g *gateway) ingest(lines []string) (answers []string, err error) {
+	conn, err := net.DialTimeout("unix", filepath.Join(g.dir, "ingest.sock"), time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return nil, err
+	}
+	sent := make(chan error, 1)
+	go func() {
+		w := bufio.NewWriter(conn)
+		for _, line := range lines {
+			if _, err := w.WriteString(line + "\n"); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- w.Flush()
+	}()
+	in := bufio.NewScanner(conn)
+	for len(answers) < len(lines) && in.Scan() {
+		answers = append(answers, in.Text())
+	}
+	conn.Close() // frees the writer too, if it is stuck
+	if err := <-sent; err != nil && len(answers) < len(lines) {
+		return answers, err
+	}
+	return answers, in.Err()
+}
