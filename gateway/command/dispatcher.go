@@ -73,8 +73,8 @@ type Dispatcher struct {
 	underway map[string]*ticket
 }
 
-// New returns a Dispatcher that takes commands once Run runs.
-func New(o Options) (*Dispatcher, error) {
+// NewDispatcher returns a Dispatcher that takes commands once Run runs.
+func NewDispatcher(o Options) (*Dispatcher, error) {
 	if o.Journal == nil || o.Queue == nil || o.Clock == nil {
 		return nil, errors.New("command: a journal, a queue and a clock are required")
 	}

@@ -42,7 +42,9 @@ func (d *disk) power(crashAt int, late bool, onCrash func()) {
 }
 
 // mark is a step outside the disk.
-func (d *disk) mark() error { return d.write(context.Background(), "mark", func() error { return nil }) }
+func (d *disk) mark() error {
+	return d.write(context.Background(), "mark", func() error { return nil })
+}
 
 func (d *disk) write(ctx context.Context, op string, change func() error) error {
 	d.mu.Lock()

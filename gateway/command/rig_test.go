@@ -80,7 +80,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) assemble() {
 	log := slog.New(slog.NewTextHandler(r.logs, nil))
 	r.board = health.NewBoard(log)
-	d, err := command.New(command.Options{
+	d, err := command.NewDispatcher(command.Options{
 		Journal: r.disk, Queue: r.disk, Clock: r.clock,
 		Actuators: map[gateway.DeviceID]gateway.Actuator{"pump": r.pump, "fan": r.fan},
 		Sensors:   []gateway.DeviceID{"air"},

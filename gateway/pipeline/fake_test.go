@@ -1,0 +1,119 @@
+package pipeline_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/pipeline"
+)
+
+type wall struct{}
+
+func (wall) Now() time.Time { return time.Now() }
+func (wall) Trusted() bool  { return true }
+
+// queue is a queue in memory, under the control of the test.
+type queue struct {
+	// before runs ahead of each Append and may refuse it.
+	before func(ctx context.Context, msgs []gateway.Message) error
+
+	mu       sync.Mutex
+	messages []gateway.Message
+	appends  []int // messages in each
+	times    []time.Time
+}
+
+func (q *queue) Append(ctx context.Context, msgs ...gateway.Message) ([]gateway.MessageID, error) {
+	if q.before != nil {
+		if err := q.before(ctx, msgs); err != nil {
+			return nil, err
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.appends = append(q.appends, len(msgs))
+	var ids []gateway.MessageID
+	for _, m := range msgs {
+		m.ID.Store, m.ID.Seq = "test", uint64(len(q.messages)+1)
+		q.messages = append(q.messages, m)
+		q.times = append(q.times, time.Now())
+		ids = append(ids, m.ID)
+	}
+	return ids, nil
+}
+
+func (q *queue) got() []gateway.Message {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.messages)
+}
+
+// names are the names of the readings in the queue, in order.
+func (q *queue) names() (list []string) {
+	for _, m := range q.got() {
+		var body struct{ Readings []struct{ Name string } }
+		if err := json.Unmarshal(m.Body, &body); err != nil {
+			panic(err)
+		}
+		for _, r := range body.Readings {
+			list = append(list, r.Name)
+		}
+	}
+	return list
+}
+
+// running starts something with Run(ctx) error; the function returned stops
+// it and gives its answer.
+func running(run func(context.Context) error) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+func newBoard() *health.Board { return health.NewBoard(slog.New(slog.DiscardHandler)) }
+
+// condition is the summary of a condition; empty if it does not stand.
+func condition(b *health.Board, code string) string {
+	for _, c := range b.Conditions() {
+		if c.Code == code {
+			return c.Summary
+		}
+	}
+	return ""
+}
+
+func newBatcher(t *testing.T, q *queue, o pipeline.BatcherOptions) *pipeline.Batcher {
+	t.Helper()
+	o.Queue, o.Clock = q, wall{}
+	b, err := pipeline.NewBatcher(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// reading has a JSON form of 100 bytes or so.
+func reading(name string) gateway.Reading {
+	return gateway.Reading{Device: "air", Name: name, Value: gateway.Number(1), Time: time.Now(), Quality: gateway.Good}
+}
+
+var errBroken = errors.New("broken")
+
+// bubble is a test in virtual time.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
