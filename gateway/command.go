@@ -91,6 +91,7 @@ type Action struct {
 // ArgType is the JSON type of an argument.
 type ArgType string
 
+// The types of arguments.
 const (
 	ArgBool    ArgType = "bool"
 	ArgNumber  ArgType = "number"

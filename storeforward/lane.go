@@ -76,12 +76,6 @@ func (l *lane) bytes() (sum int64) {
 	return sum
 }
 
-// cursor is where the lane stands now, in the terms of its tail.
-func (l *lane) cursor() cursor {
-	t := l.tail()
-	return cursor{acked: l.acked, next: t.next, first: t.first, bytes: t.bytes, newest: t.newest}
-}
-
 // dirty reports whether acknowledgements wait to be written.
 func (l *lane) dirty() bool { return l.acked != l.writtenAcked }
 

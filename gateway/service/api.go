@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/storeforward"
@@ -26,7 +27,7 @@ type Status struct {
 	Upstream     uplink.Stats       `json:"upstream"`
 	Queue        storeforward.Stats `json:"queue"`
 	Devices      []DeviceStatus     `json:"devices"`
-	Commands     CommandsStatus     `json:"commands"`
+	Commands     command.Stats      `json:"commands"`
 	Memory       MemoryStatus       `json:"memory"`
 }
 
@@ -51,12 +52,6 @@ type LatestReading struct {
 	Unit    string          `json:"unit,omitempty"`
 	Time    time.Time       `json:"time"`
 	Quality gateway.Quality `json:"quality"`
-}
-
-// CommandsStatus counts commands by final state since the start.
-type CommandsStatus struct {
-	Final   map[gateway.Status]uint64 `json:"final"`
-	Waiting int                       `json:"waiting"`
 }
 
 // MemoryStatus is the memory of the daemon.

@@ -64,9 +64,7 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 // Run opens the store, brings the outputs into their safe state and works
 // until ctx ends. It returns when everything has been stopped in order.
 func (s *Service) Run(ctx context.Context) (err error) {
-	if err := s.openDevices(); err != nil {
-		return errors.Join(err, s.closeDevices())
-	}
+	s.openDevices()
 	defer func() { err = errors.Join(err, s.closeDevices()) }()
 	// Outputs come first: whatever else may fail must find them safe.
 	s.makeSafe(ctx, "start")
@@ -131,13 +129,16 @@ func waiting(stats storeforward.Stats) (n uint64) {
 func (s *Service) assemble() error {
 	var err error
 	actuators := make(map[gateway.DeviceID]gateway.Actuator)
+	var sensors []gateway.DeviceID
 	for _, d := range s.devices {
 		if d.opened.Actuator != nil {
 			actuators[d.id] = d.opened.Actuator
+		} else {
+			sensors = append(sensors, d.id)
 		}
 	}
 	s.dispatcher, err = command.NewDispatcher(command.Options{
-		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators,
+		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators, Sensors: sensors,
 		Clock: s.clock, Health: s.health, Log: s.log, Timeout: s.config.Commands.Timeout,
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,8 +21,17 @@ type gateway struct {
 	api              *http.Client
 }
 
-// newGateway writes a config for the hub and starts the gateway with it.
-func newGateway(t testing.TB, dir string, h *hub) *gateway {
+// newGateway writes a config for the hub and starts the gateway with it. The
+// edits, pairs of old and new text, change the config.
+func newGateway(t testing.TB, dir string, h *hub, edits ...string) *gateway {
+	t.Helper()
+	g := prepareGateway(t, dir, h, edits...)
+	g.start(t)
+	return g
+}
+
+// prepareGateway writes the config only.
+func prepareGateway(t testing.TB, dir string, h *hub, edits ...string) *gateway {
 	t.Helper()
 	g := &gateway{dir: dir, config: filepath.Join(dir, "fieldpost.yaml"), log: filepath.Join(dir, "fieldpost.log")}
 	text := fmt.Sprintf(`gateway:
@@ -43,13 +53,20 @@ devices:
   - {id: board, driver: sysfs, every: 500ms}
   - {id: programs, driver: ingest, socket: %[1]s/ingest.sock}
 `, dir, h.device(t, "gw"), h.info.CA)
+	for i := 0; i < len(edits); i += 2 {
+		if !strings.Contains(text, edits[i]) {
+			t.Fatalf("the config has no %q", edits[i])
+		}
+		text = strings.ReplaceAll(text, edits[i], edits[i+1])
+	}
 	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g.api = unixClient(filepath.Join(dir, "api.sock"))
-	g.start(t)
+	g.api = unixClient(g.socket())
 	return g
 }
+
+func (g *gateway) socket() string { return filepath.Join(g.dir, "api.sock") }
 
 func unixClient(socket string) *http.Client {
 	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
@@ -81,9 +98,11 @@ func (g *gateway) status() (status, error) {
 
 // status is what the tests look at of service.Status.
 type status struct {
+	Now        time.Time
 	Conditions []struct{ Code, Summary string }
 	Upstream   struct {
 		Connected    bool
+		NextAttempt  time.Time `json:"next_attempt"`
 		Published    uint64
 		Acknowledged uint64
 		Resent       uint64
@@ -101,6 +120,41 @@ type status struct {
 	Memory   struct {
 		RSSBytes int64 `json:"rss_bytes"`
 	}
+}
+
+// condition is the summary of a health condition; empty if it is not raised.
+func (s status) condition(code string) string {
+	for _, c := range s.Conditions {
+		if c.Code == code {
+			return c.Summary
+		}
+	}
+	return ""
+}
+
+// awaitCondition waits until a condition is raised and returns the status.
+func (g *gateway) awaitCondition(t testing.TB, code string) status {
+	t.Helper()
+	var s status
+	eventually(t, 20*time.Second, func() (err error) {
+		if s, err = g.status(); err == nil && s.condition(code) == "" {
+			err = fmt.Errorf("condition %s is not raised; there are %v", code, s.Conditions)
+		}
+		return err
+	})
+	return s
+}
+
+// awaitConnected waits until the gateway has reached the hub.
+func (g *gateway) awaitConnected(t testing.TB) {
+	t.Helper()
+	eventually(t, 20*time.Second, func() error {
+		s, err := g.status()
+		if err == nil && !s.Upstream.Connected {
+			err = fmt.Errorf("not connected: %v", s.Conditions)
+		}
+		return err
+	})
 }
 
 func (s status) waiting() (n uint64) {

@@ -1,0 +1,110 @@
+package systemtest
+
+import (
+	"bufio"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/fieldpost/fieldpost/"
+
+// layers is the table of ARCHITECTURE.md: what each package may import of the
+// project. A name that ends in /... covers the packages below it.
+var layers = map[string][]string{
+	"gateway":                   {},
+	"gateway/clock":             {"gateway"},
+	"gateway/health":            {"gateway", "gateway/clock"},
+	"gateway/config":            {"gateway"},
+	"gateway/pipeline":          {"gateway", "gateway/clock", "gateway/health"},
+	"gateway/command":           {"gateway", "gateway/clock", "gateway/health"},
+	"gateway/uplink":            {"gateway", "gateway/clock", "gateway/health"},
+	"gateway/uplink/uplinktest": {"gateway", "gateway/uplink"},
+	"gateway/uplink/mqtt":       {"gateway", "gateway/clock", "gateway/uplink"},
+	"gateway/uplink/iothub":     {"gateway", "gateway/clock", "gateway/config", "gateway/uplink", "gateway/uplink/mqtt"},
+	"gateway/uplink/broker":     {"gateway", "gateway/clock", "gateway/config", "gateway/uplink", "gateway/uplink/mqtt"},
+	"gateway/hubsim":            {"gateway"},
+	"gateway/service": {
+		"gateway", "gateway/clock", "gateway/command", "gateway/config", "gateway/health", "gateway/pipeline",
+		"gateway/uplink", "gateway/uplink/broker", "gateway/uplink/iothub", "storeforward", "drivers",
+	},
+	"storeforward":        {"gateway"},
+	"drivers":             {"gateway", "gateway/config", "drivers/..."},
+	"drivers/drivertest":  {"gateway"},
+	"drivers/...":         {"gateway", "gateway/config"},
+	"cmd/fieldpost":       {"gateway", "gateway/config", "gateway/service", "storeforward"},
+	"cmd/hubsim":          {"gateway/hubsim"},
+	"scripts/demo":        {},
+	"scripts/systemtest":  {},
+	"scripts/...":         {},
+	"firmware-bridge/...": {},
+}
+
+// owners are the modules that one package alone, or a few, may import.
+var owners = map[string][]string{
+	"github.com/eclipse/paho.mqtt.golang": {"gateway/uplink/mqtt"},
+	"github.com/dgraph-io/badger/v4":      {"storeforward"},
+	"github.com/goccy/go-yaml":            {"gateway/config"},
+	"github.com/alecthomas/kong":          {"cmd/fieldpost", "cmd/hubsim"},
+	"github.com/mochi-mqtt/server/v2":     {"gateway/hubsim"},
+	"github.com/coreos/go-systemd/v22":    {"gateway/service"},
+	"github.com/tarm/serial":              {"drivers/bus"},
+	"periph.io/x/host/v3":                 {"drivers/bus"},
+}
+
+// TestImportsGoOneWay holds the direction of dependencies. Tests may import
+// more; the programs may not.
+func TestImportsGoOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	lines := bufio.NewScanner(strings.NewReader(string(out)))
+	seen := 0
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		pkg := strings.TrimPrefix(fields[0], module)
+		seen++
+		for _, imported := range fields[1:] {
+			checkImport(t, pkg, imported)
+		}
+	}
+	if seen < 15 {
+		t.Errorf("only %d packages were listed", seen)
+	}
+}
+
+func checkImport(t *testing.T, pkg, imported string) {
+	t.Helper()
+	if inner, own := strings.CutPrefix(imported, module); own {
+		if allowed, known := allowedOf(pkg); !known || !covered(allowed, inner) {
+			t.Errorf("%s imports %s, which its layer does not allow; see ARCHITECTURE.md", pkg, inner)
+		}
+		return
+	}
+	for prefix, users := range owners {
+		if (imported == prefix || strings.HasPrefix(imported, prefix+"/")) && !slices.Contains(users, pkg) {
+			t.Errorf("%s imports %s, which belongs to %s alone", pkg, imported, strings.Join(users, ", "))
+		}
+	}
+}
+
+func allowedOf(pkg string) (allowed []string, known bool) {
+	if allowed, known := layers[pkg]; known {
+		return allowed, true
+	}
+	for name, allowed := range layers {
+		if parent, wild := strings.CutSuffix(name, "/..."); wild && strings.HasPrefix(pkg, parent+"/") {
+			return allowed, true
+		}
+	}
+	return nil, false
+}
+
+func covered(allowed []string, pkg string) bool {
+	return slices.ContainsFunc(allowed, func(name string) bool {
+		parent, wild := strings.CutSuffix(name, "/...")
+		return name == pkg || wild && strings.HasPrefix(pkg, parent+"/")
+	})
+}
