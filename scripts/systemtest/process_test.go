@@ -18,7 +18,7 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-o", dir+"/", "github.com/fieldpost/fieldpost/cmd/fieldpost", "github.com/fieldpost/fieldpost/cmd/hubsim")
+	cmd := exec.Command("go", "build", "-o", dir+"/", module+"cmd/fieldpost", module+"cmd/hubsim", module+"scripts/demo")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return dir, fmt.Errorf("%w\n%s", err, out)
 	}

@@ -1,0 +1,97 @@
+package hubsim
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// authenticate checks a CONNECT of a device. The error goes to the log; the
+// device learns nothing but "not authorized".
+func (h *Hub) authenticate(p packets.Packet) (id identity, t token, err error) {
+	l, err := parseUserName(string(p.Connect.Username))
+	if err != nil {
+		return id, t, err
+	}
+	if !h.ours(l.host) {
+		return id, t, fmt.Errorf("user name: the hub's name is %s, not %.80q", h.options.Host, l.host)
+	}
+	if l.device != p.Connect.ClientIdentifier {
+		return id, t, fmt.Errorf("client id %.80q and user name (device %s) must be the same device", p.Connect.ClientIdentifier, l.device)
+	}
+	id, ok := h.state.identity(l.device)
+	if !ok {
+		return id, t, fmt.Errorf("device %s: %w", l.device, errNoDevice)
+	}
+	if id.Disabled {
+		return id, t, fmt.Errorf("device %s is disabled", l.device)
+	}
+	if t, err = h.checkToken(string(p.Connect.Password), "devices/"+l.device); err != nil {
+		return id, t, err
+	}
+	if t.policy != "" {
+		return id, t, h.checkPolicy(t, deviceConnect)
+	}
+	if !t.signedBy(id.Primary, id.Secondary) {
+		return id, t, fmt.Errorf("the token is not signed with a key of device %s", l.device)
+	}
+	return id, t, nil
+}
+
+// checkToken checks all of a token but its signature.
+func (h *Hub) checkToken(s, path string) (token, error) {
+	if s == "" {
+		return token{}, errors.New("there is no token; certificates of clients are not simulated")
+	}
+	t, err := parseToken(s)
+	switch {
+	case err != nil:
+		return t, err
+	case !h.ours(t.host):
+		return t, fmt.Errorf("the token is for host %.80q, the hub's name is %s", t.host, h.options.Host)
+	case !t.covers(path):
+		return t, fmt.Errorf("the token is for %.80q, which does not cover %s", t.path, path)
+	case !t.expires.After(time.Now()):
+		return t, fmt.Errorf("the token ended at %s; is the clock of the client right?", t.expires.UTC().Format(time.RFC3339))
+	}
+	return t, nil
+}
+
+func (h *Hub) checkPolicy(t token, want right) error {
+	key, known := h.secrets.Policies[t.policy]
+	switch {
+	case !known || !t.signedBy(key):
+		return fmt.Errorf("the token is not signed with the key of a policy %.40q", t.policy)
+	case policies[t.policy]&want != want:
+		return fmt.Errorf("policy %s does not have the right for this", t.policy)
+	}
+	return nil
+}
+
+// ours reports whether host is a name of this hub. In names case is nothing.
+func (h *Hub) ours(host string) bool {
+	return strings.EqualFold(host, h.options.Host) || strings.EqualFold(host, "localhost") || host == "127.0.0.1"
+}
+
+// allow checks an HTTPS request: a token of a policy with the right, or no
+// token at all from this machine.
+func (h *Hub) allow(r *http.Request, want right) error {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+			return nil
+		}
+		return errors.New("an Authorization with a token of the service is needed; only callers on this machine go without")
+	}
+	t, err := h.checkToken(header, strings.Trim(r.URL.Path, "/"))
+	if err != nil {
+		return err
+	}
+	return h.checkPolicy(t, want)
+}

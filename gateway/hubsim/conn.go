@@ -1,0 +1,155 @@
+package hubsim
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// conn is one MQTT connection of a device.
+type conn struct {
+	hub     *Hub
+	client  *mochi.Client
+	device  string
+	clean   bool
+	resumed bool // a session was there
+	// stamps is the JSON of what the hub adds to every message; see event.
+	stamps []byte
+	log    *slog.Logger
+
+	// The mutex of state guards these.
+	filters  map[string]byte
+	inflight map[uint16]*command
+	packetID uint16
+
+	wake   chan struct{} // there may be something to deliver
+	done   chan struct{} // closed at the end of the connection
+	once   sync.Once
+	expiry *time.Timer // ends the connection with its token
+}
+
+// stop cuts the connection. A device is told nothing; the log is.
+func (c *conn) stop(reason string, args ...any) {
+	c.once.Do(func() {
+		c.log.Warn("connection closed by the hub: "+reason, args...)
+		close(c.done)
+	})
+	c.client.Stop(packets.CodeDisconnect)
+}
+
+// over cleans up when the connection has ended, by whomever.
+func (c *conn) over(err error) {
+	c.once.Do(func() {
+		if err == nil {
+			c.log.Info("device has disconnected")
+		} else {
+			c.log.Info("connection lost", "error", err)
+		}
+		close(c.done)
+	})
+	c.expiry.Stop()
+	c.hub.state.detach(c)
+}
+
+func (c *conn) wakeUp() {
+	select {
+	case c.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// deliver writes commands to the device until the connection ends.
+func (c *conn) deliver() {
+	for {
+		select {
+		case <-c.wake:
+		case <-c.done:
+			return
+		}
+		for {
+			packet, ok, err := c.hub.state.next(c)
+			if err == nil && ok {
+				err = c.client.WritePacket(packet)
+			}
+			if err != nil {
+				c.stop("a command cannot be delivered", "error", err)
+				return
+			}
+			if !ok {
+				break
+			}
+		}
+	}
+}
+
+// next takes the oldest command that waits for c, as a packet.
+func (s *state) next(c *conn) (packet packets.Packet, ok bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[c.device]
+	qos, subscribed := c.deviceboundQoS()
+	if d == nil || d.conn != c || !subscribed {
+		return packet, false, nil
+	}
+	if err := s.expire(d, time.Now()); err != nil {
+		return packet, false, err
+	}
+	for _, cmd := range d.commands {
+		if cmd.State != stateQueued {
+			continue
+		}
+		packet = c.packet(cmd, qos)
+		next := stateDelivered
+		if qos == 0 { // nobody will acknowledge it
+			next = stateCompleted
+		} else {
+			c.inflight[packet.PacketID] = cmd
+		}
+		return packet, true, s.step(cmd, next, cmd.Deliveries+1)
+	}
+	return packet, false, nil
+}
+
+func (c *conn) packet(cmd *command, qos byte) packets.Packet {
+	p := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos, Dup: qos > 0 && cmd.Deliveries > 0},
+		TopicName:   deviceboundTopic(cmd.Device) + cmd.Bag,
+		Payload:     cmd.Body,
+	}
+	if qos > 0 {
+		c.packetID = c.packetID%65535 + 1
+		for c.inflight[c.packetID] != nil { // at most 50 are
+			c.packetID = c.packetID%65535 + 1
+		}
+		p.PacketID = c.packetID
+	}
+	return p
+}
+
+// acknowledged completes the command that went out under a packet id.
+func (s *state) acknowledged(c *conn, packetID uint16) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cmd, ok := c.inflight[packetID]
+	if !ok {
+		c.log.Warn("PUBACK for a packet that is not in flight", "packet", packetID)
+		return nil
+	}
+	delete(c.inflight, packetID)
+	if d := s.devices[c.device]; d == nil || d.conn != c || cmd.State != stateDelivered {
+		return nil // a newer connection has it
+	}
+	return s.step(cmd, stateCompleted, cmd.Deliveries)
+}
+
+func newConn(h *Hub, cl *mochi.Client, id identity, clean bool) *conn {
+	return &conn{
+		hub: h, client: cl, device: id.ID, clean: clean, stamps: stamps(id),
+		log:      h.log.With("device", id.ID),
+		inflight: map[uint16]*command{},
+		wake:     make(chan struct{}, 1), done: make(chan struct{}),
+	}
+}

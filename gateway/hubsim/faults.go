@@ -1,0 +1,112 @@
+package hubsim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The kinds of faults. All but the last two strike when a message arrives.
+const (
+	faultDropPuback  = "drop-puback"        // recorded, and no PUBACK
+	faultKill        = "kill-before-puback" // recorded, and the connection is cut
+	faultDropMessage = "drop-message"       // not recorded, and no PUBACK
+	faultDelayPuback = "delay-puback"       // recorded, and the PUBACK is late
+	faultRefuse      = "refuse-connect"     // CONNACK with a refusal
+	faultThrottle    = "throttle"           // cut right after the CONNACK
+)
+
+var (
+	publishFaults = []string{faultDropPuback, faultKill, faultDropMessage, faultDelayPuback}
+	faultKinds    = append(slices.Clone(publishFaults), faultRefuse, faultThrottle)
+)
+
+// fault is a mishap that will happen Count times.
+type fault struct {
+	Kind  string `json:"kind"`
+	Count int    `json:"count"`
+	// Device limits it to one device; "" is any.
+	Device string `json:"device,omitempty"`
+	// Milliseconds is by how much delay-puback is late.
+	Milliseconds int `json:"ms,omitempty"`
+	// Code is the answer of refuse-connect: 3 for unavailable, which is the
+	// default, or 5 for not authorized.
+	Code int `json:"code,omitempty"`
+}
+
+// complete fills in defaults and checks the rest.
+func (f *fault) complete() error {
+	if f.Count == 0 {
+		f.Count = 1
+	}
+	if f.Kind == faultRefuse && f.Code == 0 {
+		f.Code = 3
+	}
+	switch {
+	case !slices.Contains(faultKinds, f.Kind):
+		return fmt.Errorf("unknown kind %.40q, want one of %s", f.Kind, strings.Join(faultKinds, ", "))
+	case f.Count < 1 || f.Count > 1_000_000:
+		return fmt.Errorf("count %d is not allowed, want 1 to 1000000", f.Count)
+	case f.Kind == faultDelayPuback && (f.Milliseconds < 1 || f.Milliseconds > 600_000):
+		return fmt.Errorf("ms %d is not allowed, want 1 to 600000 with %s", f.Milliseconds, f.Kind)
+	case f.Kind != faultDelayPuback && f.Milliseconds != 0:
+		return fmt.Errorf("ms is for %s alone", faultDelayPuback)
+	case f.Kind == faultRefuse && f.Code != 3 && f.Code != 5, f.Kind != faultRefuse && f.Code != 0:
+		return fmt.Errorf("code %d is not allowed, want 3 or 5 with %s", f.Code, faultRefuse)
+	}
+	return nil
+}
+
+func (f *fault) delay() time.Duration { return time.Duration(f.Milliseconds) * time.Millisecond }
+
+// faults are those that are still to happen, in the order in which they were
+// asked for. A restart forgets them.
+type faults struct {
+	any  atomic.Bool // there may be one: keeps the mutex out of the fast path
+	mu   sync.Mutex
+	list []fault
+}
+
+func (fs *faults) add(f fault) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.list = append(fs.list, f)
+	fs.any.Store(true)
+}
+
+// take uses up one fault of these kinds for a device; one of kind "" is none.
+func (fs *faults) take(device string, kinds ...string) fault {
+	if !fs.any.Load() {
+		return fault{}
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	i := slices.IndexFunc(fs.list, func(f fault) bool {
+		return slices.Contains(kinds, f.Kind) && (f.Device == "" || f.Device == device)
+	})
+	if i < 0 {
+		return fault{}
+	}
+	f := fs.list[i]
+	if fs.list[i].Count--; fs.list[i].Count == 0 {
+		fs.list = slices.Delete(fs.list, i, i+1)
+		fs.any.Store(len(fs.list) > 0)
+	}
+	return f
+}
+
+func (fs *faults) left() []fault {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return append([]fault{}, fs.list...)
+}
+
+func (fs *faults) clear() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.list = nil
+	fs.any.Store(false)
+}

@@ -1,0 +1,203 @@
+package hubsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options are what a hub needs to know.
+type Options struct {
+	// Data is the directory of the hub; it is made if it is missing.
+	Data string
+	// MQTT and HTTPS are the addresses to listen on; port 0 takes any that is
+	// free. "" is 127.0.0.1:0.
+	MQTT, HTTPS string
+	// Host is the name in connection strings and in the certificate; "" is
+	// localhost.
+	Host string
+	// Devices are made if the hub does not have them yet.
+	Devices []string
+	// CommandTTL is the life of a command whose sender names no expiry: 1 min
+	// to 48 h, 0 is 1 h.
+	CommandTTL time.Duration
+	Log        *slog.Logger
+}
+
+func (o *Options) complete() error {
+	if o.Data == "" {
+		return errors.New("the data directory is missing")
+	}
+	for _, field := range []struct {
+		value *string
+		other string
+	}{{&o.MQTT, "127.0.0.1:0"}, {&o.HTTPS, "127.0.0.1:0"}, {&o.Host, "localhost"}} {
+		if *field.value == "" {
+			*field.value = field.other
+		}
+	}
+	if o.CommandTTL == 0 {
+		o.CommandTTL = time.Hour
+	}
+	if o.CommandTTL < time.Minute || o.CommandTTL > 48*time.Hour {
+		return fmt.Errorf("time to live of commands: %v is not allowed, want 1m to 48h", o.CommandTTL)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Hub is a running double of IoT Hub.
+type Hub struct {
+	options   Options
+	log       *slog.Logger
+	lock      *os.File
+	authority *authority
+	secrets   *secrets
+	state     *state
+	record    *record
+	audit     *audit
+	faults    faults
+	broker    *broker
+
+	mqtt, https net.Listener
+	server      *http.Server
+	connections atomic.Int64
+	closing     context.Context // ends when Close begins
+	shut        context.CancelFunc
+	closed      func() error
+	running     sync.WaitGroup // every goroutine of the hub but those of net/http
+}
+
+// Start starts a hub and returns when it is ready and hubsim.json is written.
+// It runs until ctx ends or Close is called.
+func Start(ctx context.Context, o Options) (*Hub, error) {
+	if err := o.complete(); err != nil {
+		return nil, fmt.Errorf("hubsim: %w", err)
+	}
+	h := &Hub{options: o, log: o.Log, audit: newAudit()}
+	h.closing, h.shut = context.WithCancel(context.WithoutCancel(ctx))
+	h.closed = sync.OnceValue(h.close)
+	if err := h.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("hubsim: %w", err), h.Close())
+	}
+	context.AfterFunc(ctx, func() { _ = h.Close() }) // who wants the error calls Close
+	return h, nil
+}
+
+func (h *Hub) open(ctx context.Context) (err error) {
+	if err := os.MkdirAll(h.options.Data, 0o700); err != nil {
+		return err
+	}
+	if h.lock, err = lockDirectory(h.options.Data); err != nil {
+		return err
+	}
+	if err := removeStale(h.infoPath()); err != nil { // of a hub that was killed
+		return err
+	}
+	if h.mqtt, err = listen(ctx, "mqtt", h.options.MQTT); err != nil {
+		return err
+	}
+	if h.https, err = listen(ctx, "https", h.options.HTTPS); err != nil {
+		return err
+	}
+	if err := h.load(); err != nil {
+		return err
+	}
+	if err := h.serve(); err != nil {
+		return err
+	}
+	return h.writeInfo()
+}
+
+// load reads what earlier runs have left.
+func (h *Hub) load() (err error) {
+	dir := h.options.Data
+	if h.authority, err = openAuthority(dir); err != nil {
+		return err
+	}
+	if h.secrets, err = openSecrets(dir); err != nil {
+		return err
+	}
+	if h.state, err = openState(filepath.Join(dir, "state.ndjson"), h.options.CommandTTL); err != nil {
+		return err
+	}
+	for _, id := range h.options.Devices {
+		if _, err := h.state.create(id, "", ""); err != nil && !errors.Is(err, errDeviceExists) {
+			return err
+		}
+	}
+	h.record, err = openRecord(filepath.Join(dir, "events.ndjson"), func(l line) {
+		// What is wrong with a gap record was logged when it arrived.
+		_ = h.audit.observe(l.Device, func(name string) string { return l.Properties[name] }, l.payload())
+	})
+	return err
+}
+
+func (h *Hub) serve() (err error) {
+	settings, err := h.authority.serverConfig(h.options.Host)
+	if err != nil {
+		return err
+	}
+	if h.broker, err = newBroker(h); err != nil {
+		return err
+	}
+	h.running.Go(func() { h.acceptMQTT(h.mqtt, settings) })
+	h.server = &http.Server{
+		Handler: h.routes(), TLSConfig: settings.Clone(), ReadHeaderTimeout: helloTime,
+		ErrorLog:    slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return h.closing },
+	}
+	h.running.Go(func() {
+		if err := h.server.ServeTLS(h.https, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			h.log.Error("the HTTPS server has ended", "error", err)
+		}
+	})
+	return nil
+}
+
+// Close stops the hub at once: clients are cut off. What was acknowledged is
+// there at the next start.
+func (h *Hub) Close() error { return h.closed() }
+
+func (h *Hub) close() error {
+	h.shut()
+	var faults []error
+	note := func(err error) {
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			faults = append(faults, err)
+		}
+	}
+	if h.server != nil {
+		note(h.server.Close())
+	}
+	for _, l := range []net.Listener{h.mqtt, h.https} {
+		if l != nil {
+			note(l.Close())
+		}
+	}
+	h.running.Wait()
+	if h.broker != nil {
+		note(h.broker.server.Close())
+	}
+	if h.record != nil && h.record.journal != nil {
+		note(h.record.journal.close())
+	}
+	if h.state != nil && h.state.journal != nil {
+		note(h.state.close())
+	}
+	if h.lock != nil { // we own the directory
+		note(removeStale(h.infoPath()))
+		note(h.lock.Close())
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,137 @@
+package hubsim
+
+import (
+	"errors"
+	"time"
+)
+
+var (
+	errDeviceExists = errors.New("the device exists already")
+	errETag         = errors.New("the device has changed meanwhile")
+)
+
+// view is a copy of a device for those who show it.
+type view struct {
+	identity
+	connected         bool
+	changed, activity time.Time
+	waiting           int // commands
+}
+
+func (d *device) view() view {
+	v := view{identity: d.identity, connected: d.conn != nil, changed: d.changed, activity: d.activity}
+	for _, c := range d.commands {
+		if !c.ended() {
+			v.waiting++
+		}
+	}
+	return v
+}
+
+func (s *state) identity(id string) (identity, bool) {
+	v, err := s.view(id)
+	return v.identity, err == nil
+}
+
+func (s *state) view(id string) (view, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.devices[id]
+	if !ok {
+		return view{}, errNoDevice
+	}
+	return d.view(), nil
+}
+
+// views lists the devices by id.
+func (s *state) views() []view {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]view, 0, len(s.devices))
+	for _, d := range s.sorted() {
+		list = append(list, d.view())
+	}
+	return list
+}
+
+// create makes a device. Keys that are empty are made, too.
+func (s *state) create(id, primary, secondary string) (view, error) {
+	i, err := newIdentity(id, primary, secondary)
+	if err != nil {
+		return view{}, err
+	}
+	return s.createAs(i)
+}
+
+func (s *state) createAs(i identity) (view, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, exists := s.devices[i.ID]; exists {
+		return view{}, errDeviceExists
+	}
+	if err := s.commit(change{Device: &i}); err != nil {
+		return view{}, err
+	}
+	return s.devices[i.ID].view(), nil
+}
+
+// update changes a device whose version is etag; "*" is any. A device that
+// was disabled is cut off.
+func (s *state) update(id, etag string, edit func(*identity)) (view, error) {
+	s.mu.Lock()
+	d, err := s.version(id, etag)
+	if err != nil {
+		s.mu.Unlock()
+		return view{}, err
+	}
+	i := d.identity
+	edit(&i)
+	if i.Disabled != d.Disabled {
+		i.StatusSince = time.Now().UTC()
+	}
+	if err = i.complete(); err == nil {
+		err = s.commit(change{Device: &i})
+	}
+	v, c := d.view(), d.conn
+	s.mu.Unlock()
+	if err == nil && v.Disabled && c != nil {
+		c.stop("the device was disabled")
+	}
+	return v, err
+}
+
+// remove deletes a device with its commands, and cuts it off.
+func (s *state) remove(id, etag string) error {
+	s.mu.Lock()
+	d, err := s.version(id, etag)
+	if err == nil {
+		err = s.commit(change{Deleted: id})
+	}
+	s.mu.Unlock()
+	if err == nil && d.conn != nil {
+		d.conn.stop("the device was deleted")
+	}
+	return err
+}
+
+func (s *state) version(id, etag string) (*device, error) {
+	d, ok := s.devices[id]
+	if !ok {
+		return nil, errNoDevice
+	}
+	if etag != "*" && etag != d.ETag {
+		return nil, errETag
+	}
+	return d, nil
+}
+
+// connection returns the connection of a device, nil if there is none.
+func (s *state) connection(id string) (*conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.devices[id]
+	if !ok {
+		return nil, errNoDevice
+	}
+	return d.conn, nil
+}

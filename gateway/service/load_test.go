@@ -1,0 +1,242 @@
+package service
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/fieldpost/fieldpost/drivers"
+)
+
+var update = flag.Bool("update", false, "write the expected errors anew")
+
+const testHub = "HostName=hub.example;DeviceId=gw;SharedAccessKey=c2VjcmV0"
+
+// withSecret is a config file whose secrets are at hand: a copy in which the
+// path of each secret leads to a file of this test.
+func withSecret(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "hub")
+	if err := os.WriteFile(secret, []byte(testHub+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, filepath.Base(path))
+	text = bytes.ReplaceAll(text, []byte("/etc/fieldpost/secrets/hub"), []byte(secret))
+	if err := os.WriteFile(copied, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
+// TestBadConfigs compares the whole error text of each file in testdata/bad.
+func TestBadConfigs(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			_, err := Load(file)
+			if err == nil {
+				t.Fatal("it loads, want errors")
+			}
+			got := err.Error() + "\n"
+			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+			for line := range strings.Lines(got) {
+				if !regexp.MustCompile(`^testdata/bad/\S+\.yaml:\d+:\d+: `).MatchString(line) {
+					t.Errorf("no place in %q", line)
+				}
+			}
+		})
+	}
+}
+
+// configFiles are the files that come with fieldpost.
+func configFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("../../configs/examples/*.yaml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%d examples: %v", len(files), err)
+	}
+	return append(files, "../../configs/fieldpost.yaml")
+}
+
+func TestShippedConfigsLoad(t *testing.T) {
+	for _, file := range configFiles(t) {
+		if _, err := Load(withSecret(t, file)); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	t.Setenv("FIELDPOST_DEMO_DIR", t.TempDir())
+	t.Setenv("FIELDPOST_DEMO_HUB", testHub)
+	t.Setenv("FIELDPOST_DEMO_CA", "ca.pem")
+	if _, err := Load("../../configs/demo.yaml"); err != nil {
+		t.Error(err)
+	}
+}
+
+// commented is a key that the annotated file shows with its default.
+var commented = regexp.MustCompile(`(?m)^( *)# ([a-z_]+: )`)
+
+// TestDefaultsInTheAnnotatedFileAreTrue takes the comment signs away: the file
+// must mean the same as before.
+func TestDefaultsInTheAnnotatedFileAreTrue(t *testing.T) {
+	file := withSecret(t, "../../configs/fieldpost.yaml")
+	before, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Keys whose default is to be left out show an example instead.
+	shown := regexp.MustCompile(`(?m)^ *# (ca_file|max_bytes: 256MB).*\n`).ReplaceAll(text, nil)
+	// The other upstream is shown whole in comments; it stays one.
+	head, rest, found := bytes.Cut(shown, []byte("  # Or any MQTT broker:"))
+	_, tail, found2 := bytes.Cut(rest, []byte("\n\n"))
+	if !found || !found2 {
+		t.Fatal("the section about MQTT brokers has moved; mend this test")
+	}
+	shown = commented.ReplaceAll(append(head, tail...), []byte("$1$2"))
+	if bytes.Equal(shown, text) {
+		t.Fatal("nothing is commented")
+	}
+	if err := os.WriteFile(file, shown, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after, err := Load(file)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, shown)
+	}
+	if want, got := describe(before), describe(after); got != want {
+		t.Errorf("with the defaults spelt out:\n%s\nwithout:\n%s", got, want)
+	}
+}
+
+// describe is everything that a config says.
+func describe(l *Loaded) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%+v %+v %+v %+v\n%+v\n", l.Gateway, l.Queue, l.Batch, l.Commands, l.upstream.config)
+	for _, d := range l.devices {
+		fmt.Fprintf(&b, "%+v %+v\n", d.DeviceConfig, d.config)
+	}
+	return b.String()
+}
+
+// TestAnnotatedFileIsComplete: every key that there is stands in it.
+func TestAnnotatedFileIsComplete(t *testing.T) {
+	data, err := os.ReadFile("../../configs/fieldpost.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	structs := []any{Config{}, UpstreamConfig{}, DeviceConfig{}}
+	for _, kind := range upstreamKinds {
+		structs = append(structs, kind.config())
+	}
+	for _, d := range drivers.List() {
+		structs = append(structs, d.Config())
+	}
+	for _, s := range structs {
+		for _, key := range keysOf(reflect.TypeOf(s)) {
+			if !regexp.MustCompile(`(?m)[ {]` + key + `:`).Match(data) {
+				t.Errorf("%T: the annotated file does not mention %s", s, key)
+			}
+		}
+	}
+}
+
+func keysOf(t reflect.Type) (keys []string) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return keysOf(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if key := t.Field(i).Tag.Get("yaml"); key != "" {
+				keys = append(append(keys, key), keysOf(t.Field(i).Type)...)
+			}
+		}
+	}
+	return keys
+}
+
+// TestSchemaAcceptsWhatLoads and refuses what an editor should underline.
+func TestSchemaAcceptsWhatLoads(t *testing.T) {
+	schema := compileSchema(t)
+	for _, file := range append(configFiles(t), "../../configs/demo.yaml") {
+		if err := schema.Validate(readYAML(t, file)); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	for _, bad := range []string{"unknown-keys", "many-errors"} {
+		if err := schema.Validate(readYAML(t, "testdata/bad/"+bad+".yaml")); err == nil {
+			t.Errorf("%s passes, want it refused", bad)
+		}
+	}
+}
+
+func compileSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	data, err := json.Marshal(Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("fieldpost.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("fieldpost.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// readYAML gives the JSON form of a file, as editors see it.
+func readYAML(t *testing.T, file string) any {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
