@@ -115,10 +115,14 @@ func (e Errors) add(err error) Errors {
 // of another making.
 func joined(err error) []error {
 	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the tree of errors is walked here
-	if !ok || errors.Join(many.Unwrap()...).Error() != err.Error() {
+	if !ok {
 		return nil
 	}
-	return many.Unwrap()
+	parts := many.Unwrap()
+	if len(parts) > 0 && errors.Join(parts...).Error() != err.Error() {
+		return nil
+	}
+	return parts
 }
 
 // sorted returns the errors as an error, nil if there is none.

@@ -97,7 +97,7 @@ func TestHostileShapes(t *testing.T) {
 			path := write(t, c.text)
 			began := time.Now()
 			_, err := config.Load(path)
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 			if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

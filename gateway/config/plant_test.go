@@ -21,7 +21,7 @@ type plant struct {
 	Devices  []config.Section  `yaml:"devices" required:"true" variants:"devices" doc:"The devices."`
 	Free     config.Section    `yaml:"free" doc:"Anything."`
 	Labels   map[string]string `yaml:"labels" doc:"Labels by name."`
-	internal int
+	_        int
 }
 
 type queue struct {

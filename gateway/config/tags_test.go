@@ -87,7 +87,7 @@ func TestWrongTags(t *testing.T) {
 		"the tag default: is": &struct {
 			A []int `yaml:"a" default:"1"`
 		}{},
-		"the tag default: 1:1: is not": &struct {
+		"the tag default: is not YAML": &struct {
 			A []int `yaml:"a" default:"[1"`
 		}{},
 		`"y" is not allowed; want x`: &struct {

@@ -74,7 +74,7 @@ func (b *builder) document(text string) (body ast.Node) {
 			if at == nil {
 				at = doc.GetToken()
 			}
-			b.fault(at, "a second document begins here; want one")
+			b.fault(at, secondDocument)
 			return nil
 		}
 		body = doc.Body

@@ -21,6 +21,7 @@ var refused = map[token.Type]string{
 // refuse checks the tokens, before the parser spends stack and time on them.
 func (b *builder) refuse(tokens token.Tokens) {
 	depth, dashes, keys, line := 0, 0, 0, 0
+	begun := false // something of a document has come
 	for _, t := range tokens {
 		if at, _ := place(t); at != line {
 			line, dashes = at, 0
@@ -34,7 +35,13 @@ func (b *builder) refuse(tokens token.Tokens) {
 			dashes++
 		case token.MappingValueType:
 			keys++
+		case token.DocumentHeaderType:
+			if begun {
+				b.fault(t, secondDocument)
+				return
+			}
 		}
+		begun = begun || t.Type != token.CommentType
 		if why := refused[t.Type]; why != "" {
 			b.fault(t, why)
 		}
@@ -48,6 +55,8 @@ func (b *builder) refuse(tokens token.Tokens) {
 		}
 	}
 }
+
+const secondDocument = "a second document begins here; want one"
 
 var tooDeep = fmt.Sprintf("sections and lists are too deep in one another; want at most %d levels", maxDepth)
 
