@@ -16,12 +16,12 @@ type plant struct {
 		ID  string `yaml:"id" required:"true" pattern:"^[a-z][a-z0-9-]*$" want:"small letters, digits and hyphens" doc:"Its name." example:"greenhouse-7"`
 		Log string `yaml:"log" default:"info" oneof:"debug|info|warn|error" doc:"What is logged."`
 	} `yaml:"gateway" doc:"The gateway."`
-	Queue    queue             `yaml:"queue" doc:"The queue."`
-	Values   values            `yaml:"values" doc:"One of each."`
-	Devices  []config.Section  `yaml:"devices" required:"true" variants:"devices" doc:"The devices."`
-	Free     config.Section    `yaml:"free" doc:"Anything."`
-	Labels   map[string]string `yaml:"labels" doc:"Labels by name."`
-	_        int
+	Queue   queue             `yaml:"queue" doc:"The queue."`
+	Values  values            `yaml:"values" doc:"One of each."`
+	Devices []config.Section  `yaml:"devices" required:"true" variants:"devices" doc:"The devices."`
+	Free    config.Section    `yaml:"free" doc:"Anything."`
+	Labels  map[string]string `yaml:"labels" doc:"Labels by name."`
+	_       int
 }
 
 type queue struct {

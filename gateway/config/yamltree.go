@@ -36,7 +36,7 @@ func (b *builder) refuse(tokens token.Tokens) {
 		case token.MappingValueType:
 			keys++
 		case token.DocumentHeaderType:
-			if begun {
+			if begun && b.errs == nil {
 				b.fault(t, secondDocument)
 				return
 			}
