@@ -72,7 +72,31 @@ func prepareDir(opts Options) error {
 		return fmt.Errorf("store directory %s: %d MB free, %d MB are needed to open the store; delete files there: %w",
 			dir, free>>20, MinMinFree>>20, gateway.ErrFull)
 	}
+	if err := removeUnborn(dir); err != nil {
+		return err
+	}
 	return checkManifest(dir)
+}
+
+// removeUnborn removes log files that a crash left between their creation and
+// their first byte: the engine refuses to open with one, and none holds a
+// message.
+func removeUnborn(dir string) error {
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if info, err := os.Stat(file); err != nil || info.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(file); err != nil {
+				return fmt.Errorf("store directory %s: %w", dir, err)
+			}
+		}
+	}
+	return nil
 }
 
 // checkManifest guards against a trap of the engine: without its MANIFEST it

@@ -561,6 +561,25 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// TestLogsWithoutAByte are what a kill leaves that comes between the creation
+// of a log file and its first byte.
+func TestLogsWithoutAByte(t *testing.T) {
+	o := testOptions(t.TempDir())
+	q := mustOpen(t, o)
+	ids := mustAppend(t, q, msg(gateway.LaneTelemetry, "kept"))
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00077.mem", "000077.vlog"} {
+		if err := os.WriteFile(filepath.Join(o.Dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := mustNext(t, mustOpen(t, o)); got.ID != ids[0] {
+		t.Errorf("got %s, want %s", got.ID, ids[0])
+	}
+}
+
 func TestNearlyFullDiskRefusesAndKeepsWhatItHas(t *testing.T) {
 	o := testOptions(t.TempDir())
 	free := int64(1 << 40)
