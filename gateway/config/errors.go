@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,31 +97,35 @@ func Join(errs ...error) error {
 }
 
 func (e Errors) add(err error) Errors {
+	if err == nil {
+		return e
+	}
 	if one, ok := err.(*Error); ok { //nolint:errorlint // the tree of errors is walked here
 		return append(e, one)
 	}
-	parts := joined(err)
+	parts, ok := joined(err)
+	if !ok {
+		return append(e, &Error{Problem: err.Error(), cause: err})
+	}
 	for _, one := range parts {
 		e = e.add(one)
 	}
-	if err == nil || parts != nil {
-		return e
-	}
-	return append(e, &Error{Problem: err.Error(), cause: err})
+	return e
 }
 
-// joined takes apart what errors.Join or Join has put together; nil if err is
-// of another making.
-func joined(err error) []error {
+// joined takes apart what errors.Join or Join has put together. It reports
+// false if err is of another making, whose own words would be lost.
+func joined(err error) ([]error, bool) {
 	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the tree of errors is walked here
 	if !ok {
-		return nil
+		return nil, false
 	}
 	parts := many.Unwrap()
-	if len(parts) > 0 && errors.Join(parts...).Error() != err.Error() {
-		return nil
+	lines := make([]string, len(parts))
+	for i, part := range parts {
+		lines[i] = part.Error()
 	}
-	return parts
+	return parts, strings.Join(lines, "\n") == err.Error()
 }
 
 // sorted returns the errors as an error, nil if there is none.
@@ -142,25 +145,4 @@ func (e Errors) sorted() error {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return unique
-}
-
-// faultsOf splits what a Validate returns into the field and the problem of
-// each fault.
-func faultsOf(err error) []gateway.FieldError {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if one, ok := e.(*gateway.FieldError); ok { //nolint:errorlint // the tree of errors is walked here
-			return []gateway.FieldError{*one}
-		}
-		if parts := joined(e); parts != nil {
-			var all []gateway.FieldError
-			for _, part := range parts {
-				all = append(all, faultsOf(part)...)
-			}
-			return all
-		}
-	}
-	if err == nil {
-		return nil
-	}
-	return []gateway.FieldError{{Problem: err.Error()}}
 }

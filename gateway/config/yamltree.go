@@ -18,6 +18,9 @@ var refused = map[token.Type]string{
 	token.MappingKeyType: "keys with ? are not allowed; a value that begins with ? needs quotes",
 }
 
+// maxRefused bounds the report on a file that is not meant as a config at all.
+const maxRefused = 20
+
 // refuse checks the tokens, before the parser spends stack and time on them.
 func (b *builder) refuse(tokens token.Tokens) {
 	depth, dashes, keys, line := 0, 0, 0, 0
@@ -45,12 +48,14 @@ func (b *builder) refuse(tokens token.Tokens) {
 		if why := refused[t.Type]; why != "" {
 			b.fault(t, why)
 		}
-		if depth > maxDepth || dashes > maxDepth {
+		switch {
+		case depth > maxDepth || dashes > maxDepth:
 			b.fault(t, tooDeep)
 			return
-		}
-		if keys > maxKeys {
+		case keys > maxKeys:
 			b.fault(t, fmt.Sprintf("there are too many keys; want at most %d", maxKeys))
+			return
+		case len(b.errs) == maxRefused:
 			return
 		}
 	}

@@ -68,8 +68,9 @@ func Load(path string) (*Loaded, error) {
 // lanes are the lanes that devices may use.
 func (c *Config) lanes() []string {
 	names := []string{string(gateway.LaneTelemetry), string(gateway.LaneAlerts)}
+	own := []gateway.Lane{gateway.LaneResults, gateway.LaneGaps, gateway.LaneDeadLetter}
 	for name := range c.Queue.Lanes {
-		if !slices.Contains(names, name) && name != string(gateway.LaneResults) {
+		if gateway.ValidLane(name) && !slices.Contains(names, name) && !slices.Contains(own, gateway.Lane(name)) {
 			names = append(names, name)
 		}
 	}

@@ -19,15 +19,14 @@ import (
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// broker is a plain MQTT broker that lets everybody in.
-type broker struct {
+// testBroker is a plain MQTT broker that lets everybody in.
+type testBroker struct {
 	server *mochi.Server
 	url    string
 
@@ -35,12 +34,21 @@ type broker struct {
 	topics map[string][]string // payloads by topic
 }
 
-func startBroker(t *testing.T) *broker {
+// openDoor lets everybody do everything.
+type openDoor struct{ mochi.HookBase }
+
+func (openDoor) Provides(b byte) bool {
+	return b == mochi.OnConnectAuthenticate || b == mochi.OnACLCheck
+}
+func (openDoor) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { return true }
+func (openDoor) OnACLCheck(*mochi.Client, string, bool) bool              { return true }
+
+func startBroker(t *testing.T) *testBroker {
 	t.Helper()
-	b := &broker{topics: make(map[string][]string)}
+	b := &testBroker{topics: make(map[string][]string)}
 	b.server = mochi.New(&mochi.Options{InlineClient: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	l := listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0"})
-	err := errors.Join(b.server.AddHook(new(auth.AllowHook), nil), b.server.AddListener(l), b.server.Serve(),
+	err := errors.Join(b.server.AddHook(new(openDoor), nil), b.server.AddListener(l), b.server.Serve(),
 		b.server.Subscribe("#", 1, func(_ *mochi.Client, _ packets.Subscription, pk packets.Packet) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -54,7 +62,7 @@ func startBroker(t *testing.T) *broker {
 	return b
 }
 
-func (b *broker) on(topic string) []string {
+func (b *testBroker) on(topic string) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.topics[topic]...)
