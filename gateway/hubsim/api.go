@@ -50,6 +50,10 @@ func (h *Hub) routes() http.Handler {
 // its error.
 func (h *Hub) guard(want right, handle func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !h.enter() {
+			return
+		}
+		defer h.running.Done()
 		err := h.allow(r, want)
 		if err != nil {
 			h.log.Warn("request refused: "+err.Error(), "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr)

@@ -7,22 +7,16 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// authenticate checks a CONNECT of a device. The error goes to the log; the
+// authenticate checks the login of a device. The error goes to the log; the
 // device learns nothing but "not authorized".
-func (h *Hub) authenticate(p packets.Packet) (id identity, t token, err error) {
-	l, err := parseUserName(string(p.Connect.Username))
-	if err != nil {
-		return id, t, err
-	}
+func (h *Hub) authenticate(l login, clientID, password string) (id identity, t token, err error) {
 	if !h.ours(l.host) {
 		return id, t, fmt.Errorf("user name: the hub's name is %s, not %.80q", h.options.Host, l.host)
 	}
-	if l.device != p.Connect.ClientIdentifier {
-		return id, t, fmt.Errorf("client id %.80q and user name (device %s) must be the same device", p.Connect.ClientIdentifier, l.device)
+	if l.device != clientID {
+		return id, t, fmt.Errorf("client id %.80q and user name (device %s) must be the same device", clientID, l.device)
 	}
 	id, ok := h.state.identity(l.device)
 	if !ok {
@@ -31,7 +25,7 @@ func (h *Hub) authenticate(p packets.Packet) (id identity, t token, err error) {
 	if id.Disabled {
 		return id, t, fmt.Errorf("device %s is disabled", l.device)
 	}
-	if t, err = h.checkToken(string(p.Connect.Password), "devices/"+l.device); err != nil {
+	if t, err = h.checkToken(password, "devices/"+l.device); err != nil {
 		return id, t, err
 	}
 	if t.policy != "" {

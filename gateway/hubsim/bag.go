@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // property is one pair of a property bag.
@@ -41,6 +42,9 @@ func parsePair(pair string) (p property, err error) {
 	}
 	if p.value, err = url.PathUnescape(right); err != nil {
 		return p, fmt.Errorf("property %.40q: %w", p.name, err)
+	}
+	if !utf8.ValidString(p.name) || !utf8.ValidString(p.value) {
+		return p, fmt.Errorf("property %.40q is not UTF-8", pair)
 	}
 	if p.name == "" {
 		return p, fmt.Errorf("property %.40q has no name", pair)

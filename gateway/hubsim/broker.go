@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -79,7 +78,7 @@ func (b *broker) OnConnect(cl *mochi.Client, p packets.Packet) error {
 		}
 		return refuse(code, err.Error())
 	}
-	w.conn = c
+	w.client = c
 	cl.ID += "#" + strconv.FormatInt(b.hub.connections.Add(1), 10)
 	cl.Properties.Clean = true
 	return nil
@@ -90,38 +89,31 @@ func (b *broker) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { ret
 
 // OnPacketEncode says in the CONNACK what the hub, not the library, remembers.
 func (b *broker) OnPacketEncode(cl *mochi.Client, p packets.Packet) packets.Packet {
-	if w := link(cl); p.FixedHeader.Type == packets.Connack && w != nil && w.conn != nil {
-		p.SessionPresent = w.conn.resumed
+	if w := link(cl); p.FixedHeader.Type == packets.Connack && w != nil && w.client != nil {
+		p.SessionPresent = w.client.present()
 	}
 	return p
 }
 
 // OnSessionEstablished runs when the CONNACK is out.
 func (b *broker) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
-	c := link(cl).conn
-	if f := b.hub.faults.take(c.device, faultThrottle); f.Kind != "" {
-		c.stop("fault injected", "kind", f.Kind)
-		return
-	}
-	c.log.Info("device connected", "clean", c.clean, "resumed", c.resumed)
-	b.hub.running.Go(c.deliver)
-	c.wakeUp()
+	link(cl).client.established()
 }
 
 // OnPacketRead sees each packet first.
 func (b *broker) OnPacketRead(cl *mochi.Client, p packets.Packet) (packets.Packet, error) {
 	w := link(cl)
-	if w == nil || w.conn == nil {
+	if w == nil || w.client == nil {
 		return p, nil
 	}
-	switch c := w.conn; p.FixedHeader.Type {
+	switch c := w.client; p.FixedHeader.Type {
 	case packets.Publish:
 		if p.FixedHeader.Qos > 1 { // the library would lower it
 			c.stop("a message with QoS 2, which the hub does not have", "topic", p.TopicName)
 			return p, packets.ErrRejectPacket
 		}
 	case packets.Puback:
-		if err := b.hub.state.acknowledged(c, p.PacketID); err != nil {
+		if err := c.acknowledged(p.PacketID); err != nil {
 			c.stop("an acknowledgement cannot be recorded", "error", err)
 			return p, packets.ErrRejectPacket
 		}
@@ -131,11 +123,10 @@ func (b *broker) OnPacketRead(cl *mochi.Client, p packets.Packet) (packets.Packe
 
 // OnACLCheck decides on subscriptions; on topics of messages OnPublish does.
 func (b *broker) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
-	c := link(cl).conn
-	if write || allowedFilter(c.device, topic) {
+	if write || link(cl).client.mayRead(topic) {
 		return true
 	}
-	c.log.Warn("subscription refused, the hub has no such topic", "filter", topic)
+	b.hub.log.Warn("subscription refused, the hub has no such topic", "client", cl.ID, "filter", topic)
 	return false
 }
 
@@ -161,8 +152,8 @@ func (b *broker) OnUnsubscribe(cl *mochi.Client, p packets.Packet) packets.Packe
 }
 
 func (b *broker) subscribe(cl *mochi.Client, changes map[string]byte) {
-	c := link(cl).conn
-	if err := b.hub.state.subscribe(c, changes); err != nil {
+	c := link(cl).client
+	if err := c.subscribe(changes); err != nil {
 		c.stop("subscriptions cannot be recorded", "error", err)
 	}
 }
@@ -171,13 +162,13 @@ func (b *broker) subscribe(cl *mochi.Client, changes map[string]byte) {
 // follows its SUBACK.
 func (b *broker) OnPacketProcessed(cl *mochi.Client, p packets.Packet, _ error) {
 	if p.FixedHeader.Type == packets.Subscribe {
-		link(cl).conn.wakeUp()
+		link(cl).client.subscribed()
 	}
 }
 
 // OnPublish takes a message: nil acknowledges it, and nobody else gets it.
 func (b *broker) OnPublish(cl *mochi.Client, p packets.Packet) (packets.Packet, error) {
-	if err := link(cl).conn.publish(p); err != nil {
+	if err := link(cl).client.publish(p); err != nil {
 		return p, err
 	}
 	return p, packets.CodeSuccessIgnore
@@ -185,48 +176,8 @@ func (b *broker) OnPublish(cl *mochi.Client, p packets.Packet) (packets.Packet, 
 
 // OnWill records a last will, and leaves nothing for the library to publish.
 func (b *broker) OnWill(cl *mochi.Client, w mochi.Will) (mochi.Will, error) {
-	if c := link(cl).conn; b.hub.closing.Err() == nil {
-		c.will(w)
+	if b.hub.closing.Err() == nil {
+		link(cl).client.will(w)
 	}
 	return mochi.Will{TopicName: "none"}, nil
-}
-
-var errUnavailable = errors.New("fault injected: unavailable")
-
-// admit lets a device in, or says why not.
-func (h *Hub) admit(cl *mochi.Client, p packets.Packet) (*conn, error) {
-	if f := h.faults.take(p.Connect.ClientIdentifier, faultRefuse); f.Code == 3 {
-		return nil, errUnavailable
-	} else if f.Code == 5 {
-		return nil, errors.New("fault injected: not authorized")
-	}
-	id, t, err := h.authenticate(p)
-	if err != nil {
-		return nil, err
-	}
-	c := newConn(h, cl, id, p.Connect.Clean)
-	if p.Connect.WillFlag {
-		if _, err := c.event(p.Connect.WillTopic, p.Connect.WillPayload); err != nil {
-			return nil, errors.Join(errors.New("the last will is no message"), err)
-		}
-	}
-	cl.State.Keepalive = keepAlive(p.Connect.Keepalive)
-	old, err := h.state.attach(c)
-	if err != nil {
-		return nil, err
-	}
-	if old != nil {
-		old.stop("the device has connected anew", "by", link(cl).RemoteAddr().String())
-	}
-	c.expiry = time.AfterFunc(time.Until(t.expires), func() { c.stop("the token of the device has ended") })
-	return c, nil
-}
-
-// keepAlive caps what a client asks for. The hub closes a silent connection
-// after one and a half times as long, and after 1767 s at most.
-func keepAlive(seconds uint16) uint16 {
-	if seconds == 0 {
-		return 1177
-	}
-	return min(seconds, 1177)
 }

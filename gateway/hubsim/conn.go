@@ -1,6 +1,7 @@
 package hubsim
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 type conn struct {
 	hub     *Hub
 	client  *mochi.Client
+	wire    *wire
 	device  string
 	clean   bool
 	resumed bool // a session was there
@@ -72,7 +74,7 @@ func (c *conn) deliver() {
 		for {
 			packet, ok, err := c.hub.state.next(c)
 			if err == nil && ok {
-				err = c.client.WritePacket(packet)
+				err = errors.Join(c.client.WritePacket(packet), c.wire.flush())
 			}
 			if err != nil {
 				c.stop("a command cannot be delivered", "error", err)
@@ -147,7 +149,7 @@ func (s *state) acknowledged(c *conn, packetID uint16) error {
 
 func newConn(h *Hub, cl *mochi.Client, id identity, clean bool) *conn {
 	return &conn{
-		hub: h, client: cl, device: id.ID, clean: clean, stamps: stamps(id),
+		hub: h, client: cl, wire: link(cl), device: id.ID, clean: clean, stamps: stamps(id),
 		log:      h.log.With("device", id.ID),
 		inflight: map[uint16]*command{},
 		wake:     make(chan struct{}, 1), done: make(chan struct{}),

@@ -15,7 +15,7 @@ import (
 const maxMessageBytes = 262_144
 
 // messageIDForm is from the documentation of device-to-cloud messages.
-var messageIDForm = regexp.MustCompile("^[A-Za-z0-9\\-:.+%_#*?!(),=@;$']{0,128}$")
+var messageIDForm = regexp.MustCompile(`^[A-Za-z0-9\-:.+%_#*?!(),=@;$']{0,128}$`)
 
 // publish takes a message from a device. nil sends the PUBACK.
 func (c *conn) publish(p packets.Packet) error {
@@ -42,6 +42,7 @@ func (c *conn) publish(p packets.Packet) error {
 		c.stop("fault injected", "kind", f.Kind)
 		return packets.ErrRejectPacket
 	case faultDelayPuback:
+		_ = c.wire.flush() // a dead connection shows at the next read
 		c.pause(f.delay())
 	}
 	return nil

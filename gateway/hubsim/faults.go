@@ -28,6 +28,8 @@ var (
 type fault struct {
 	Kind  string `json:"kind"`
 	Count int    `json:"count"`
+	// After is how many messages, or connections, are let through before.
+	After int `json:"after,omitempty"`
 	// Device limits it to one device; "" is any.
 	Device string `json:"device,omitempty"`
 	// Milliseconds is by how much delay-puback is late.
@@ -50,12 +52,27 @@ func (f *fault) complete() error {
 		return fmt.Errorf("unknown kind %.40q, want one of %s", f.Kind, strings.Join(faultKinds, ", "))
 	case f.Count < 1 || f.Count > 1_000_000:
 		return fmt.Errorf("count %d is not allowed, want 1 to 1000000", f.Count)
-	case f.Kind == faultDelayPuback && (f.Milliseconds < 1 || f.Milliseconds > 600_000):
-		return fmt.Errorf("ms %d is not allowed, want 1 to 600000 with %s", f.Milliseconds, f.Kind)
-	case f.Kind != faultDelayPuback && f.Milliseconds != 0:
+	case f.After < 0 || f.After > 1_000_000:
+		return fmt.Errorf("after %d is not allowed, want 0 to 1000000", f.After)
+	}
+	return f.checkDetails()
+}
+
+// checkDetails checks what belongs to one kind only.
+func (f *fault) checkDetails() error {
+	if f.Kind == faultDelayPuback {
+		if f.Milliseconds < 1 || f.Milliseconds > 600_000 {
+			return fmt.Errorf("ms %d is not allowed, want 1 to 600000 with %s", f.Milliseconds, f.Kind)
+		}
+	} else if f.Milliseconds != 0 {
 		return fmt.Errorf("ms is for %s alone", faultDelayPuback)
-	case f.Kind == faultRefuse && f.Code != 3 && f.Code != 5, f.Kind != faultRefuse && f.Code != 0:
-		return fmt.Errorf("code %d is not allowed, want 3 or 5 with %s", f.Code, faultRefuse)
+	}
+	if f.Kind == faultRefuse {
+		if f.Code != 3 && f.Code != 5 {
+			return fmt.Errorf("code %d is not allowed, want 3 or 5", f.Code)
+		}
+	} else if f.Code != 0 {
+		return fmt.Errorf("code is for %s alone", faultRefuse)
 	}
 	return nil
 }
@@ -88,6 +105,10 @@ func (fs *faults) take(device string, kinds ...string) fault {
 		return slices.Contains(kinds, f.Kind) && (f.Device == "" || f.Device == device)
 	})
 	if i < 0 {
+		return fault{}
+	}
+	if fs.list[i].After > 0 {
+		fs.list[i].After--
 		return fault{}
 	}
 	f := fs.list[i]

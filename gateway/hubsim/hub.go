@@ -75,7 +75,8 @@ type Hub struct {
 	closing     context.Context // ends when Close begins
 	shut        context.CancelFunc
 	closed      func() error
-	running     sync.WaitGroup // every goroutine of the hub but those of net/http
+	running     sync.WaitGroup // every goroutine and every HTTP handler
+	door        sync.Mutex     // between closing and handlers that come in
 }
 
 // Start starts a hub and returns when it is ready and hubsim.json is written.
@@ -132,7 +133,7 @@ func (h *Hub) load() (err error) {
 		return err
 	}
 	for _, id := range h.options.Devices {
-		if _, err := h.state.create(id, "", ""); err != nil && !errors.Is(err, errDeviceExists) {
+		if err := h.state.create(id, "", ""); err != nil && !errors.Is(err, errDeviceExists) {
 			return err
 		}
 	}
@@ -169,8 +170,21 @@ func (h *Hub) serve() (err error) {
 // there at the next start.
 func (h *Hub) Close() error { return h.closed() }
 
+// enter counts an HTTP handler in, unless the hub is closing.
+func (h *Hub) enter() bool {
+	h.door.Lock()
+	defer h.door.Unlock()
+	if h.closing.Err() != nil {
+		return false
+	}
+	h.running.Add(1) // Done by the handler, when it ends
+	return true
+}
+
 func (h *Hub) close() error {
+	h.door.Lock()
 	h.shut()
+	h.door.Unlock()
 	var faults []error
 	note := func(err error) {
 		if err != nil && !errors.Is(err, net.ErrClosed) {

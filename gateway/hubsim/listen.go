@@ -11,18 +11,6 @@ import (
 // helloTime is how long a client may take for TLS and CONNECT.
 const helloTime = 10 * time.Second
 
-// wire is the connection below a client. The broker library carries it, and
-// with it what the hub knows of the client.
-type wire struct {
-	net.Conn
-	raw     net.Conn // the TCP connection
-	conn    *conn    // of the device, once it was admitted
-	refused bool     // and why was logged
-}
-
-// Close closes the TCP connection. TLS would wait for a peer that does not read.
-func (w *wire) Close() error { return w.raw.Close() }
-
 // listen binds an address for the use of a flag.
 func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
@@ -74,9 +62,9 @@ func (h *Hub) session(w *wire) {
 	err := h.broker.server.EstablishConnection("hub", w)
 	_ = w.Close() // for the second time, as a rule
 	switch {
-	case w.conn != nil:
-		w.conn.over(err)
+	case w.client != nil:
+		w.client.over(err)
 	case !w.refused && h.closing.Err() == nil:
-		h.log.Warn("a client was cut off before it was a device", "remote", w.RemoteAddr().String(), "error", err)
+		h.log.Warn("a client was cut off before it had logged in", "remote", w.RemoteAddr().String(), "error", err)
 	}
 }

@@ -55,12 +55,12 @@ func (s *state) views() []view {
 }
 
 // create makes a device. Keys that are empty are made, too.
-func (s *state) create(id, primary, secondary string) (view, error) {
+func (s *state) create(id, primary, secondary string) error {
 	i, err := newIdentity(id, primary, secondary)
-	if err != nil {
-		return view{}, err
+	if err == nil {
+		_, err = s.createAs(i)
 	}
-	return s.createAs(i)
+	return err
 }
 
 func (s *state) createAs(i identity) (view, error) {

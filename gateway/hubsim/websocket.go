@@ -15,6 +15,10 @@ import (
 // webSocket serves MQTT in a WebSocket, for devices behind firewalls that let
 // only port 443 through.
 func (h *Hub) webSocket(w http.ResponseWriter, r *http.Request) {
+	if !h.enter() {
+		return
+	}
+	defer h.running.Done()
 	upgrader := websocket.Upgrader{
 		Subprotocols: []string{"mqtt"}, HandshakeTimeout: helloTime,
 		CheckOrigin: func(*http.Request) bool { return true }, // CONNECT has its own credentials
