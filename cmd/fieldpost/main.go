@@ -29,7 +29,9 @@ commands back to the devices.
 A board in three commands:
   fieldpost check          is the config right?
   fieldpost run            start (as a service: systemctl start fieldpost)
-  fieldpost status         what is going on?`
+  fieldpost status         what is going on?
+
+Exit codes: 0 ok, 1 failed, 2 usage, 69 the gateway is not running, 78 config.`
 
 // verbs is the command line.
 type verbs struct {

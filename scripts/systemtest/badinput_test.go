@@ -151,7 +151,9 @@ func TestExpiredAndRepeatedCommands(t *testing.T) {
 	g := newGateway(t, dir, h)
 	g.awaitConnected(t)
 	pulse := `{"device":"bench","action":"pulse","args":{"ms":5}}`
-	for range 3 {
+	mustSend(t, h, "again", pulse)
+	awaitResults(t, h, 1)
+	for range 2 {
 		mustSend(t, h, "again", pulse)
 	}
 	mustSend(t, h, "slow", `{"device":"bench","action":"pulse","args":{"ms":500}}`)
@@ -256,7 +258,7 @@ func TestBadConfigEndsWith78(t *testing.T) {
 	g := prepareGateway(t, dir, h, "driver: sysfs", "driver: sisfs", "max_bytes: 128MB", "max_bytes: plenty")
 	for _, verb := range []string{"check", "run"} {
 		out := g.tool(t, 78, verb, "--config", g.config)
-		for _, want := range []string{g.config + ":9:", "max_bytes", "plenty", g.config + ":15:", "sisfs", "sysfs"} {
+		for _, want := range []string{g.config + ":10:14: queue.max_bytes: ", "plenty", g.config + ":17:25: devices[board].driver: ", "sisfs", "sysfs"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s: want %q in:\n%s", verb, want, out)
 			}

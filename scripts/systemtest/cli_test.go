@@ -62,7 +62,7 @@ func TestCommandLine(t *testing.T) {
 	wantAll(t, "queue ls nowhere", g.tool(t, 1, "queue", "ls", "nowhere"), "there is alerts, deadletter")
 	wantAll(t, "check", g.tool(t, 0, "check", "--config", g.config), "right, 3 devices")
 	wantAll(t, "version", g.tool(t, 0, "version"), "fieldpost ", "linux/")
-	wantAll(t, "help", g.tool(t, 0, "--help"), "fieldpost status", "Exit", "run", "check", "queue", "devices", "do", "send")
+	wantAll(t, "help", g.tool(t, 0, "--help"), "fieldpost status", "Exit codes", "run", "check", "queue", "devices", "do", "send")
 	wantAll(t, "unknown verb", g.tool(t, 2, "frobnicate"), "Try: fieldpost --help")
 
 	if code := g.process.terminate(t, 20*time.Second); code != 0 {

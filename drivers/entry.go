@@ -1,0 +1,66 @@
+package drivers
+
+import (
+	"fmt"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Driver is one row of the table.
+type Driver struct {
+	// Name is what `driver:` in the config says.
+	Name string
+	// Config returns a pointer to an empty config struct, to be decoded into.
+	Config func() any
+	// Open makes the device that a decoded config describes.
+	Open func(config any) (Device, error)
+
+	// fulfils has the contracts of its devices, known without opening one.
+	fulfils Device
+}
+
+// Device is an open device: whatever contracts its driver fulfils, nil for the
+// others.
+type Device struct {
+	Sensor   gateway.Sensor
+	Stream   gateway.Stream
+	Actuator gateway.Actuator
+	Safer    gateway.Safer
+	// Close frees what the device holds.
+	Close func() error
+}
+
+// entry makes a row of a driver's constructor: the type of the config and the
+// contracts of the device follow from it.
+func entry[C, D any](name string, open func(C) (D, error)) Driver {
+	var none D
+	return Driver{
+		Name:   name,
+		Config: func() any { return new(C) },
+		Open: func(config any) (Device, error) {
+			c, ok := config.(*C)
+			if !ok || c == nil {
+				return Device{}, fmt.Errorf("driver %s: config is %T: %w", name, config, gateway.ErrInvalid)
+			}
+			d, err := open(*c)
+			if err != nil {
+				return Device{}, err
+			}
+			return contracts(d), nil
+		},
+		fulfils: contracts(none),
+	}
+}
+
+// contracts finds out what a device can do.
+func contracts(d any) Device {
+	var device Device
+	device.Sensor, _ = d.(gateway.Sensor)
+	device.Stream, _ = d.(gateway.Stream)
+	device.Actuator, _ = d.(gateway.Actuator)
+	device.Safer, _ = d.(gateway.Safer)
+	if c, ok := d.(interface{ Close() error }); ok {
+		device.Close = c.Close
+	}
+	return device
+}

@@ -1,0 +1,33 @@
+// Package drivers is the table of drivers: one line each, no registry.
+//
+// A driver is a package below this one with a Config, whose fields carry the
+// tags of package config, and a New that makes a device of it. Which contracts
+// of package gateway the device fulfils follows from its methods.
+package drivers
+
+import (
+	"slices"
+
+	"github.com/fieldpost/fieldpost/drivers/ingest"
+	"github.com/fieldpost/fieldpost/drivers/sim"
+	"github.com/fieldpost/fieldpost/drivers/sysfs"
+)
+
+// table has the drivers in the order of their names.
+var table = []Driver{
+	entry("ingest", ingest.New),
+	entry("sim", sim.New),
+	entry("sysfs", sysfs.New),
+}
+
+// List returns the drivers in the order of their names.
+func List() []Driver { return slices.Clone(table) }
+
+// Lookup finds a driver by its name.
+func Lookup(name string) (Driver, bool) {
+	i := slices.IndexFunc(table, func(d Driver) bool { return d.Name == name })
+	if i < 0 {
+		return Driver{}, false
+	}
+	return table[i], true
+}
