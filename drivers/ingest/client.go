@@ -1,13 +1,11 @@
 package ingest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -21,7 +19,7 @@ const (
 
 // client is one connection.
 type client struct {
-	lines lineReader
+	lines *lineReader
 	sink  gateway.Sink
 }
 
@@ -117,40 +115,4 @@ func answer(key, value string) []byte {
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(map[string]string{key: value}) // strings always encode
 	return out.Bytes()
-}
-
-// errTooLong is a line above the bound; its text is gone.
-var errTooLong = errors.New("line too long")
-
-// lineReader cuts a stream into lines of a bounded length.
-type lineReader struct {
-	in     *bufio.Reader // with room for the longest line
-	max    int
-	number int // of the line that was read last, from 1
-}
-
-// ready is the length of the next line if it has arrived whole, else -1.
-func (r *lineReader) ready() int {
-	there, _ := r.in.Peek(r.in.Buffered()) // never more than there is
-	return bytes.IndexByte(there, '\n')
-}
-
-// next returns the next line without its end; it is valid until the next call.
-// The last line of a stream may lack its newline.
-func (r *lineReader) next() ([]byte, error) {
-	text, err := r.in.ReadSlice('\n')
-	tooLong := false
-	for errors.Is(err, bufio.ErrBufferFull) {
-		tooLong = true
-		_, err = r.in.ReadSlice('\n')
-	}
-	if err != nil && !(err == io.EOF && (tooLong || len(text) > 0)) {
-		return nil, err
-	}
-	r.number++
-	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
-	if tooLong || len(text) > r.max {
-		return nil, errTooLong
-	}
-	return text, nil
 }

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +18,6 @@ const (
 	// socket's own buffer is full, and stopTimeout the same at the stop.
 	writeTimeout = 10 * time.Second
 	stopTimeout  = 500 * time.Millisecond
-	// leastBuffer is what is read from a client at once, at least.
-	leastBuffer = 64 << 10
 	// maxPath is what the kernel takes as the path of a Unix socket.
 	maxPath = 107
 )
@@ -90,7 +87,7 @@ func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
 	context.AfterFunc(ctx, func() { _ = l.Close() }) // which removes the file too
 	seats := make(chan struct{}, d.config.MaxClients)
 	for {
-		conn, err := l.Accept()
+		conn, err := l.AcceptUnix()
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
@@ -122,7 +119,7 @@ func (d *Dev) turnAway(conn net.Conn) {
 }
 
 // serve answers one client until it leaves, is cut off, or ctx ends.
-func (d *Dev) serve(ctx context.Context, conn net.Conn, sink gateway.Sink) {
+func (d *Dev) serve(ctx context.Context, conn *net.UnixConn, sink gateway.Sink) {
 	defer conn.Close()
 	cutShort := context.AfterFunc(ctx, func() {
 		now := time.Now()
@@ -130,10 +127,11 @@ func (d *Dev) serve(ctx context.Context, conn net.Conn, sink gateway.Sink) {
 		_ = conn.SetWriteDeadline(now.Add(stopTimeout))
 	})
 	defer cutShort()
-	c := &client{
-		lines: lineReader{in: bufio.NewReaderSize(conn, max(leastBuffer, d.config.MaxLine+2)), max: d.config.MaxLine},
-		sink:  sink,
+	lines, err := newLineReader(conn, d.config.MaxLine)
+	if err != nil { // it is closed already
+		return
 	}
+	c := &client{lines: lines, sink: sink}
 	for ctx.Err() == nil {
 		group, err := c.gather()
 		if len(group) > 0 && d.write(ctx, conn, c.commit(ctx, group)) != nil {

@@ -92,6 +92,37 @@ func TestBurst(t *testing.T) {
 	}
 }
 
+// TestGroupsAreFull: what arrives during a sync fills the groups that follow. A
+// short one would wait at the queue for others to share the next sync with.
+func TestGroupsAreFull(t *testing.T) {
+	const lines = 4000 // more than one read takes, and less than the kernel holds
+	release := make(chan struct{})
+	var mu sync.Mutex
+	var sizes []int
+	s := start(t, func(_ *Dev, sink *drivertest.Sink) {
+		sink.Before = func(_ context.Context, batches [][]gateway.Reading) error {
+			<-release
+			mu.Lock()
+			defer mu.Unlock()
+			sizes = append(sizes, len(batches))
+			return nil
+		}
+	})
+	p := s.dial(t)
+	p.send(t, strings.Repeat(`{"name":"a","value":1}`+"\n", lines))
+	close(release)
+	for range lines {
+		p.wantID(t)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for i, n := range sizes {
+		if first, last := i == 0, i == len(sizes)-1; !first && !last && n < maxGroupLines {
+			t.Errorf("group %d of %d has %d lines: %v", i+1, len(sizes), n, sizes)
+		}
+	}
+}
+
 func TestGroupIsBoundedInBytes(t *testing.T) {
 	var largest atomic.Int64
 	s := start(t, func(_ *Dev, sink *drivertest.Sink) {

@@ -15,7 +15,7 @@ import (
 )
 
 // listen opens the socket, and replaces what a crash has left of an earlier one.
-func (c Config) listen(ctx context.Context) (net.Listener, error) {
+func (c Config) listen(ctx context.Context) (*net.UnixListener, error) {
 	mode, err := c.mode()
 	if err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func (c Config) listen(ctx context.Context) (net.Listener, error) {
 	if err := removeStale(ctx, c.Socket); err != nil {
 		return nil, err
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "unix", c.Socket)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: c.Socket, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("ingest socket: %w", err)
 	}

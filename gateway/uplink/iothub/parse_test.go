@@ -82,8 +82,14 @@ func TestToken(t *testing.T) {
 
 func TestBag(t *testing.T) {
 	properties := []property{
-		{"$.mid", "store-1-telemetry-42"}, {"$.cid", "c 1"}, {"$.ct", "application/json"},
-		{"sp ace", "a b"}, {"empty", ""}, {"plus", "1+1"}, {"uni", "grün"}, {"all", "#&=%/?"},
+		{"$.mid", "store-1-telemetry-42"},
+		{"$.cid", "c 1"},
+		{"$.ct", "application/json"},
+		{"sp ace", "a b"},
+		{"empty", ""},
+		{"plus", "1+1"},
+		{"uni", "grün"},
+		{"all", "#&=%/?"},
 	}
 	const want = "%24.mid=store-1-telemetry-42&%24.cid=c%201&%24.ct=application%2Fjson" +
 		"&sp%20ace=a%20b&empty=&plus=1%2B1&uni=gr%C3%BCn&all=%23%26%3D%25%2F%3F"
