@@ -52,7 +52,7 @@ func (c *client) call(method, path string, body, v any) error {
 		}
 		payload = bytes.NewReader(data)
 	}
-	req, err := http.NewRequest(method, "http://fieldpost"+path, payload)
+	req, err := http.NewRequestWithContext(context.Background(), method, "http://fieldpost"+path, payload)
 	if err != nil {
 		return err
 	}

@@ -105,17 +105,22 @@ func checkAction(t *testing.T, action gateway.Action) {
 		t.Errorf("%s: timeout %v", action.Name, action.Timeout)
 	}
 	for _, arg := range action.Args {
-		numeric := arg.Type == gateway.ArgNumber || arg.Type == gateway.ArgInteger
-		switch {
-		case !nameShape.MatchString(arg.Name):
-			t.Errorf("%s: argument %q: want small letters, digits and _", action.Name, arg.Name)
-		case !numeric && arg.Type != gateway.ArgBool && arg.Type != gateway.ArgText:
-			t.Errorf("%s: %s has the type %q", action.Name, arg.Name, arg.Type)
-		case !numeric && (arg.Min != nil || arg.Max != nil), arg.Type != gateway.ArgText && arg.OneOf != nil:
-			t.Errorf("%s: %s has bounds that do not go with the type %s", action.Name, arg.Name, arg.Type)
-		case arg.Min != nil && arg.Max != nil && *arg.Min > *arg.Max:
-			t.Errorf("%s: %s: min %v is above max %v", action.Name, arg.Name, *arg.Min, *arg.Max)
-		}
+		checkArg(t, action.Name, arg)
+	}
+}
+
+func checkArg(t *testing.T, action string, arg gateway.Arg) {
+	t.Helper()
+	numeric := arg.Type == gateway.ArgNumber || arg.Type == gateway.ArgInteger
+	switch {
+	case !nameShape.MatchString(arg.Name):
+		t.Errorf("%s: argument %q: want small letters, digits and _", action, arg.Name)
+	case !numeric && arg.Type != gateway.ArgBool && arg.Type != gateway.ArgText:
+		t.Errorf("%s: %s has the type %q", action, arg.Name, arg.Type)
+	case !numeric && (arg.Min != nil || arg.Max != nil), arg.Type != gateway.ArgText && arg.OneOf != nil:
+		t.Errorf("%s: %s has bounds that do not go with the type %s", action, arg.Name, arg.Type)
+	case arg.Min != nil && arg.Max != nil && *arg.Min > *arg.Max:
+		t.Errorf("%s: %s: min %v is above max %v", action, arg.Name, *arg.Min, *arg.Max)
 	}
 }
 

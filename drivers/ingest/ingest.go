@@ -120,7 +120,7 @@ func (d *Dev) turnAway(conn net.Conn) {
 
 // serve answers one client until it leaves, is cut off, or ctx ends.
 func (d *Dev) serve(ctx context.Context, conn *net.UnixConn, sink gateway.Sink) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	cutShort := context.AfterFunc(ctx, func() {
 		now := time.Now()
 		_ = conn.SetReadDeadline(now)

@@ -50,7 +50,7 @@ func parseLine(text []byte) ([]gateway.Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.Token(); err != io.EOF {
+	if _, err := p.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is something behind the JSON object; want one object a line")
 	}
 	return readings, nil

@@ -66,7 +66,8 @@ func (r *lineReader) next() ([]byte, error) {
 		tooLong = true
 		_, err = r.in.ReadSlice('\n')
 	}
-	if err != nil && !(err == io.EOF && (tooLong || len(text) > 0)) {
+	lastLine := errors.Is(err, io.EOF) && (tooLong || len(text) > 0)
+	if err != nil && !lastLine {
 		return nil, err
 	}
 	r.number++

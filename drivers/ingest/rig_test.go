@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -140,7 +142,7 @@ func (p *peer) wantError(t *testing.T, parts ...string) {
 func (p *peer) wantEnd(t *testing.T) {
 	t.Helper()
 	rest, err := io.ReadAll(p.in)
-	if ne, ok := err.(net.Error); len(rest) > 0 || ok && ne.Timeout() {
+	if len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("after the end: %q, %v", rest, err)
 	}
 }

@@ -15,9 +15,9 @@ import (
 type Severity string
 
 const (
-	// Warning: the gateway works with a limitation, for example offline.
+	// Warning says that the gateway works with a limitation, for example offline.
 	Warning Severity = "warning"
-	// Error: something that was promised does not hold until it is mended.
+	// Error says that something promised does not hold until it is mended.
 	Error Severity = "error"
 )
 

@@ -27,7 +27,7 @@ type api struct {
 
 // listen opens the socket. A leftover of a crash is replaced; the lock of the
 // store, which is held by now, says that no other gateway serves it.
-func (s *Service) listen() (*api, error) {
+func (s *Service) listen(ctx context.Context) (*api, error) {
 	path := s.config.Gateway.socketPath()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("gateway.socket: %w", err)
@@ -40,7 +40,7 @@ func (s *Service) listen() (*api, error) {
 			return nil, fmt.Errorf("gateway.socket: %w", err)
 		}
 	}
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("gateway.socket: %w", err)
 	}
@@ -71,7 +71,9 @@ func (a *api) run(ctx context.Context) error {
 	if server.Shutdown(grace) != nil {
 		_ = server.Close() // it closes the listener whatever it returns
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
 

@@ -80,7 +80,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	if err := s.assemble(); err != nil {
 		return err
 	}
-	api, err := s.listen()
+	api, err := s.listen(ctx)
 	if err != nil {
 		return err
 	}

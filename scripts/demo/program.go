@@ -29,7 +29,7 @@ func start(data, path string, env []string, args ...string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close() // the child has its own
+	defer func() { _ = out.Close() }() // the child has its own
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out

@@ -2,6 +2,7 @@ package systemtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -98,7 +99,7 @@ func TestMalformedCommands(t *testing.T) {
 	c := &commander{h: h}
 	eventually(t, 10*time.Second, func() error {
 		if n, err := c.open(); err != nil || n > 0 {
-			return fmt.Errorf("%d messages are not acknowledged (%v)", n, err)
+			return errors.Join(err, fmt.Errorf("%d messages are not acknowledged", n))
 		}
 		return nil
 	})

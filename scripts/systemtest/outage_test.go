@@ -2,6 +2,7 @@ package systemtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -35,7 +36,7 @@ func TestOutage(t *testing.T) {
 	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() { p.run(t) })
-	wg.Go(func() { c.run(t, over) })
+	wg.Go(func() { c.run(over) })
 	breakThings(t, h, g, p)
 	close(over)
 	wg.Wait()
@@ -63,8 +64,8 @@ func breakThings(t *testing.T, h *hub, g *gateway, p *producer) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	pause := func(min, max time.Duration) { // the moments are meant to be random
-		time.Sleep(min + time.Duration(r.Int64N(int64(max-min))))
+	pause := func(least, most time.Duration) { // the moments are meant to be random
+		time.Sleep(least + time.Duration(r.Int64N(int64(most-least))))
 	}
 	for kills := 0; kills < outageKills || !p.finished(); kills++ {
 		if t.Failed() {
@@ -105,7 +106,7 @@ func settled(g *gateway, c *commander) error {
 		return fmt.Errorf("%d commands under way", s.Commands.Waiting)
 	}
 	if n, err := c.open(); err != nil || n > 0 {
-		return fmt.Errorf("%d commands have not reached the gateway (%v)", n, err)
+		return errors.Join(err, fmt.Errorf("%d commands have not reached the gateway", n))
 	}
 	// The drivers go on, so the queue is hardly ever empty; what waits must be new.
 	if w := s.waiting(); w > 50 {
@@ -167,7 +168,7 @@ type commander struct {
 	sent map[string]string // id → action
 }
 
-func (c *commander) run(t *testing.T, over <-chan struct{}) {
+func (c *commander) run(over <-chan struct{}) {
 	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()
 	for n := 0; n < outageCommands; {
