@@ -26,6 +26,13 @@ func TestMain(m *testing.M) {
 		crashingWriter(dir)
 		os.Exit(1)
 	}
+	if dir := os.Getenv(memoryDir); dir != "" {
+		if err := measureMemory(dir, os.Getenv("STOREFORWARD_MEMORY_PHASE")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// deadLetterBody is a message that could not be sent, kept whole so that it
-// can be sent again by hand.
+// deadLetterBody is a message that could not be sent, kept so that it can be
+// sent again by hand.
 type deadLetterBody struct {
 	ID          string          `json:"id"`
 	Reason      string          `json:"reason"`
@@ -20,20 +20,30 @@ type deadLetterBody struct {
 	Body        json.RawMessage `json:"body,omitempty"`
 	Text        string          `json:"text,omitempty"`
 	Base64      []byte          `json:"base64,omitempty"`
+	// Bytes is the size of the whole body if only its beginning is kept: text
+	// and bytes take more room in JSON than they had.
+	Bytes int `json:"bytes,omitempty"`
 }
+
+// maxLetterText is how much of a body that is not JSON a dead letter keeps; in
+// the worst form of JSON it takes six times as much.
+const maxLetterText = 40 << 10
 
 func deadLetter(id gateway.MessageID, m gateway.Message, reason string) gateway.Message {
 	b := deadLetterBody{
-		ID: id.String(), Reason: reason, Kind: m.Kind, Created: m.Created,
+		ID: id.String(), Reason: cut(reason, 1000), Kind: m.Kind, Created: m.Created,
 		Correlation: m.CorrelationID, ContentType: m.ContentType,
 	}
 	switch {
 	case json.Valid(m.Body):
 		b.Body = m.Body
 	case utf8.Valid(m.Body):
-		b.Text = string(m.Body)
+		b.Text = cut(string(m.Body), maxLetterText)
 	default:
-		b.Base64 = m.Body
+		b.Base64 = m.Body[:min(len(m.Body), maxLetterText)]
+	}
+	if len(m.Body) > maxLetterText && b.Body == nil {
+		b.Bytes = len(m.Body)
 	}
 	body, _ := json.Marshal(b) // valid by construction
 	return gateway.Message{

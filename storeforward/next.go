@@ -127,6 +127,7 @@ func (q *Queue) read(l *lane, seq uint64) (window, error) {
 	if !found {
 		return window{first: seq + 1}, nil
 	}
+	q.reads.Add(1)
 	var w window
 	err := q.db.View(func(txn *badger.Txn) error {
 		first, value, err := chunkAt(txn, l.number, e.number, seq)

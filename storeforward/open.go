@@ -47,7 +47,8 @@ func Open(opts Options) (*Queue, error) {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", opts.Dir, err), db.Close())
 	}
 	c := &committer{Queue: q}
-	go c.run() // Close waits for it
+	go c.run()               // Close waits for it
+	q.trimming.Go(q.trimmer) // likewise
 	return q, nil
 }
 

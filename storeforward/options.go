@@ -10,13 +10,14 @@ import (
 )
 
 // Sizes that follow from each other: a transaction of the engine holds at most
-// 15 % of a memtable, and one group must fit into it.
+// 15 % of a memtable, and one group must fit into it, with the cursors of all
+// lanes. Smaller memtables mean less memory in bursts.
 const (
-	memTableBytes = 4 << 20
+	memTableBytes = 2 << 20
 	// MaxBodyBytes bounds the body of one message; it is IoT Hub's limit.
 	MaxBodyBytes = 256 << 10
 	// MaxAppendBytes bounds what one call of Append can take, and so one group.
-	MaxAppendBytes = 512 << 10
+	MaxAppendBytes = 280 << 10
 
 	maxLanes   = 200
 	chunkBytes = 48 << 10

@@ -26,6 +26,7 @@ type Queue struct {
 	requests chan *request
 	stop     chan struct{} // closed by Close
 	stopped  chan struct{} // closed by the committer when it has ended
+	trimming sync.WaitGroup
 	closing  sync.Once
 	closeErr error
 	// ready wakes Next after new messages or a Rewind.
@@ -39,6 +40,7 @@ type Queue struct {
 	refused refusal
 
 	commits      atomic.Uint64
+	reads        atomic.Uint64
 	bytesWritten atomic.Uint64
 }
 
@@ -210,6 +212,7 @@ func (q *Queue) Close() error {
 	q.closing.Do(func() {
 		close(q.stop)
 		<-q.stopped
+		q.trimming.Wait()
 		if err := q.db.Close(); err != nil {
 			q.closeErr = fmt.Errorf("store %s: close: %w", q.store, err)
 		}

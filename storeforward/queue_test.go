@@ -312,7 +312,7 @@ func fill(t testing.TB, q *Queue, lane gateway.Lane, n int) (accepted int, err e
 	t.Helper()
 	body := strings.Repeat("x", 1000)
 	for accepted < n {
-		batch := make([]gateway.Message, 400)
+		batch := make([]gateway.Message, 200)
 		for i := range batch {
 			batch[i] = msg(lane, body)
 		}
@@ -469,6 +469,47 @@ func TestRejectMovesToDeadLettersWithAGap(t *testing.T) {
 		t.Errorf("got %s, want %s", m.ID, ids[1])
 	}
 	wantEmpty(t, q)
+}
+
+// TestLargestMessagesCanBeRejected, whatever they hold: one that cannot be set
+// aside would block its lane for ever.
+func TestLargestMessagesCanBeRejected(t *testing.T) {
+	q := mustOpen(t, testOptions(t.TempDir()))
+	for name, body := range map[string]string{
+		"json":  `"` + strings.Repeat("j", MaxBodyBytes-2) + `"`,
+		"text":  strings.Repeat("\x01", MaxBodyBytes),
+		"bytes": strings.Repeat("\xff", MaxBodyBytes),
+	} {
+		id := mustAppend(t, q, msg(gateway.LaneTelemetry, body))[0]
+		if err := q.Reject(t.Context(), id, strings.Repeat("r", 5000)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	letters, err := q.List(gateway.LaneDeadLetter, 0, 10)
+	if err != nil || len(letters) != 3 || laneStats(t, q, gateway.LaneTelemetry).Waiting != 0 {
+		t.Errorf("%d dead letters (%v), %+v", len(letters), err, laneStats(t, q, gateway.LaneTelemetry))
+	}
+}
+
+// TestLargestGroupFits into one transaction, with the cursors of all lanes.
+func TestLargestGroupFits(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.Lanes = make(map[gateway.Lane]LaneOptions)
+	for i := range maxLanes - len(builtin) {
+		o.Lanes[gateway.Lane(fmt.Sprintf("lane_%d_%s", i, strings.Repeat("x", 15)))] = LaneOptions{}
+	}
+	q := mustOpen(t, o)
+	var ids []gateway.MessageID
+	for name := range o.Lanes {
+		ids = append(ids, mustAppend(t, q, msg(name, "x"))...)
+	}
+	if err := q.Ack(ids...); err != nil {
+		t.Fatal(err)
+	}
+	large := msg(gateway.LaneTelemetry, strings.Repeat("x", MaxBodyBytes))
+	small := msg(gateway.LaneTelemetry, "")
+	small.Body = make([]byte, MaxAppendBytes-recordSize(large)-recordSize(small))
+	mustAppend(t, q, large, small)
 }
 
 func TestDamagedChunkIsReportedAndPassed(t *testing.T) {
