@@ -119,23 +119,15 @@ func (c *committer) gather(first *request) []*request {
 
 // commit writes a group in one transaction and answers every request in it.
 func (c *committer) commit(group []*request) {
-	free, spaceErr := c.checkSpace()
-	var written []*request
-	p := newPlan(c.store, c.opts.Clock)
-	for _, r := range group {
-		err := spaceErr
-		if err == nil {
-			err = c.admit(r, free)
-		}
-		if err != nil {
-			r.done <- err
-			continue
-		}
-		c.place(p, r)
-		written = append(written, r)
-	}
+	// Making room commits on its own, so it comes before the plan is begun.
+	written := c.admitted(group)
 	if len(written) == 0 {
 		return
+	}
+	p := newPlan(c.store, c.opts.Clock)
+	c.rollDrained(p, written)
+	for _, r := range written {
+		c.place(p, r)
 	}
 	err := c.write(p)
 	if err == nil && len(written) == len(group) {
@@ -148,6 +140,38 @@ func (c *committer) commit(group []*request) {
 	if err == nil {
 		c.reclaim()
 		c.wake()
+	}
+}
+
+// admitted answers the requests that there is no room for and returns the others.
+func (c *committer) admitted(group []*request) (list []*request) {
+	free, spaceErr := c.checkSpace()
+	claimed := make(claims)
+	for _, r := range group {
+		err := spaceErr
+		if err == nil {
+			err = c.admit(r, free, claimed)
+		}
+		if err != nil {
+			r.done <- err
+			continue
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// rollDrained closes the epochs of drained lanes before more is put into them,
+// so that what has left does not take room beside what comes.
+func (c *committer) rollDrained(p *plan, group []*request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range group {
+		for _, m := range r.messages {
+			if l := c.lanes[m.ID.Lane]; p.lanes[l] == nil && l.drained() {
+				p.of(l).roll()
+			}
+		}
 	}
 }
 
@@ -224,7 +248,7 @@ func (c *committer) settle() {
 	c.mu.Lock()
 	due := false
 	for _, l := range c.lanes {
-		drained := l.acked == l.next()-1 && l.tail().bytes >= rollBytes
+		drained := l.drained()
 		// After a start the tail has no cursor yet, and nothing can be dropped.
 		leftover := l.writtenIn == 0 && l.passed() > 0
 		if !drained && !leftover && !l.dirty() {

@@ -79,6 +79,9 @@ func (l *lane) bytes() (sum int64) {
 // dirty reports whether acknowledgements wait to be written.
 func (l *lane) dirty() bool { return l.acked != l.writtenAcked }
 
+// drained reports whether nothing waits and closing the tail would free space.
+func (l *lane) drained() bool { return l.acked == l.next()-1 && l.tail().bytes >= rollBytes }
+
 // waiting is the number of messages that are still to be acknowledged.
 func (l *lane) waiting() uint64 { return l.next() - 1 - l.acked - uint64(len(l.ahead)) }
 

@@ -361,6 +361,91 @@ func TestDropOldestExplainsEveryHole(t *testing.T) {
 	}
 }
 
+// TestEvictionAmidAGroup: many producers share each commit of a lane that is
+// full, so that room is made for one while others are in the same group.
+func TestEvictionAmidAGroup(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.MaxBytes, o.CommitAge, o.CommitMessages = MinMaxBytes, 2*time.Millisecond, 10_000
+	q := mustOpen(t, o)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 60 {
+				batch := make([]gateway.Message, 30)
+				for i := range batch {
+					batch[i] = msg(gateway.LaneTelemetry, strings.Repeat("x", 2500))
+				}
+				if _, err := q.Append(t.Context(), batch...); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s := laneStats(t, q, gateway.LaneTelemetry)
+	if s.Next != 8*60*30+1 || s.Lost == 0 || s.Lost != s.First-1 {
+		t.Fatalf("lane %+v", s)
+	}
+	covered := uint64(0)
+	gaps, err := q.List(gateway.LaneGaps, 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range gaps {
+		g := decodeGap(t, m)
+		if g.First != covered+1 {
+			t.Errorf("a gap record begins at %d, want %d", g.First, covered+1)
+		}
+		covered = g.Last
+	}
+	if covered != s.Lost {
+		t.Errorf("gap records up to %d, %d were lost", covered, s.Lost)
+	}
+	for seq := s.First; seq < s.Next; {
+		list, err := q.List(gateway.LaneTelemetry, seq, 1000)
+		if err != nil || len(list) == 0 {
+			t.Fatalf("at %d: %d listed, %v", seq, len(list), err)
+		}
+		for _, m := range list {
+			if m.ID.Seq != seq {
+				t.Fatalf("%d comes where %d should", m.ID.Seq, seq)
+			}
+			seq++
+		}
+	}
+}
+
+// TestTwoLossesInOneGroup: one request of a group gives messages up, and room
+// has to be made for another. Each loss has its own gap record.
+func TestTwoLossesInOneGroup(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.MaxBytes = MinMaxBytes
+	q := mustOpen(t, o)
+	large := func() gateway.Message { return msg(gateway.LaneTelemetry, strings.Repeat("x", 250_000)) }
+	for laneStats(t, q, gateway.LaneTelemetry).Bytes+250_000 <= o.MaxBytes-engineBytes {
+		mustAppend(t, q, large())
+	}
+	l, next := q.lanes[gateway.LaneTelemetry], laneStats(t, q, gateway.LaneTelemetry).Next
+	loss := &request{spans: []span{{lane: l, first: next - 1, last: next - 1, reason: gateway.GapRejected}}, exempt: true}
+	full := &request{messages: []gateway.Message{large()}}
+	requests := []*request{loss, full}
+	q.opts.CommitAge = time.Second // no commit has been so long ago
+	for _, r := range requests {
+		r.done = make(chan error, 1)
+		q.requests <- r
+	}
+	for _, r := range requests {
+		if err := <-r.done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	gaps, err := q.List(gateway.LaneGaps, 0, 10)
+	if err != nil || len(gaps) != 2 {
+		t.Fatalf("%d gap records (%v), want 2", len(gaps), err)
+	}
+}
+
 func TestDropNewestRefusesAndRecovers(t *testing.T) {
 	o := testOptions(t.TempDir())
 	o.MaxBytes = MinMaxBytes

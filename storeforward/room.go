@@ -2,6 +2,7 @@ package storeforward
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,10 +37,29 @@ func (c *committer) checkSpace() (free int64, err error) {
 	return free, nil
 }
 
-// admit decides whether a request fits, and makes room for it where a policy
-// allows. Room on the file system is never made by giving messages up: who
+// claims are the bytes that the requests admitted to a group will add, by lane.
+type claims map[*lane]int64
+
+// with adds what a request needs.
+func (c claims) with(lanes map[gateway.Lane]*lane, r *request) claims {
+	sum := maps.Clone(c)
+	for _, m := range r.messages {
+		sum[lanes[m.ID.Lane]] += int64(recordSize(m))
+	}
+	return sum
+}
+
+func (c claims) total() (n int64) {
+	for _, size := range c {
+		n += size
+	}
+	return n
+}
+
+// admit decides whether a request fits beside those claimed, to which it is
+// added, and makes room for it where a policy allows. Room on the file system is never made by giving messages up: who
 // fills the disk may be somebody else, who would take that room too.
-func (c *committer) admit(r *request, free int64) error {
+func (c *committer) admit(r *request, free int64, claimed claims) error {
 	if r.exempt {
 		return nil
 	}
@@ -48,28 +68,29 @@ func (c *committer) admit(r *request, free int64) error {
 			c.opts.Dir, free>>20, c.opts.MinFree>>20))
 		return errNoRoom
 	}
-	sizes := make(map[gateway.Lane]int64)
-	for _, m := range r.messages {
-		sizes[m.ID.Lane] += int64(recordSize(m))
-	}
-	for name, size := range sizes {
-		if err := c.makeRoom(name, size); err != nil {
+	wanted := claimed.with(c.lanes, r)
+	for l, size := range wanted {
+		if size == claimed[l] {
+			continue
+		}
+		if err := c.makeRoom(l, wanted); err != nil {
 			return err
 		}
 	}
+	maps.Copy(claimed, wanted)
 	return nil
 }
 
-// makeRoom evicts as the policies say until size more bytes fit into a lane.
-func (c *committer) makeRoom(name gateway.Lane, size int64) error {
-	l := c.lanes[name]
+// makeRoom evicts as the policies say until what is wanted fits into a lane and
+// into the store.
+func (c *committer) makeRoom(l *lane, wanted claims) error {
 	for {
-		victim, full := c.victim(l, size)
+		victim, full := c.victim(l, wanted)
 		if !full {
 			return nil
 		}
 		if victim == nil {
-			c.refuse(fmt.Sprintf("lane %s is full; its overflow policy is %s", name, l.Overflow))
+			c.refuse(fmt.Sprintf("lane %s is full; its overflow policy is %s", l.name, l.Overflow))
 			return errNoRoom
 		}
 		before := victim.bytes()
@@ -100,12 +121,12 @@ func (c *committer) evict(l *lane) error {
 	return nil
 }
 
-// victim reports whether a lane, or the store, is too full for size more
-// bytes, and which lane has to give something up; nil if none may.
-func (c *committer) victim(own *lane, size int64) (victim *lane, full bool) {
+// victim reports whether a lane, or the store, is too full for what is wanted,
+// and which lane has to give something up; nil if none may.
+func (c *committer) victim(own *lane, wanted claims) (victim *lane, full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if own.MaxBytes > 0 && own.bytes()+size > own.MaxBytes {
+	if own.MaxBytes > 0 && own.bytes()+wanted[own] > own.MaxBytes {
 		return own.evictable(), true
 	}
 	var total int64
@@ -116,7 +137,7 @@ func (c *committer) victim(own *lane, size int64) (victim *lane, full bool) {
 			largest = l
 		}
 	}
-	if total+size <= c.opts.MaxBytes-engineBytes {
+	if total+wanted.total() <= c.opts.MaxBytes-engineBytes {
 		return nil, false
 	}
 	if own.evictable() != nil {
