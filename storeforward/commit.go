@@ -21,6 +21,7 @@ const (
 // committer owns every write to the store.
 type committer struct {
 	*Queue
+	packer     *packer
 	lastCommit time.Time
 	lastSweep  time.Time
 	// carry did not fit into the last group and begins the next.
@@ -124,7 +125,7 @@ func (c *committer) commit(group []*request) {
 	if len(written) == 0 {
 		return
 	}
-	p := newPlan(c.store, c.opts.Clock)
+	p := newPlan(c.store, c.opts.Clock, c.packer)
 	c.rollDrained(p, written)
 	for _, r := range written {
 		c.place(p, r)
@@ -244,7 +245,7 @@ func (c *committer) idle() {
 // settle writes the cursors of lanes with unwritten acknowledgements and gives
 // back the space of lanes that are drained.
 func (c *committer) settle() {
-	p := newPlan(c.store, c.opts.Clock)
+	p := newPlan(c.store, c.opts.Clock, c.packer)
 	c.mu.Lock()
 	due := false
 	for _, l := range c.lanes {
@@ -294,7 +295,7 @@ func (c *committer) sweep() {
 
 // drop gives up a span, in a transaction of its own.
 func (c *committer) drop(s span) error {
-	p := newPlan(c.store, c.opts.Clock)
+	p := newPlan(c.store, c.opts.Clock, c.packer)
 	c.place(p, &request{spans: []span{s}})
 	if lp := p.of(s.lane); s.last == s.lane.next()-1 && s.lane.tail().bytes > 0 {
 		lp.roll()

@@ -24,7 +24,8 @@
 // # Layout on disk
 //
 // The store is a Badger database. A lane is a row of epochs, an epoch a row of
-// chunks, a chunk many messages, each with its length and CRC-32C:
+// chunks, a chunk many messages, each with its length and CRC-32C, compressed
+// together where that pays:
 //
 //	m store                         → store id
 //	m lane <name>                   → number of the lane
@@ -36,6 +37,10 @@
 // the newest epoch counts; it is written with each chunk in one transaction.
 // Nothing is deleted message by message: once the cursor has passed an epoch,
 // its keys are dropped as a whole, which gives the space back at once.
+//
+// The engine maps its tables into memory. While the store is at work their
+// pages are given back to the kernel, so that a large backlog does not show as
+// a large process.
 //
 // # Writing
 //

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -16,12 +17,18 @@ import (
 // memoryDir tells the test binary to be the process whose memory is measured.
 const memoryDir = "STOREFORWARD_MEMORY_DIR"
 
-const (
-	memoryMessages = 1_000_000
-	memoryBody     = 300
-)
+const memoryMessages = 1_000_000
 
-// BenchmarkMemory fills a store with a million messages of 300 bytes, leaves it
+// telemetry is message n of a board, of some 300 bytes.
+func telemetry(n int) string {
+	r := rand.New(rand.NewPCG(uint64(n), 7))
+	at := time.UnixMilli(1_795_600_000_000 + int64(n)*10_000).UTC().Format("2006-01-02T15:04:05.000Z")
+	return fmt.Sprintf(`{"v":1,"readings":[{"device":"air","name":"temperature","value":%.2f,"unit":"Cel","time":%q},`+
+		`{"device":"air","name":"humidity","value":%.1f,"unit":"%%RH","time":%q},{"device":"board","name":"load_1m","value":%.2f,"time":%q}]}`,
+		20+3*r.Float64(), at, 40+10*r.Float64(), at, r.Float64(), at)
+}
+
+// BenchmarkMemory fills a store with a million messages of telemetry, leaves it
 // alone, opens it again and drains it, in a process of its own. It reports
 // VmRSS, mapped files included, in MB, and how long a start takes.
 func BenchmarkMemory(b *testing.B) {
@@ -81,13 +88,12 @@ func measureMemory(dir, phase string) error {
 func report(name string, value float64) { fmt.Println(name, value) }
 
 func fillMillion(q *Queue) error {
-	body := strings.Repeat("7d3", memoryBody/3)
 	batch := make([]gateway.Message, 256)
 	for n := 0; n < memoryMessages; {
 		batch = batch[:min(len(batch), memoryMessages-n)]
 		for i := range batch {
 			n++
-			batch[i] = msg(gateway.LaneTelemetry, fmt.Sprintf("%d%s", n, body)[:memoryBody])
+			batch[i] = msg(gateway.LaneTelemetry, telemetry(n))
 		}
 		if _, err := q.Append(context.Background(), batch...); err != nil {
 			return err

@@ -135,7 +135,7 @@ func (q *Queue) read(l *lane, seq uint64) (window, error) {
 			return err
 		}
 		if value != nil {
-			records, err := decodeChunk(value)
+			records, err := q.decode(value)
 			if w = (window{first: first, records: records}); err == nil || seq < first+uint64(len(records)) {
 				return nil
 			}
@@ -145,6 +145,15 @@ func (q *Queue) read(l *lane, seq uint64) (window, error) {
 		return behind(txn, l.number, e.number, seq, &w.first)
 	})
 	return w, err
+}
+
+// decode returns the records of a chunk, beside an error those that can be read.
+func (q *Queue) decode(chunk []byte) ([]record, error) {
+	records, err := q.unpacker.unpack(chunk)
+	if err != nil {
+		return nil, err
+	}
+	return decodeChunk(records)
 }
 
 // chunkAt returns the last chunk of an epoch that begins at or before seq, if

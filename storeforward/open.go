@@ -29,12 +29,20 @@ func Open(opts Options) (*Queue, error) {
 	if err := prepareDir(opts); err != nil {
 		return nil, err
 	}
+	packer, err := newPacker()
+	if err != nil {
+		return nil, err
+	}
+	unpacker, err := newUnpacker()
+	if err != nil {
+		return nil, err
+	}
 	db, err := badger.Open(engineOptions(opts))
 	if err != nil {
 		return nil, openError(opts.Dir, err)
 	}
 	q := &Queue{
-		opts: opts, db: db, log: opts.Log,
+		opts: opts, db: db, unpacker: unpacker, log: opts.Log,
 		requests: make(chan *request, 256),
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
@@ -46,7 +54,7 @@ func Open(opts Options) (*Queue, error) {
 	if err := q.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", opts.Dir, err), db.Close())
 	}
-	c := &committer{Queue: q}
+	c := &committer{Queue: q, packer: packer}
 	go c.run()               // Close waits for it
 	q.trimming.Go(q.trimmer) // likewise
 	return q, nil

@@ -10,6 +10,7 @@ import (
 // lanes until it is committed.
 type plan struct {
 	store    string
+	packer   *packer
 	now      time.Time
 	accepted time.Time // now, or zero if the clock is not to be trusted
 	lanes    map[*lane]*lanePlan
@@ -31,8 +32,8 @@ type lanePlan struct {
 	start uint64 // sequence number of the chunk's first record
 }
 
-func newPlan(store string, clock Clock) *plan {
-	p := &plan{store: store, now: clock.Now(), lanes: make(map[*lane]*lanePlan)}
+func newPlan(store string, clock Clock, packer *packer) *plan {
+	p := &plan{store: store, packer: packer, now: clock.Now(), lanes: make(map[*lane]*lanePlan)}
 	if clock.Trusted() {
 		p.accepted = p.now
 	}
@@ -83,9 +84,10 @@ func (p *plan) flush(lp *lanePlan) {
 	if len(lp.chunk) == 0 {
 		return
 	}
-	lp.tail().bytes += int64(len(lp.chunk))
-	p.puts = append(p.puts, keyValue{chunkKey(lp.lane.number, lp.tail().number, lp.start), lp.chunk})
-	lp.chunk = nil
+	packed := p.packer.pack(lp.chunk)
+	lp.tail().bytes += int64(len(packed))
+	p.puts = append(p.puts, keyValue{chunkKey(lp.lane.number, lp.tail().number, lp.start), packed})
+	lp.chunk = lp.chunk[:0]
 }
 
 // roll begins a new epoch, so that the old ones can be dropped.

@@ -17,11 +17,12 @@ import (
 // Queue is an open store. All methods are safe for concurrent use, except that
 // only one goroutine at a time calls Next.
 type Queue struct {
-	opts    Options
-	db      *badger.DB
-	log     *slog.Logger
-	store   string
-	journal *Journal
+	opts     Options
+	db       *badger.DB
+	unpacker *unpacker
+	log      *slog.Logger
+	store    string
+	journal  *Journal
 
 	requests chan *request
 	stop     chan struct{} // closed by Close

@@ -2,6 +2,7 @@ package storeforward
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -308,13 +309,19 @@ func decodeGap(t testing.TB, m gateway.Message) gateway.Gap {
 }
 
 // fill appends messages of 1 kB to a lane until the store says no or n are in.
+// noise is a body that does not shrink.
+func noise(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return string(b)
+}
+
 func fill(t testing.TB, q *Queue, lane gateway.Lane, n int) (accepted int, err error) {
 	t.Helper()
-	body := strings.Repeat("x", 1000)
 	for accepted < n {
 		batch := make([]gateway.Message, 200)
 		for i := range batch {
-			batch[i] = msg(lane, body)
+			batch[i] = msg(lane, noise(1000))
 		}
 		if _, err := q.Append(t.Context(), batch...); err != nil {
 			return accepted, err
@@ -373,7 +380,7 @@ func TestEvictionAmidAGroup(t *testing.T) {
 			for range 60 {
 				batch := make([]gateway.Message, 30)
 				for i := range batch {
-					batch[i] = msg(gateway.LaneTelemetry, strings.Repeat("x", 2500))
+					batch[i] = msg(gateway.LaneTelemetry, noise(2500))
 				}
 				if _, err := q.Append(t.Context(), batch...); err != nil {
 					t.Error(err)
@@ -422,7 +429,7 @@ func TestTwoLossesInOneGroup(t *testing.T) {
 	o := testOptions(t.TempDir())
 	o.MaxBytes = MinMaxBytes
 	q := mustOpen(t, o)
-	large := func() gateway.Message { return msg(gateway.LaneTelemetry, strings.Repeat("x", 250_000)) }
+	large := func() gateway.Message { return msg(gateway.LaneTelemetry, noise(250_000)) }
 	for laneStats(t, q, gateway.LaneTelemetry).Bytes+250_000 <= o.MaxBytes-engineBytes {
 		mustAppend(t, q, large())
 	}

@@ -112,7 +112,7 @@ func (c *committer) evict(l *lane) error {
 	if found {
 		return c.drop(s)
 	}
-	p := newPlan(c.store, c.opts.Clock)
+	p := newPlan(c.store, c.opts.Clock, c.packer)
 	p.of(l).roll()
 	if err := c.write(p); err != nil {
 		return err
