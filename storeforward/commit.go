@@ -221,12 +221,9 @@ func (c *committer) write(p *plan) error {
 		return err
 	}
 	c.mu.Lock()
-	p.apply()
+	c.bytesAccepted.Add(p.apply())
 	c.mu.Unlock()
 	c.commits.Add(1)
-	for _, kv := range p.puts {
-		c.bytesWritten.Add(uint64(len(kv.value)))
-	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -37,6 +38,7 @@ func Open(opts Options) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
+	written := deviceWritten()
 	db, err := badger.Open(engineOptions(opts))
 	if err != nil {
 		return nil, openError(opts.Dir, err)
@@ -50,6 +52,7 @@ func Open(opts Options) (*Queue, error) {
 		room:     make(chan struct{}),
 		lanes:    make(map[gateway.Lane]*lane),
 	}
+	q.opened, q.writtenBefore = time.Now(), written
 	q.journal = &Journal{q: q, entries: make(map[string]*journalEntry)}
 	if err := q.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", opts.Dir, err), db.Close())

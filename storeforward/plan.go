@@ -108,8 +108,9 @@ func (p *plan) finish() {
 	}
 }
 
-// apply makes the committed plan visible. Queue.mu is held.
-func (p *plan) apply() {
+// apply makes the committed plan visible and returns the size of the bodies in
+// it. Queue.mu is held.
+func (p *plan) apply() (accepted uint64) {
 	for _, lp := range p.order {
 		l := lp.lane
 		l.registered = true
@@ -123,5 +124,9 @@ func (p *plan) apply() {
 			l.window = lp.fresh
 		}
 		l.count.accepted += uint64(len(lp.fresh.records))
+		for _, r := range lp.fresh.records {
+			accepted += uint64(len(r.message.Body))
+		}
 	}
+	return accepted
 }

@@ -40,9 +40,11 @@ type Queue struct {
 	room    chan struct{}
 	refused refusal
 
-	commits      atomic.Uint64
-	reads        atomic.Uint64
-	bytesWritten atomic.Uint64
+	commits       atomic.Uint64
+	reads         atomic.Uint64
+	bytesAccepted atomic.Uint64
+	opened        time.Time
+	writtenBefore uint64 // by this process, before the store was opened
 }
 
 // refusal is why the committer last turned messages away or failed.

@@ -657,6 +657,21 @@ func TestAppendRefusesWhatCanNeverFit(t *testing.T) {
 	}
 }
 
+// TestWearIsMeasured: what the card really takes is the kernel's own figure.
+func TestWearIsMeasured(t *testing.T) {
+	q := mustOpen(t, testOptions(t.TempDir()))
+	for range 20 {
+		mustAppend(t, q, msg(gateway.LaneTelemetry, noise(100_000)))
+	}
+	s := q.Stats()
+	if s.BytesAccepted != 2_000_000 {
+		t.Errorf("%d bytes accepted, want 2,000,000", s.BytesAccepted)
+	}
+	if s.DeviceBytes != 0 && (s.DeviceBytes < 2_000_000 || s.DeviceBytes > 20_000_000) { // 0 in tmpfs
+		t.Errorf("%d bytes written to storage", s.DeviceBytes)
+	}
+}
+
 func TestOpenErrorsSayWhatToDo(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

@@ -20,8 +20,14 @@ type Stats struct {
 	MinFree  int64 `json:"min_free"`
 	// Commits is the number of synced transactions.
 	Commits uint64 `json:"commits"`
-	// BytesWritten is what those handed to the engine.
-	BytesWritten uint64 `json:"bytes_written"`
+	// Opened is when the store was opened.
+	Opened time.Time `json:"opened"`
+	// BytesAccepted is the size of the bodies accepted.
+	BytesAccepted uint64 `json:"bytes_accepted"`
+	// DeviceBytes is what the process has really written to storage since then,
+	// everything that is not the store's included; 0 where the kernel does not
+	// tell, or nothing is written, as in tmpfs.
+	DeviceBytes uint64 `json:"device_bytes"`
 	// Problem says why messages are being refused; empty if they are not.
 	Problem      string    `json:"problem,omitempty"`
 	ProblemSince time.Time `json:"problem_since,omitzero"`
@@ -50,7 +56,8 @@ func (q *Queue) Stats() Stats {
 	free, _ := q.opts.free(q.opts.Dir) // 0 if unknown
 	s := Stats{
 		Store: q.store, MaxBytes: q.opts.MaxBytes, DiskFree: free, MinFree: q.opts.MinFree,
-		Commits: q.commits.Load(), BytesWritten: q.bytesWritten.Load(),
+		Commits: q.commits.Load(), Opened: q.opened.UTC(),
+		BytesAccepted: q.bytesAccepted.Load(), DeviceBytes: deviceWritten() - q.writtenBefore,
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fieldpost/fieldpost/storeforward"
 )
 
 // cli runs one command line and returns what it printed.
@@ -113,6 +115,18 @@ func TestSizesAndAgesForPeople(t *testing.T) {
 	}
 	if got := shorten("a  b\n"+strings.Repeat("ü", 10), 8); got != "a b üüü…" {
 		t.Errorf("shorten: %q", got)
+	}
+}
+
+func TestWear(t *testing.T) {
+	s := storeforward.Stats{DeviceBytes: 40e6, BytesAccepted: 100e6}
+	for want, since := range map[string]time.Duration{
+		"40.0 MB written to the card in 24 h 0 min for 100.0 MB accepted (0.40 bytes a byte); a card that stands 10 TB lasts 685 years at this rate": 24 * time.Hour,
+		"40.0 MB written to the card in 5 min 0 s for 100.0 MB accepted (0.40 bytes a byte); too early to say how long the card lasts":               5 * time.Minute,
+	} {
+		if got := wearLine(s, 10, since); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 }
 

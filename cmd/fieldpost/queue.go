@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway/service"
 	"github.com/fieldpost/fieldpost/storeforward"
@@ -19,7 +20,8 @@ type queueCmd struct {
 
 type queueStatsCmd struct {
 	socketFlag
-	JSON bool `help:"Print JSON." name:"json"`
+	JSON      bool    `help:"Print JSON." name:"json"`
+	Endurance float64 `help:"What the card can take in all, in TB, for an estimate of its life; small consumer cards stand some 10." default:"10"`
 }
 
 func (c *queueStatsCmd) Run(io streams) error {
@@ -33,10 +35,28 @@ func (c *queueStatsCmd) Run(io streams) error {
 	printLanes(io.out, s)
 	fmt.Fprintf(io.out, "\nstore %s: %s of %s used, %s free on the disk, %d commits\n",
 		s.Store, bytesText(s.Bytes), bytesText(s.MaxBytes), bytesText(s.DiskFree), s.Commits)
+	fmt.Fprintln(io.out, wearLine(s, c.Endurance, time.Since(s.Opened)))
 	if s.Problem != "" {
 		fmt.Fprintf(io.out, "problem since %s: %s\n", s.ProblemSince.Local().Format(timeLayout), s.Problem)
 	}
 	return nil
+}
+
+// wearLine says what the card has taken, and how long it lasts if it goes on so.
+func wearLine(s storeforward.Stats, enduranceTB float64, since time.Duration) string {
+	if s.DeviceBytes == 0 {
+		return "nothing written to the card yet"
+	}
+	line := fmt.Sprintf("%s written to the card in %s for %s accepted",
+		bytesText(int64(s.DeviceBytes)), age(since), bytesText(int64(s.BytesAccepted)))
+	if s.BytesAccepted > 0 {
+		line += fmt.Sprintf(" (%.2f bytes a byte)", float64(s.DeviceBytes)/float64(s.BytesAccepted))
+	}
+	years := enduranceTB * 1e12 / float64(s.DeviceBytes) * since.Hours() / (24 * 365)
+	if since < time.Hour {
+		return line + "; too early to say how long the card lasts"
+	}
+	return line + fmt.Sprintf("; a card that stands %g TB lasts %.3g years at this rate", enduranceTB, years)
 }
 
 func printLanes(out io.Writer, s storeforward.Stats) {
