@@ -21,6 +21,12 @@
 // One process opens a store at a time. One goroutine calls Next. A message
 // body holds at most [MaxBodyBytes]; one Append at most [MaxAppendBytes].
 //
+// # Damage
+//
+// A damaged chunk is passed over, with a gap record. A store whose files the
+// engine would not open, or would panic on, gives [ErrDamaged]; [Quarantine]
+// sets it aside.
+//
 // # Layout on disk
 //
 // The store is a Badger database. A lane is a row of epochs, an epoch a row of

@@ -13,7 +13,7 @@ import (
 // load reads identity, lanes and journal; a new store gets its id.
 func (q *Queue) load() error {
 	if err := q.loadStore(); err != nil {
-		return err
+		return openError(q.opts.Dir, err)
 	}
 	return q.addLanes()
 }
@@ -30,11 +30,27 @@ func (q *Queue) loadStore() error {
 		}
 		return q.journal.load(txn)
 	})
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		q.store = newStoreID()
-		return q.db.Update(func(txn *badger.Txn) error { return txn.Set(storeKey, []byte(q.store)) })
+	if !errors.Is(err, badger.ErrKeyNotFound) {
+		return err
 	}
-	return err
+	if err := q.mustBeEmpty(); err != nil {
+		return err
+	}
+	q.store = newStoreID()
+	return q.db.Update(func(txn *badger.Txn) error { return txn.Set(storeKey, []byte(q.store)) })
+}
+
+// mustBeEmpty makes sure that a store without an id is a new one, and not one
+// that has lost its beginning.
+func (q *Queue) mustBeEmpty() error {
+	return q.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{})
+		defer it.Close()
+		if it.Rewind(); it.Valid() {
+			return errors.New("it holds messages or commands but not its id")
+		}
+		return nil
+	})
 }
 
 func get(txn *badger.Txn, key []byte) ([]byte, error) {
@@ -53,7 +69,7 @@ func (q *Queue) loadLanes(txn *badger.Txn) error {
 		name := gateway.Lane(bytes.TrimPrefix(it.Item().KeyCopy(nil), prefix))
 		number, err := it.Item().ValueCopy(nil)
 		if err != nil || len(number) != 1 {
-			return fmt.Errorf("number of lane %s: %w", name, ErrDamaged)
+			return fmt.Errorf("number of lane %s: %w", name, errDamaged)
 		}
 		l, err := q.loadLane(txn, name, number[0])
 		if err != nil {
@@ -75,7 +91,7 @@ func (q *Queue) loadLane(txn *badger.Txn, name gateway.Lane, number uint8) (*lan
 	for it.Seek(lanePrefix(number)); it.Valid(); it.Seek(epochPrefix(number, last+1)) {
 		e, _, ok := parseChunkKey(it.Item().Key())
 		if !ok {
-			return nil, fmt.Errorf("key %x: %w", it.Item().Key(), ErrDamaged)
+			return nil, fmt.Errorf("key %x: %w", it.Item().Key(), errDamaged)
 		}
 		value, err := get(txn, cursorKey(number, e))
 		if err != nil {

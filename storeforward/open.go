@@ -13,13 +13,14 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"golang.org/x/sys/unix"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
 // Open opens the store in opts.Dir, or makes one there. Its errors say what to
-// do: ErrLocked, ErrDamaged, gateway.ErrFull, or why the directory cannot be
-// written.
+// do: ErrLocked, ErrDamaged (see Quarantine), gateway.ErrFull, or why the
+// directory cannot be written.
 func Open(opts Options) (*Queue, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func Open(opts Options) (*Queue, error) {
 	q.opened, q.writtenBefore = time.Now(), written
 	q.journal = &Journal{q: q, entries: make(map[string]*journalEntry)}
 	if err := q.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("store %s: %w", opts.Dir, err), db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
 	c := &committer{Queue: q, packer: packer}
 	go c.run()               // Close waits for it
@@ -84,10 +85,35 @@ func prepareDir(opts Options) error {
 		return fmt.Errorf("store directory %s: %d MB free, %d MB are needed to open the store; delete files there: %w",
 			dir, free>>20, MinMinFree>>20, gateway.ErrFull)
 	}
-	if err := removeUnborn(dir); err != nil {
+	return withLock(dir, func() error {
+		if err := removeUnborn(dir); err != nil {
+			return err
+		}
+		if err := checkManifest(dir); err != nil {
+			return err
+		}
+		if err := checkTables(engineOptions(opts)); err != nil {
+			return openError(dir, err)
+		}
+		return nil
+	})
+}
+
+// withLock calls f while no other process has the store open. The engine's own
+// lock is of the same kind, on the directory.
+func withLock(dir string, f func() error) error {
+	d, err := os.Open(dir)
+	if err != nil {
 		return err
 	}
-	return checkManifest(dir)
+	defer func() { _ = d.Close() }() // which gives the lock back
+	switch err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return fmt.Errorf("store %s: %w; is fieldpost running already?", dir, ErrLocked)
+	case err != nil:
+		return fmt.Errorf("store %s: lock: %w", dir, err)
+	}
+	return f()
 }
 
 // removeUnborn removes log files that a crash left between their creation and
@@ -120,16 +146,9 @@ func checkManifest(dir string) error {
 	}
 	info, err := os.Stat(filepath.Join(dir, "MANIFEST"))
 	if len(tables) > 0 && (err != nil || info.Size() <= 8) {
-		return fmt.Errorf("store %s has tables but no MANIFEST; keep a copy of the directory before anything else: %w", dir, ErrDamaged)
+		return fmt.Errorf("store %s: %w: there are tables but no MANIFEST", dir, ErrDamaged)
 	}
 	return nil
-}
-
-func openError(dir string, err error) error {
-	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
-		return fmt.Errorf("store %s: %w; is fieldpost running already?", dir, ErrLocked)
-	}
-	return fmt.Errorf("store %s: open: %w", dir, err)
 }
 
 // engineOptions make Badger small: values stay in the tree, so that the value

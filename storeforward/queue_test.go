@@ -699,7 +699,7 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 		{"not a directory", inFile, nil, "right to write"},
 		{"full disk", full, gateway.ErrFull, "delete files"},
 		{"second process", locked, ErrLocked, "running already"},
-		{"no manifest", noManifest, ErrDamaged, "keep a copy"},
+		{"no manifest", noManifest, ErrDamaged, "no MANIFEST"},
 		{"no clock", Defaults(dir), gateway.ErrInvalid, "clock"},
 	} {
 		_, err := Open(c.opts)

@@ -90,12 +90,18 @@ func (s *Service) Run(ctx context.Context) (err error) {
 // diskRetry is how often a start looks again whether a full disk has room.
 const diskRetry = 5 * time.Second
 
+// damageRetry is how long after the first complaint of damage the store is
+// tried once more.
+const damageRetry = time.Second
+
 // openQueue opens the store. On a full disk it waits, and says so: the board
-// may be far away, and whoever makes room there need not know of fieldpost.
+// may be far away, and whoever makes room there need not know of fieldpost. A
+// damaged store is set aside: a gateway never fails to start because of it.
 func (s *Service) openQueue(ctx context.Context) error {
 	heart := s.health.Heart("queue", time.Minute)
 	options := s.config.storeOptions()
 	options.Clock, options.Log, options.Beat = s.clock, s.log, heart.Beat
+	var damaged error
 	for {
 		q, err := storeforward.Open(options)
 		if err == nil {
@@ -104,18 +110,43 @@ func (s *Service) openQueue(ctx context.Context) error {
 			s.log.Info("queue open", "store", q.Store(), "dir", options.Dir, "waiting", waiting(q.Stats()))
 			return nil
 		}
-		if !errors.Is(err, gateway.ErrFull) {
+		retry := diskRetry
+		switch {
+		case errors.Is(err, gateway.ErrFull):
+			s.health.Raise(conditionDisk, health.Error, err.Error())
+		case errors.Is(err, storeforward.ErrDamaged) && damaged == nil:
+			damaged, retry = err, damageRetry // it may have been a passing fault
+		case errors.Is(err, storeforward.ErrDamaged):
+			if err := s.setAside(options.Dir, err); err != nil {
+				return err
+			}
+			damaged, retry = nil, 0
+		default:
 			return err
 		}
-		s.health.Raise(conditionDisk, health.Error, err.Error())
 		heart.Beat()
 		s.notify("EXTEND_TIMEOUT_USEC=60000000")
 		select {
-		case <-time.After(diskRetry):
+		case <-time.After(retry):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// setAside moves a damaged store away, so that the gateway can go on with a new
+// one. The condition stands until the next start.
+func (s *Service) setAside(dir string, why error) error {
+	to, err := storeforward.Quarantine(dir)
+	if to == "" {
+		return errors.Join(why, err)
+	}
+	s.health.Raise(conditionDamaged, health.Error, fmt.Sprintf(
+		"the queue could not be opened and was set aside as %s, a new one has begun; what waited in it is not delivered, and commands that it remembered are not recognised when they come again: %v", to, why))
+	if err != nil {
+		s.log.Warn("older damaged stores are in the way", "error", err)
+	}
+	return nil
 }
 
 func waiting(stats storeforward.Stats) (n uint64) {

@@ -18,10 +18,11 @@ import (
 
 // Conditions that the service itself raises.
 const (
-	conditionDisk  = "queue-disk"
-	conditionQueue = "queue-refuses"
-	conditionClock = "clock-untrusted"
-	conditionStuck = "worker-stuck"
+	conditionDisk    = "queue-disk"
+	conditionDamaged = "queue-damaged"
+	conditionQueue   = "queue-refuses"
+	conditionClock   = "clock-untrusted"
+	conditionStuck   = "worker-stuck"
 )
 
 // watchEvery is how often conditions are derived and the watchdog is fed; it

@@ -221,6 +221,40 @@ func TestStoreCannotBeOpened(t *testing.T) {
 	}
 }
 
+// TestDamagedStore: a gateway never fails to start because of its queue. It
+// sets the damaged one aside, says so, and goes on with a new one.
+func TestDamagedStore(t *testing.T) {
+	dir := t.TempDir()
+	h := startHub(t, dir)
+	g := newGateway(t, dir, h)
+	if _, err := g.ingestWhenUp(t); err != nil {
+		t.Fatal(err)
+	}
+	g.process.kill()
+	manifest := filepath.Join(dir, "data", "queue", "MANIFEST")
+	text, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)/2] ^= 0xff
+	if err := os.WriteFile(manifest, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.start(t)
+	answers, err := g.ingestWhenUp(t)
+	if err != nil || !strings.Contains(answers[0], `"id"`) {
+		t.Errorf("answered %q (%v), want an id", answers, err)
+	}
+	s := g.awaitCondition(t, "queue-damaged")
+	aside, err := filepath.Glob(filepath.Join(dir, "data", "queue.damaged-*", "MANIFEST"))
+	if err != nil || len(aside) != 1 || !strings.Contains(s.condition("queue-damaged"), filepath.Dir(aside[0])) {
+		t.Errorf("set aside: %v (%v); the condition says %q", aside, err, s.condition("queue-damaged"))
+	}
+	if code := g.process.terminate(t, 20*time.Second); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
 // TestNoRoomOnDisk: with less free than min_free nothing is accepted, what
 // hands readings in is told why, and the gateway stays up.
 func TestNoRoomOnDisk(t *testing.T) {
