@@ -155,12 +155,18 @@ func killOnce(t *testing.T, dir string, told map[gateway.Lane]*promise) (accepte
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	kill := func() { _ = cmd.Process.Kill() }
+	early := rand.IntN(4) == 0 // while the store is being opened
+	if early {
+		defer time.AfterFunc(rand.N(40*time.Millisecond), kill).Stop()
+	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		text := lines.Text()
 		if text == "ready" {
-			timer := time.AfterFunc(rand.N(250*time.Millisecond), func() { _ = cmd.Process.Kill() })
-			defer timer.Stop()
+			if !early {
+				defer time.AfterFunc(rand.N(250*time.Millisecond), kill).Stop()
+			}
 			continue
 		}
 		var mark, lane string
