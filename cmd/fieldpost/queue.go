@@ -14,8 +14,9 @@ import (
 )
 
 type queueCmd struct {
-	Stats queueStatsCmd `cmd:"" help:"Show the lanes: what waits, what was accepted, acknowledged and lost."`
-	Ls    queueLsCmd    `cmd:"" help:"List messages that wait, oldest first."`
+	Stats  queueStatsCmd  `cmd:"" help:"Show the lanes: what waits, what was accepted, acknowledged and lost."`
+	Ls     queueLsCmd     `cmd:"" help:"List messages that wait, oldest first."`
+	Export queueExportCmd `cmd:"" help:"Write all messages of a lane that wait to stdout, one JSON object a line; they stay in the queue."`
 }
 
 type queueStatsCmd struct {

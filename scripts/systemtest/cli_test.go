@@ -2,6 +2,7 @@ package systemtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -59,6 +60,10 @@ func TestCommandLine(t *testing.T) {
 	wantAll(t, "send", g.tool(t, 0, "send", "level=3.2", "door=true"), s.Queue.Store+"-telemetry-")
 	wantAll(t, "queue stats", g.tool(t, 0, "queue", "stats"), "telemetry", "alerts", "store "+s.Queue.Store)
 	wantAll(t, "queue ls", g.tool(t, 0, "queue", "ls", "gaps"), "nothing waits in lane gaps")
+	exported := g.tool(t, 0, "queue", "export", "deadletter")
+	if exported != "" {
+		t.Errorf("export of an empty lane: %s", exported)
+	}
 	wantAll(t, "queue ls nowhere", g.tool(t, 1, "queue", "ls", "nowhere"), "there is alerts, deadletter")
 	wantAll(t, "check", g.tool(t, 0, "check", "--config", g.config), "right, 3 devices")
 	wantAll(t, "version", g.tool(t, 0, "version"), "fieldpost ", "linux/")
@@ -70,6 +75,49 @@ func TestCommandLine(t *testing.T) {
 	}
 	wantAll(t, "status without a gateway", g.tool(t, 69, "status"), "no gateway at "+g.socket(), "systemctl start fieldpost")
 	wantAll(t, "send without a gateway", g.tool(t, 69, "send", "level=1"), "ingest.sock")
+}
+
+// TestExport writes more than a page of waiting messages, each once and in
+// order, as JSON.
+func TestExport(t *testing.T) {
+	const messages = 1200
+	dir := t.TempDir()
+	h := startHub(t, dir)
+	g := newGateway(t, dir, h, h.device(t, "gw"), "HostName=localhost:1;DeviceId=gw;SharedAccessKey=a2V5") // nobody there
+	if _, err := g.ingestWhenUp(t); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for i := range messages {
+		lines = append(lines, fmt.Sprintf(`{"device":"d","name":"n","value":%d}`, i))
+	}
+	if answers, err := g.ingest(lines); err != nil || len(answers) != messages {
+		t.Fatalf("%d answers: %v", len(answers), err)
+	}
+	next := 0
+	for line := range strings.Lines(g.tool(t, 0, "queue", "export")) {
+		var m struct {
+			ID   string
+			Body struct {
+				Readings []struct {
+					Device string
+					Value  any
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &m); err != nil || m.ID == "" {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if r := m.Body.Readings[0]; r.Device == "d" {
+			if r.Value != float64(next) {
+				t.Fatalf("value %v, want %d", r.Value, next)
+			}
+			next++
+		}
+	}
+	if next != messages {
+		t.Errorf("%d messages, want %d", next, messages)
+	}
 }
 
 // TestSchemaIsJSON: editors get what `check --schema` prints.
