@@ -30,6 +30,8 @@ type appender struct {
 	retry time.Time
 	// limit is how many messages the next Append carries.
 	limit int
+	// refusal is why the last Append that failed did.
+	refusal error
 }
 
 // Run appends until ctx ends, then hands over what was collected, within the
@@ -111,6 +113,7 @@ func (a *appender) step(ctx context.Context) bool {
 		a.condemned(group, err)
 	default:
 		a.box.settle(false)
+		a.refusal = err
 		if ctx.Err() == nil {
 			a.failed(err)
 		}
@@ -162,7 +165,7 @@ func (a *appender) drain(ctx context.Context) error {
 	a.stopped = true
 	a.seal()
 	a.mu.Unlock()
-	a.retry = time.Time{}
+	a.retry, a.refusal = time.Time{}, errTooSlow
 	a.pause.reset()
 	for ctx.Err() == nil && a.waiting() > 0 {
 		if !a.step(ctx) {
@@ -176,9 +179,9 @@ func (a *appender) drain(ctx context.Context) error {
 		return nil
 	}
 	before := a.stats.Lost
-	a.lose(left, a.stats.Problem)
-	return fmt.Errorf("lane %s: %d readings lost at stop, the queue did not take them within %v: %s",
-		a.opts.Lane, a.stats.Lost-before, a.opts.Grace, a.stats.Problem)
+	a.lose(left, a.refusal.Error())
+	return fmt.Errorf("lane %s: %d readings lost at stop, the queue did not take them within %v: %w",
+		a.opts.Lane, a.stats.Lost-before, a.opts.Grace, a.refusal)
 }
 
 func (a *appender) waiting() int {

@@ -285,48 +285,6 @@ func TestCondemnedMessage(t *testing.T) {
 	})
 }
 
-func TestStop(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		q := &queue{}
-		b := newBatcher(t, q, pipeline.BatcherOptions{MaxAge: time.Hour})
-		stop := running(b.Run)
-		emit(t, b, "a", "b")
-		if err := stop(); err != nil || len(q.names()) != 2 {
-			t.Errorf("%v, %v", err, q.names())
-		}
-		if err := b.Emit(t.Context(), reading("late")); !errors.Is(err, gateway.ErrUnavailable) {
-			t.Errorf("after the stop: %v", err)
-		}
-	})
-}
-
-func TestStopWithAFullQueue(t *testing.T) {
-	for name, heals := range map[string]time.Duration{"heals within the grace": time.Second, "heals too late": time.Minute} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				start := time.Now()
-				q := &queue{before: func(context.Context, []gateway.Message) error {
-					if time.Since(start) < heals {
-						return gateway.ErrFull
-					}
-					return nil
-				}}
-				b := newBatcher(t, q, pipeline.BatcherOptions{Grace: 5 * time.Second})
-				stop := running(b.Run)
-				emit(t, b, "a", "b")
-				err := stop()
-				if took := time.Since(start); took > 5*time.Second {
-					t.Errorf("took %v", took)
-				}
-				lost := heals > 5*time.Second
-				if (err != nil) != lost || (b.Stats().Lost == 2) != lost {
-					t.Errorf("%v, %+v", err, b.Stats())
-				}
-			})
-		})
-	}
-}
-
 func TestIdleBatcherBeats(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		board := newBoard()

@@ -23,13 +23,15 @@ type call struct {
 }
 
 // enter calls into a driver; a panic there becomes an error.
-func enter(log *slog.Logger, f func() ([]gateway.Reading, error)) *call {
+func enter(log *slog.Logger, d *device, f func() ([]gateway.Reading, error)) *call {
 	c := &call{began: time.Now(), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		defer func() {
 			if p := recover(); p != nil {
-				log.Error("driver panicked", "panic", p, "stack", string(debug.Stack()))
+				if d.panicked() {
+					log.Error("driver panicked", "panic", p, "stack", string(debug.Stack()))
+				}
 				c.readings, c.err = nil, fmt.Errorf("driver panicked: %v; please report this", p)
 			}
 		}()

@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -63,6 +65,9 @@ func (b *Batcher) signal() {
 	}
 }
 
+// errTooSlow is why the queue does not take readings although it refuses none.
+var errTooSlow = errors.New("it is too slow")
+
 // lose counts readings that are given up, and says so. The caller holds mu.
 func (b *Batcher) lose(dropped []sealed, reason string) {
 	if len(dropped) == 0 {
@@ -71,11 +76,8 @@ func (b *Batcher) lose(dropped []sealed, reason string) {
 	for _, s := range dropped {
 		b.stats.Lost += uint64(s.readings)
 	}
-	if reason == "" {
-		reason = "it is too slow"
-	}
 	b.opts.Health.Raise(b.code, health.Error, fmt.Sprintf(
-		"readings for lane %s are being lost, since the queue does not take them: %s", b.opts.Lane, reason))
+		"readings for lane %s are being lost, since the queue does not take them: %s", b.opts.Lane, cmp.Or(reason, errTooSlow.Error())))
 }
 
 // maxRefusedNames bounds the memory for what has been logged.

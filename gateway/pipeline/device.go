@@ -43,7 +43,7 @@ const (
 	// maxLatest bounds how many quantities are remembered of one device.
 	maxLatest = 64
 	// reasonEvery bounds how often the condition of a device that keeps
-	// failing is restated with another reason.
+	// failing is restated with another reason, and the stack of a panic logged.
 	reasonEvery = time.Minute
 )
 
@@ -55,6 +55,7 @@ type device struct {
 	mu     sync.Mutex
 	stats  DeviceStats
 	stated time.Time // when the condition was last raised
+	stack  time.Time // when the stack of a panic was last logged
 }
 
 func newDevice(id gateway.DeviceID, board *health.Board) *device {
@@ -118,6 +119,17 @@ func (d *device) trouble(state State, err error) {
 	}
 	d.stated = time.Now()
 	d.board.Raise(d.code, health.Warning, fmt.Sprintf("device %s is %s: %s", d.stats.Device, state, reason))
+}
+
+// panicked reports whether the stack of a panic is worth a line.
+func (d *device) panicked() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.stack.IsZero() && time.Since(d.stack) < reasonEvery {
+		return false
+	}
+	d.stack = time.Now()
+	return true
 }
 
 func (d *device) enter(state State, reason string) (changed bool) {

@@ -1,12 +1,15 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,4 +119,35 @@ var errBroken = errors.New("broken")
 func bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, f)
+}
+
+// jumping is a wall clock that steps by years, back and forth.
+type jumping struct{ n atomic.Int64 }
+
+func (j *jumping) Now() time.Time {
+	return time.Now().AddDate(int(j.n.Add(1)%3-1)*20, 0, 0)
+}
+func (j *jumping) Trusted() bool { return true }
+
+// counted is a log, and how many of its lines have the message.
+func counted(message string) (log *slog.Logger, lines func() int) {
+	var mu sync.Mutex
+	var buffer bytes.Buffer
+	handler := slog.NewTextHandler(&locked{mu: &mu, w: &buffer}, nil)
+	return slog.New(handler), func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Count(buffer.String(), `msg="`+message+`"`)
+	}
+}
+
+type locked struct {
+	mu *sync.Mutex
+	w  *bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }

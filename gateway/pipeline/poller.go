@@ -128,7 +128,7 @@ func (p *Poller) poll(ctx context.Context) {
 	rctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
 	p.device.began()
-	p.read = enter(p.opts.Log, func() ([]gateway.Reading, error) { return p.opts.Sensor.Read(rctx) })
+	p.read = enter(p.opts.Log, p.device, func() ([]gateway.Reading, error) { return p.opts.Sensor.Read(rctx) })
 	switch {
 	case p.read.await(ctx, p.opts.Timeout+courtesy, p.heart.Beat):
 		p.take(ctx)

@@ -71,7 +71,7 @@ func (r *Runner) Stats() DeviceStats { return r.device.snapshot() }
 func (r *Runner) Run(ctx context.Context) error {
 	defer r.device.end()
 	for ctx.Err() == nil {
-		c := enter(r.opts.Log, func() ([]gateway.Reading, error) { return nil, r.opts.Stream.Run(ctx, r.sink) })
+		c := enter(r.opts.Log, r.device, func() ([]gateway.Reading, error) { return nil, r.opts.Stream.Run(ctx, r.sink) })
 		if err := r.follow(ctx, c); err != nil {
 			return err
 		}

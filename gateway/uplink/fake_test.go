@@ -23,6 +23,7 @@ const window = 4
 // n-th attempt, and set the new session up.
 type fakeUpstream struct {
 	connect func(n int, s *fakeSession) error
+	mute    func(n int) bool // the n-th attempt gets no answer
 
 	mu       sync.Mutex
 	attempts int
@@ -32,10 +33,14 @@ type fakeUpstream struct {
 func (u *fakeUpstream) Name() string { return "fake" }
 func (u *fakeUpstream) Window() int  { return window }
 
-func (u *fakeUpstream) Connect(context.Context) (uplink.Session, error) {
+func (u *fakeUpstream) Connect(ctx context.Context) (uplink.Session, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.attempts++
+	if u.mute != nil && u.mute(u.attempts) {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
 	s := &fakeSession{done: make(chan struct{}), renew: make(chan struct{}), opened: time.Now(), rejects: map[uint64]error{}}
 	if u.connect != nil {
 		if err := u.connect(u.attempts, s); err != nil {

@@ -124,6 +124,50 @@ func TestHeartStopsInAStuckAck(t *testing.T) {
 	})
 }
 
+// A hub that takes the login and then says nothing more must neither hold up
+// the next attempt nor trip the watchdog.
+func TestConnectIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, 1, auto, func(o *uplink.Options) {
+			o.Upstream.(*fakeUpstream).mute = func(n int) bool { return n == 1 }
+		})
+		for range 7 {
+			time.Sleep(10 * time.Second)
+			if stuck := r.health.Stuck(); stuck != nil {
+				t.Fatalf("stuck: %v", stuck)
+			}
+		}
+		if st := r.Stats(); r.hub.count() != 2 || st.Acknowledged != 1 {
+			t.Errorf("%d attempts, stats %+v", r.hub.count(), st)
+		}
+		r.stop()
+	})
+}
+
+// On a slow line the PUBACK of the last message in a window comes long after
+// the message was sent. That is no reason to send all of it again.
+func TestSlowLineIsNotTakenForDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, 40, nil)
+		s := r.hub.session(0)
+		for i := range 40 {
+			if i == 36 { // drain the last window, with nothing new to take
+				close(s.renew)
+			}
+			time.Sleep(25 * time.Second) // a window takes 100 s
+			if stuck := r.health.Stuck(); stuck != nil {
+				t.Fatalf("stuck: %v", stuck)
+			}
+			s.puback(1)
+			synctest.Wait()
+		}
+		if st := r.Stats(); st.Acknowledged != 40 || st.Published != 40 || st.Resent != 0 {
+			t.Errorf("stats %+v", st)
+		}
+		r.stop()
+	})
+}
+
 // A Publish that hangs does not keep the PUBACK timeout from ending the session.
 func TestStuckPublishIsFreedByTheAckTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
 )
 
@@ -19,8 +20,8 @@ type Options struct {
 	Log      *slog.Logger
 	Health   *health.Board
 
-	// AckTimeout is how long a PUBACK may be missing before the session counts
-	// as dead; default 30 s.
+	// AckTimeout is how long no PUBACK may come, although one is due, before the
+	// session counts as dead; default 30 s.
 	AckTimeout time.Duration
 	// MinBackoff and MaxBackoff bound the pause between attempts; default 1 s
 	// and 100 s, as Azure's embedded SDKs do.
@@ -71,14 +72,20 @@ func New(o Options) (*Sender, error) {
 // Stats is a snapshot for status displays.
 func (s *Sender) Stats() Stats { return s.state.snapshot() }
 
-// beatEvery bounds the silence of the heart while there is nothing to do.
-const beatEvery = 10 * time.Second
+const (
+	// beatEvery bounds the silence of the heart while there is nothing to do.
+	beatEvery = 10 * time.Second
+	// connectTimeout bounds Connect: login, subscription and all.
+	connectTimeout = time.Minute
+)
+
+var errNoSession = fmt.Errorf("no session within %v: %w", connectTimeout, gateway.ErrTimeout)
 
 // Run sends until ctx ends. It then waits a moment for PUBACKs that are due,
 // disconnects and returns nil.
 func (s *Sender) Run(ctx context.Context) error {
 	// Waiting for a PUBACK is bounded by AckTimeout; the rest is for Connect.
-	s.heart = s.opts.Health.Heart("uplink", s.opts.AckTimeout+time.Minute)
+	s.heart = s.opts.Health.Heart("uplink", s.opts.AckTimeout+connectTimeout)
 	defer s.opts.Health.Remove(s.heart)
 	s.state.begin()
 	defer s.state.end()
@@ -94,7 +101,7 @@ func (s *Sender) Run(ctx context.Context) error {
 // attempt runs one session from Connect to its end, and says how long to
 // pause before the next.
 func (s *Sender) attempt(ctx context.Context) time.Duration {
-	session, err := s.opts.Upstream.Connect(ctx)
+	session, err := s.connect(ctx)
 	if err != nil {
 		return s.failed(ctx, err)
 	}
@@ -103,6 +110,12 @@ func (s *Sender) attempt(ctx context.Context) time.Duration {
 	start := time.Now()
 	end := s.serve(ctx, session)
 	return s.ended(ctx, end, time.Since(start))
+}
+
+func (s *Sender) connect(ctx context.Context) (Session, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoSession)
+	defer cancel()
+	return s.opts.Upstream.Connect(ctx)
 }
 
 // failed decides what follows an attempt that opened no session.

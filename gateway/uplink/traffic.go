@@ -42,6 +42,7 @@ type traffic struct {
 	patience *time.Timer // ends the wait for a PUBACK
 	sent     uint64      // owned by fill
 	acked    uint64      // owned by settle
+	progress time.Time   // when the last PUBACK came; owned by settle
 }
 
 // serve runs a session to its end and cleans up behind it.
@@ -145,13 +146,19 @@ func (t *traffic) settle(ctx context.Context, endFeed func()) error {
 }
 
 // expect says what to wait for: the PUBACK of the oldest message in flight, as
-// long as patience lasts, or the next message that is sent.
+// long as patience lasts, or the next message that is sent. On a slow line the
+// window can take longer than AckTimeout, so that patience begins anew with
+// each PUBACK.
 func (t *traffic) expect(oldest *flight) (incoming <-chan flight, puback <-chan struct{}) {
 	if oldest == nil {
 		t.patience.Stop()
 		return t.flights, nil
 	}
-	t.patience.Reset(time.Until(oldest.sent.Add(t.opts.AckTimeout)))
+	since := oldest.sent
+	if t.progress.After(since) { // a slow line, not a dead one
+		since = t.progress
+	}
+	t.patience.Reset(time.Until(since.Add(t.opts.AckTimeout)))
 	return nil, oldest.receipt.Done()
 }
 
@@ -206,7 +213,9 @@ func (t *traffic) acknowledge(ids []gateway.MessageID) error {
 	}
 	n := uint64(len(ids))
 	t.acked += n
+	t.progress = time.Now()
 	t.pause.reset()
+	t.heart.Beat() // the window may take long to drain, with nothing new to take
 	t.state.count(func(st *Stats) { st.Acknowledged += n; st.LastPuback = time.Now() })
 	for range ids {
 		<-t.slots

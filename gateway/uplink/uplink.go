@@ -41,8 +41,8 @@ type Upstream interface {
 	Name() string
 	// Window is how many messages may be in flight, 1 or more.
 	Window() int
-	// Connect opens a session; commands flow in from then on. Errors wrap
-	// ErrRefused or ErrNotReady where that is the reason.
+	// Connect opens a session, which outlives ctx; commands flow in from then
+	// on. Errors wrap ErrRefused or ErrNotReady where that is the reason.
 	Connect(ctx context.Context) (Session, error)
 }
 

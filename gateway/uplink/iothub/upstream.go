@@ -74,8 +74,8 @@ func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
 
 func (u *Upstream) explain(err error) error {
 	if errors.Is(err, uplink.ErrRefused) {
-		return fmt.Errorf("%s: check the key and the device id in connection_string, that the device is enabled in the hub, and the clock (now %s): %w",
-			u.Name(), u.clock.Now().UTC().Format(time.RFC3339), err)
+		return fmt.Errorf("%s: check the key and the device id in connection_string, that the device is enabled in the hub, and that the clock of this board is right: %w",
+			u.Name(), err) // the same each time, so that the health condition is logged once
 	}
 	return fmt.Errorf("%s: %w", u.Name(), err)
 }

@@ -78,6 +78,9 @@ func (c *Conn) pahoOptions(ctx context.Context) *paho.ClientOptions {
 	p.SetPingTimeout(24 * time.Hour) // the socket notices a dead link
 	p.SetAutoAckDisabled(true)
 	p.SetDefaultPublishHandler(c.receive)
+	p.SetConnectionLostHandler(func(_ paho.Client, cause error) { // malformed packets: the socket cannot tell
+		c.fail(fmt.Errorf("connection lost: %w", cause))
+	})
 	p.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return c.dial(ctx) })
 	if w := c.opts.Will; w != nil {
 		p.SetBinaryWill(w.Topic, w.Payload, 1, w.Retained)

@@ -19,6 +19,7 @@ var errLost = errors.New("connection lost")
 type socket struct {
 	net.Conn
 	buffered *bufio.Reader // paho reads byte by byte
+	frames   frames        // of what paho has read
 	conn     *Conn
 }
 
@@ -65,9 +66,12 @@ func (c *Conn) adopt(raw net.Conn) {
 
 func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.buffered.Read(p)
+	if err == nil {
+		err = s.frames.pass(p[:n])
+	}
 	if err != nil {
 		s.conn.lost(err)
-		return n, errLost
+		return 0, errLost
 	}
 	return n, nil
 }

@@ -1,0 +1,81 @@
+package iothub
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/uplink"
+	"github.com/fieldpost/fieldpost/gateway/uplink/uplinktest"
+)
+
+// logbook is a log that can be read while it is written.
+type logbook struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.String()
+}
+
+// TestWrongKey: one clear line for each attempt, the attempts far apart, and
+// not a word of the key.
+func TestWrongKey(t *testing.T) {
+	h := startHub(t)
+	wrong := base64.StdEncoding.EncodeToString([]byte("another key of 32 bytes for test"))
+	c := h.config
+	c.ConnectionString = config.Secret(strings.Replace(c.ConnectionString.Reveal(), testKey, wrong, 1))
+	book := &logbook{}
+	log := slog.New(slog.NewTextHandler(book, nil))
+	u, err := New(c, h.clock, h.inbox, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender, err := uplink.New(uplink.Options{
+		Store: &uplinktest.Store{}, Upstream: u, Log: log, Health: health.NewBoard(log),
+		MinBackoff: 10 * time.Millisecond, MaxBackoff: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 2200*time.Millisecond)
+	defer stop()
+	if err := sender.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	said := book.String()
+	if h.logins < 3 || h.logins > 5 {
+		t.Errorf("%d logins in 2.2 s, want one every 0.5 to 1 s", h.logins)
+	}
+	if n := strings.Count(said, `level=ERROR msg="uplink refused"`); n != h.logins {
+		t.Errorf("%d lines for %d refusals", n, h.logins)
+	}
+	if n := strings.Count(said, `msg="health condition" code=uplink-refused`); n != 1 {
+		t.Errorf("the condition is stated %d times", n)
+	}
+	if !strings.Contains(said, "check the key and the device id in connection_string") || !strings.Contains(said, "next_attempt_in=") {
+		t.Error("the log does not say what to do, and when it is tried again")
+	}
+	if strings.Contains(said, wrong) || strings.Contains(said, "sig=") {
+		t.Error("the log tells a secret")
+	}
+	if t.Failed() {
+		t.Log(said)
+	}
+}
