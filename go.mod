@@ -3,18 +3,18 @@ module github.com/fieldpost/fieldpost
 go 1.26.0
 
 require (
-	github.com/alecthomas/kong v1.17.0
-	github.com/coreos/go-systemd/v22 v22.7.0
+	github.com/alecthomas/kong v1.17.0 // the command lines
+	github.com/coreos/go-systemd/v22 v22.7.0 // readiness and watchdog
 	github.com/dgraph-io/badger/v4 v4.9.6
 	github.com/eclipse/paho.mqtt.golang v1.5.1
-	github.com/goccy/go-yaml v1.19.2
-	github.com/gorilla/websocket v1.5.3
-	github.com/klauspost/compress v1.18.0
-	github.com/mochi-mqtt/server/v2 v2.7.9
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
-	golang.org/x/sys v0.50.0
-	google.golang.org/protobuf v1.36.7
-	pgregory.net/rapid v1.3.0
+	github.com/goccy/go-yaml v1.19.2 // the config file: strict, with line and column
+	github.com/gorilla/websocket v1.5.3 // hubsim only; paho brings it anyway
+	github.com/klauspost/compress v1.18.0 // chunks of the queue; Badger brings it anyway
+	github.com/mochi-mqtt/server/v2 v2.7.9 // hubsim and tests only
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only
+	golang.org/x/sys v0.50.0 // free space, locks, memory of the store
+	google.golang.org/protobuf v1.36.7 // checksums of tables; Badger brings it anyway
+	pgregory.net/rapid v1.3.0 // tests only
 )
 
 require (

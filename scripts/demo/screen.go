@@ -3,9 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // screen prints one line for each thing that happens.
@@ -76,8 +76,32 @@ func (s *screen) telemetry(e event) {
 		byDevice[r.Device] = append(byDevice[r.Device], r.Name+" "+valueText(r.Value, r.Unit))
 	}
 	for _, device := range order {
-		s.line("↑", "%-10s %s", device, strings.Join(byDevice[device], " · "))
+		for i, row := range rows(byDevice[device]) {
+			if i > 0 {
+				device = ""
+			}
+			s.line("↑", "%-10s %s", device, row)
+		}
 	}
+}
+
+// rowWidth is how much of a terminal one row of values may take.
+const rowWidth = 88
+
+// rows joins values into rows of bounded width.
+func rows(values []string) (list []string) {
+	const between = " · "
+	row := ""
+	for _, v := range values {
+		if row != "" && utf8.RuneCountInString(row+between+v) > rowWidth {
+			list, row = append(list, row), ""
+		}
+		if row != "" {
+			row += between
+		}
+		row += v
+	}
+	return append(list, row)
 }
 
 // units are what people write for the codes on the wire.
@@ -90,9 +114,11 @@ func valueText(v any, unit string) string {
 	}
 	text := fmt.Sprintf("%.4g", number)
 	switch {
+	case unit == "By" && number >= 1e10:
+		text, unit = fmt.Sprintf("%.1f", number/1e9), "GB"
 	case unit == "By" && number >= 1e6:
 		text, unit = fmt.Sprintf("%.1f", number/1e6), "MB"
-	case number == float64(int64(number)) && number < 1e9:
+	case number >= 1000 || number == float64(int64(number)):
 		text = fmt.Sprintf("%.0f", number)
 	}
 	if u, known := units[unit]; known {
