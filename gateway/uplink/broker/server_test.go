@@ -118,7 +118,9 @@ func (s *server) Arrived() (ids []string) {
 func (s *server) Cut() {
 	for _, cl := range s.server.Clients.GetAll() {
 		if !cl.Net.Inline {
-			cl.Stop(errors.New("cut"))
+			// Not Stop: the broker forgets the will if that comes while it has
+			// a packet in hand.
+			_ = cl.Net.Conn.Close()
 		}
 	}
 }

@@ -44,7 +44,8 @@ func TestPresence(t *testing.T) {
 		t.Errorf("after the goodbye: %s", got)
 	}
 	s.connect()
-	await(t, s.status)
+	for await(t, s.status) != "online" { // a goodbye that was slow has left its will too
+	}
 	s.Cut()
 	if got := await(t, s.status); got != "offline" {
 		t.Errorf("after the loss: %s", got)
