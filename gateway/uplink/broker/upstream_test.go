@@ -44,7 +44,8 @@ func TestPresence(t *testing.T) {
 		t.Errorf("after the goodbye: %s", got)
 	}
 	s.connect()
-	for await(t, s.status) != "online" { // a goodbye that was slow has left its will too
+	for got := ""; got != "online"; { // a goodbye that was slow has left its will too
+		got = await(t, s.status)
 	}
 	s.Cut()
 	if got := await(t, s.status); got != "offline" {
