@@ -14,7 +14,7 @@
 // connection stays. A connection that ends before the answer leaves it open
 // whether the line was accepted: send it again, or live without it.
 //
-// A reading has
+// A line holds one reading, or up to 100 in "readings". A reading has
 //
 //	name     what is measured; letters, digits, dots, underscores, hyphens
 //	value    a number, true, false, or a text of at most 16 KiB

@@ -18,6 +18,10 @@ const (
 	// socket's own buffer is full, and stopTimeout the same at the stop.
 	writeTimeout = 10 * time.Second
 	stopTimeout  = 500 * time.Millisecond
+	// Bounds of the config, as in its tags. A hub takes 256 KiB a message.
+	leastLine   = 256
+	mostLine    = 256 << 10
+	mostClients = 256
 	// maxPath is what the kernel takes as the path of a Unix socket.
 	maxPath = 107
 )
@@ -25,9 +29,9 @@ const (
 // Config of the socket.
 type Config struct {
 	Socket     string `yaml:"socket" doc:"Unix socket on which readings are taken." default:"/run/fieldpost/ingest.sock"`
-	Mode       string `yaml:"mode" doc:"Permissions of the socket: who may write to it may hand in readings." default:"0660" pattern:"^0?[0-7]{3}$" want:"three octal digits, such as 0660"`
-	MaxLine    int    `yaml:"max_line" doc:"Longest line in bytes." default:"65536" min:"256" max:"1048576"`
-	MaxClients int    `yaml:"max_clients" doc:"Connections at the same time." default:"16" min:"1" max:"1000"`
+	Mode       string `yaml:"mode" doc:"Permissions of the socket: who may write to it may hand in readings." default:"0660" pattern:"^0[0-7]{3}$" want:"a zero and three octal digits, such as 0660"`
+	MaxLine    int    `yaml:"max_line" doc:"Longest line in bytes." default:"65536" min:"256" max:"262144"`
+	MaxClients int    `yaml:"max_clients" doc:"Connections at the same time." default:"16" min:"1" max:"256"`
 }
 
 // Validate names every field at fault.
@@ -42,19 +46,19 @@ func (c Config) Validate() error {
 	if _, err := c.mode(); err != nil {
 		fault("mode", err.Error())
 	}
-	if c.MaxLine < 256 || c.MaxLine > 1<<20 {
-		fault("max_line", fmt.Sprintf("%d is not allowed; want 256 to %d", c.MaxLine, 1<<20))
+	if c.MaxLine < leastLine || c.MaxLine > mostLine {
+		fault("max_line", fmt.Sprintf("%d is not allowed; want %d to %d", c.MaxLine, leastLine, mostLine))
 	}
-	if c.MaxClients < 1 || c.MaxClients > 1000 {
-		fault("max_clients", fmt.Sprintf("%d is not allowed; want 1 to 1000", c.MaxClients))
+	if c.MaxClients < 1 || c.MaxClients > mostClients {
+		fault("max_clients", fmt.Sprintf("%d is not allowed; want 1 to %d", c.MaxClients, mostClients))
 	}
 	return errors.Join(faults...)
 }
 
 func (c Config) mode() (fs.FileMode, error) {
 	n, err := strconv.ParseUint(c.Mode, 8, 32)
-	if err != nil || n > 0o777 {
-		return 0, fmt.Errorf("%q is no file mode; want three octal digits, such as 0660", c.Mode)
+	if err != nil || n > 0o777 || len(c.Mode) != len("0660") {
+		return 0, fmt.Errorf("%q is no file mode; want a zero and three octal digits, such as 0660", c.Mode)
 	}
 	return fs.FileMode(n), nil
 }
@@ -84,7 +88,8 @@ func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
 	defer clients.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	context.AfterFunc(ctx, func() { _ = l.Close() }) // which removes the file too
+	defer func() { _ = l.Close() }() // which removes the file, too; not after Run: it could be the next one's
+	context.AfterFunc(ctx, func() { _ = l.Close() })
 	seats := make(chan struct{}, d.config.MaxClients)
 	for {
 		conn, err := l.AcceptUnix()

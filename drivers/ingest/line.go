@@ -18,6 +18,9 @@ import (
 
 // Bounds of a reading; those of the pipeline are no narrower.
 const (
+	// maxReadings of one line bounds how much filling in times and devices adds
+	// to it: hubs take 256 KiB a message.
+	maxReadings  = 100
 	maxTextBytes = 16 << 10
 	maxUnitBytes = 32
 )
@@ -83,10 +86,13 @@ func (p parser) line() ([]gateway.Reading, error) {
 
 func (p parser) list() ([]gateway.Reading, error) {
 	if t, err := p.token(); err != nil || t != json.Delim('[') {
-		return nil, orElse(err, `"readings": want a list of readings`)
+		return nil, orElse(err, "want a list of readings")
 	}
 	var all []gateway.Reading
 	for p.More() {
+		if len(all) == maxReadings {
+			return nil, fmt.Errorf("want at most %d readings; send the others in a line of their own", maxReadings)
+		}
 		var r gateway.Reading
 		seen, err := p.object(readingKeys, func(key string) error { return p.field(&r, key) })
 		if err == nil {
@@ -101,7 +107,7 @@ func (p parser) list() ([]gateway.Reading, error) {
 		return nil, err
 	}
 	if len(all) == 0 {
-		return nil, errors.New(`"readings": want at least one reading`)
+		return nil, errors.New("want at least one reading")
 	}
 	return all, nil
 }

@@ -86,6 +86,7 @@ func TestBadLines(t *testing.T) {
 		`{"name":"a","value":1,"time":"9999-12-31T23:59:59-01:00"}`:    "out of range",
 		`{"name":"a","value":"` + strings.Repeat("x", 16<<10+1) + `"}`: "text of 16385 bytes; at most 16384",
 		`{"readings":[]}`:   "want at least one reading",
+		manyReadings(101):   "readings: want at most 100 readings",
 		`{"readings":{}}`:   "want a list of readings",
 		`{"readings":null}`: "want a list of readings",
 		`{"readings":[5]}`:  "reading 1: want a JSON object",
@@ -102,6 +103,17 @@ func TestBadLines(t *testing.T) {
 		if err != nil && (len(err.Error()) > 400 || strings.Contains(err.Error(), "\n")) {
 			t.Errorf("%.80s: the error is %d bytes: %.500s", text, len(err.Error()), err)
 		}
+	}
+}
+
+// manyReadings is a line with so many.
+func manyReadings(n int) string {
+	return `{"readings":[` + strings.Repeat(`{"name":"a","value":1},`, n-1) + `{"name":"a","value":1}]}`
+}
+
+func TestMostReadingsOfALine(t *testing.T) {
+	if got, err := parseLine([]byte(manyReadings(100))); err != nil || len(got) != 100 {
+		t.Errorf("%d readings, %v", len(got), err)
 	}
 }
 
@@ -123,7 +135,7 @@ func FuzzLine(f *testing.F) {
 			}
 			return
 		}
-		if !json.Valid(text) || len(readings) == 0 {
+		if !json.Valid(text) || len(readings) == 0 || len(readings) > maxReadings {
 			t.Fatalf("%q is accepted as %d readings", text, len(readings))
 		}
 		for _, r := range readings {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/fieldpost/fieldpost/drivers/drivertest"
@@ -15,7 +16,7 @@ import (
 )
 
 func TestSocketFile(t *testing.T) {
-	for mode, want := range map[string]fs.FileMode{"0660": 0o660, "600": 0o600, "0666": 0o666} {
+	for mode, want := range map[string]fs.FileMode{"0660": 0o660, "0600": 0o600, "0666": 0o666} {
 		s := start(t, func(d *Dev, _ *drivertest.Sink) { d.config.Mode = mode })
 		p := s.dial(t)
 		p.send(t, `{"name":"a","value":1}`+"\n")
@@ -117,8 +118,44 @@ func TestValidate(t *testing.T) {
 			t.Errorf("want %q in:\n%v", want, err)
 		}
 	}
+	for _, mode := range []string{"660", "00660", "1660", "0680", "+660", ""} {
+		c := good
+		c.Mode = mode
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "such as 0660") {
+			t.Errorf("mode %q: %v", mode, err)
+		}
+	}
+	for _, c := range []Config{
+		{Socket: "/s", Mode: "0660", MaxLine: mostLine + 1, MaxClients: 1}, {Socket: "/s", Mode: "0660", MaxLine: leastLine, MaxClients: mostClients + 1},
+	} {
+		if c.Validate() == nil {
+			t.Errorf("%+v passes", c)
+		}
+	}
 	var field *gateway.FieldError
 	if _, err := New(bad); !errors.As(err, &field) {
 		t.Errorf("New: %v", err)
+	}
+}
+
+// TestStopWhileClientsCome: the file is gone when Run returns, also if the last
+// client was let in at that moment. A late removal could hit the next socket.
+func TestStopWhileClientsCome(t *testing.T) {
+	for range 200 {
+		s := start(t, nil)
+		s.dial(t)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if conn, err := net.Dial("unix", s.path); err == nil {
+					_ = conn.Close()
+				}
+			})
+		}
+		s.stopped(t)
+		if _, err := os.Lstat(s.path); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("after the stop: %v", err)
+		}
+		wg.Wait()
 	}
 }
