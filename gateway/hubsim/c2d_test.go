@@ -78,6 +78,7 @@ func TestRedeliveryInOrder(t *testing.T) {
 	eventually(t, "two are completed", func() bool { return r.states("d1")["c1"] == stateCompleted })
 	r.must("POST", "/hubsim/devices/d1/disconnect", "")
 	p.awaitLoss()
+	eventually(t, "what it has not acknowledged waits again", func() bool { return r.states("d1")["c5"] == stateQueued })
 	r.command("d1", "c6", "x") // while it is away
 	p = r.connect("d1", nil)
 	got = nil
@@ -97,6 +98,29 @@ func TestRedeliveryInOrder(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// A newer connection of the device gets what the older has not acknowledged,
+// and the older can acknowledge nothing any more.
+func TestRedeliveryToNewerConnection(t *testing.T) {
+	r := startRig(t)
+	older := r.connect("d1", nil)
+	older.subscribe()
+	r.command("d1", "c1", "x")
+	late := older.receive()
+	newer := r.connect("d1", nil)
+	older.awaitLoss()
+	late.Ack()
+	m := newer.receive()
+	if id := idOf(t, m); id != "c1" || !m.Duplicate() {
+		t.Errorf("the newer connection got %s, a duplicate %v", id, m.Duplicate())
+	}
+	newer.send("", "a round trip")
+	if s := r.states("d1")["c1"]; s != stateDelivered {
+		t.Errorf("state %s, want %s", s, stateDelivered)
+	}
+	m.Ack()
+	eventually(t, "completed", func() bool { return r.states("d1")["c1"] == stateCompleted })
 }
 
 func idOf(t *testing.T, m paho.Message) string {

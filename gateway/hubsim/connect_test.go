@@ -113,7 +113,7 @@ func TestTokenEndsTheConnection(t *testing.T) {
 func TestNewerConnectionWins(t *testing.T) {
 	r := startRig(t)
 	conn := r.rawDial() // to see every byte
-	if _, err := conn.Write(r.rawConnect("d1")); err != nil {
+	if _, err := conn.Write(r.rawConnect("d1", 60)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "connected", func() bool { c, _ := r.state.connection("d1"); return c != nil })
@@ -121,6 +121,7 @@ func TestNewerConnectionWins(t *testing.T) {
 	if got := readAll(conn); got != "\x20\x02\x00\x00" {
 		t.Errorf("the older client saw %q, want its CONNACK and the end", got)
 	}
+	r.says("the device has connected anew")
 	p.send("", "still here")
 	if c, _ := r.state.connection("d1"); c == nil {
 		t.Error("the newer connection is not on record")
@@ -220,7 +221,7 @@ func TestSessionKeepsSubscriptions(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	r := startRig(t)
 	conn := r.rawDial()
-	if _, err := conn.Write(r.rawConnect("d1")); err != nil { // keep-alive 1 s
+	if _, err := conn.Write(r.rawConnect("d1", 1)); err != nil {
 		t.Fatal(err)
 	}
 	started := time.Now()

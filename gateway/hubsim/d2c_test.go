@@ -181,7 +181,7 @@ func TestKillLosesNothing(t *testing.T) {
 	p.receive()
 
 	copied := copyDir(t, r.dir) // as kill -9 leaves it: nothing is closed
-	tear(t, copied+"/events.ndjson", `{"offset":4,"device":"d1","enq`)
+	tear(t, copied+"/events.ndjson", `{"offset":4,"device":"d1","enqueued":"`+strings.Repeat("x", 5000))
 	tear(t, copied+"/state.ndjson", `{"command":{"num`)
 	key := r.key("d1")
 	r2 := startRigIn(t, copied, Options{})
@@ -205,5 +205,8 @@ func TestKillLosesNothing(t *testing.T) {
 	p2.send("", "next")
 	if list := r2.events("after=3"); len(list) != 1 || list[0].Offset != 4 {
 		t.Errorf("the next message: %+v, want offset 4", list)
+	}
+	if list := r2.restart().events(""); len(list) != 4 { // nothing of the torn line is left
+		t.Errorf("messages after another restart: %+v", list)
 	}
 }

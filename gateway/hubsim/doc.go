@@ -13,6 +13,10 @@
 // the loop that reads packets. Sessions, subscriptions, deliveries and
 // takeovers are the hub's own: it keeps them by device, as IoT Hub does.
 //
+// Not simulated: direct methods and twins (their subscriptions are granted, but
+// nothing comes, and a request ends the connection), file upload, modules,
+// certificates of devices, feedback on commands, and quotas.
+//
 // Sources: Microsoft, "Communicate with an IoT hub using the MQTT protocol",
 // "Control access to IoT Hub with shared access signatures" and "Send
 // cloud-to-device messages from an IoT hub".

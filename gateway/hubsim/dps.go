@@ -22,6 +22,7 @@ type enrolment struct {
 	id        string // of the registration, and of the device that comes of it
 	key       string // derived from that of the group
 	operation string // of the registration that has begun
+	listens   bool   // has subscribed to the answers
 	log       *slog.Logger
 }
 
@@ -133,7 +134,12 @@ func (e *enrolment) refuse(status int, rid, message string) error {
 	})
 }
 
+// send answers who listens.
 func (e *enrolment) send(status int, rid string, body any) error {
+	if !e.listens {
+		e.log.Warn("nobody has subscribed to the answer", "filter", dpsAnswers+"#")
+		return nil
+	}
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -159,6 +165,13 @@ func (s *state) provision(id, key string) error {
 
 func (e *enrolment) mayRead(filter string) bool { return filter == dpsAnswers+"#" }
 
+func (e *enrolment) subscribe(changes map[string]byte) error {
+	if qos, ok := changes[dpsAnswers+"#"]; ok {
+		e.listens = qos != refused
+	}
+	return nil
+}
+
 func (e *enrolment) stop(reason string, args ...any) {
 	e.log.Warn("connection closed by the hub: "+reason, args...)
 	e.client.Stop(packets.CodeDisconnect)
@@ -166,10 +179,9 @@ func (e *enrolment) stop(reason string, args ...any) {
 
 // The rest of a client: no session, no messages to it that need a PUBACK.
 
-func (e *enrolment) present() bool                   { return false }
-func (e *enrolment) established()                    {}
-func (e *enrolment) acknowledged(uint16) error       { return nil }
-func (e *enrolment) subscribe(map[string]byte) error { return nil }
-func (e *enrolment) subscribed()                     {}
-func (e *enrolment) will(mochi.Will)                 {}
-func (e *enrolment) over(error)                      {}
+func (e *enrolment) present() bool             { return false }
+func (e *enrolment) established()              {}
+func (e *enrolment) acknowledged(uint16) error { return nil }
+func (e *enrolment) subscribed()               {}
+func (e *enrolment) will(mochi.Will)           {}
+func (e *enrolment) over(error)                {}

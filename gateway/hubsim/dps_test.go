@@ -24,6 +24,8 @@ func TestBoardRegistersItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := r.connect("d1", r.board("board-7", key, r.Info().DPS.IDScope))
+	p.Publish("$dps/registrations/PUT/iotdps-register/?$rid=early", 1, false, `{"registrationId":"board-7"}`).WaitTimeout(patience)
+	r.says("nobody has subscribed to the answer") // and r0 is the first to be answered
 	if token := p.Subscribe("$dps/registrations/res/#", 1, nil); !token.WaitTimeout(patience) || token.Error() != nil {
 		t.Fatal(token.Error())
 	}

@@ -17,8 +17,8 @@ const (
 // getEvents gives back what has arrived, oldest first: NDJSON up to a limit,
 // or, if asked for text/event-stream, server-sent events without end.
 //
-// after=N begins behind offset N; after=-N with the last N. Offsets begin at
-// 1. device=ID leaves out the others.
+// after=N begins behind offset N, or now if there are not so many; after=-N
+// with the last N. Offsets begin at 1. device=ID leaves out the others.
 func (h *Hub) getEvents(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	limit, err := readNumber(query.Get("limit"), defaultPage)
@@ -55,10 +55,11 @@ func (h *Hub) readAfter(s string) (int64, error) {
 	if err != nil {
 		return 0, invalid("after %.20q is no offset, want a whole number", s)
 	}
+	newest := h.record.newest()
 	if after < 0 {
-		after = max(h.record.newest()+after, 0)
+		after = max(newest+after, 0)
 	}
-	return after, nil
+	return min(after, newest), nil // a page that was open when the directory was emptied asks for more
 }
 
 // eventReader hands out the messages of one device, or of all for "".

@@ -115,8 +115,12 @@ func TestEventStream(t *testing.T) {
 	if id, _ := r.stream(t, "after=1", "Last-Event-ID", "3").next(); id != "4" {
 		t.Errorf("resumed at %s, want 4", id)
 	}
-	only := r.stream(t, "device=d2&after=-1") // message 5 is of d2
-	r.fill(4)                                 // d1, d2, d1, d2
+	only := r.stream(t, "device=d2&after=-1")         // message 5 is of d2
+	stale := r.stream(t, "", "Last-Event-ID", "1000") // of a record that was removed
+	r.fill(4)                                         // d1, d2, d1, d2
+	if id, _ := stale.next(); id != "6" {
+		t.Errorf("a reader of another record got %s, want 6", id)
+	}
 	for _, want := range []string{"5", "7", "9"} {
 		if id, e := only.next(); id != want || e.Device != "d2" {
 			t.Errorf("stream of d2: offset %s of %s, want %s", id, e.Device, want)

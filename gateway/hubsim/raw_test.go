@@ -21,12 +21,12 @@ func (r *rig) rawDial() net.Conn {
 	return conn
 }
 
-// rawConnect is a CONNECT with a keep-alive of 1 s.
-func (r *rig) rawConnect(id string) []byte {
+// rawConnect is a CONNECT with a keep-alive in seconds.
+func (r *rig) rawConnect(id string, keepAlive byte) []byte {
 	text := func(dst []byte, s string) []byte {
 		return append(binary.BigEndian.AppendUint16(dst, uint16(len(s))), s...)
 	}
-	body := append(text(nil, "MQTT"), 4, 0xC2, 0, 1)
+	body := append(text(nil, "MQTT"), 4, 0xC2, 0, keepAlive)
 	body = text(text(text(body, id), "localhost/"+id), r.deviceToken(id))
 	return append([]byte{0x10, byte(len(body)%128 | 128), byte(len(body) / 128)}, body...)
 }

@@ -107,11 +107,16 @@ func (s *state) remove(id, etag string) error {
 	if err == nil {
 		err = s.commit(change{Deleted: id})
 	}
-	s.mu.Unlock()
-	if err == nil && d.conn != nil {
-		d.conn.stop("the device was deleted")
+	if err != nil {
+		s.mu.Unlock()
+		return err
 	}
-	return err
+	c := d.conn
+	s.mu.Unlock()
+	if c != nil {
+		c.stop("the device was deleted")
+	}
+	return nil
 }
 
 func (s *state) version(id, etag string) (*device, error) {

@@ -71,6 +71,9 @@ func (d *device) requeue() {
 func (s *state) subscribe(c *conn, changes map[string]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if d := s.devices[c.device]; d == nil || d.conn != c {
+		return errOver // the session is a newer connection's, or gone with the device
+	}
 	filters := maps.Clone(c.filters)
 	for filter, qos := range changes {
 		if qos == refused {

@@ -40,7 +40,10 @@ type session struct {
 	Filters map[string]byte `json:"filters"`
 }
 
-var errNoDevice = errors.New("there is no such device")
+var (
+	errNoDevice = errors.New("there is no such device")
+	errOver     = errors.New("the connection is over")
+)
 
 // openState replays the journal at path and puts a short one in its place.
 func openState(path string, ttl time.Duration) (*state, error) {
