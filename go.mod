@@ -12,6 +12,7 @@ require (
 	github.com/klauspost/compress v1.18.0 // chunks of the queue; Badger brings it anyway
 	github.com/mochi-mqtt/server/v2 v2.7.9 // hubsim and tests only
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only
+	golang.org/x/crypto v0.59.0 // encryption of the queue
 	golang.org/x/sys v0.50.0 // free space, locks, memory of the store
 	google.golang.org/protobuf v1.36.7 // checksums of tables; Badger brings it anyway
 	pgregory.net/rapid v1.3.0 // tests only
@@ -29,7 +30,7 @@ require (
 	go.opentelemetry.io/otel v1.41.0 // indirect
 	go.opentelemetry.io/otel/metric v1.41.0 // indirect
 	go.opentelemetry.io/otel/trace v1.41.0 // indirect
-	golang.org/x/net v0.44.0 // indirect
-	golang.org/x/sync v0.17.0 // indirect
-	golang.org/x/text v0.29.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sync v0.25.0 // indirect
+	golang.org/x/text v0.44.0 // indirect
 )

@@ -116,6 +116,8 @@ const (
 	GapExpired GapReason = "expired"
 	// GapRejected is a message that the upstream can never take.
 	GapRejected GapReason = "rejected"
+	// GapPurged is what somebody gave up by hand.
+	GapPurged GapReason = "purged"
 	// GapDamaged is data that the store could not read back.
 	GapDamaged GapReason = "damaged"
 )

@@ -125,11 +125,11 @@ func BenchmarkHead(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			l := q.lanes[gateway.LaneTelemetry]
+			l := q.own[gateway.LaneTelemetry]
 			for b.Loop() {
 				q.Rewind()
 				q.mu.Lock()
-				l.window = window{} // read it again
+				l.back.window, l.live.window = window{}, window{} // read it again
 				q.mu.Unlock()
 				if _, err := q.Next(context.Background()); err != nil {
 					b.Fatal(err)

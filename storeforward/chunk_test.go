@@ -2,101 +2,140 @@ package storeforward
 
 import (
 	"bytes"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-func newCodec(t testing.TB) (*packer, *unpacker) {
+func newCodec(t testing.TB, key string) (*packer, *unpacker) {
 	t.Helper()
-	p, err1 := newPacker()
-	u, err2 := newUnpacker()
+	sealer, err := newSealer([]byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err1 := newPacker(sealer)
+	u, err2 := newUnpacker(sealer)
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
 	return p, u
 }
 
-// telemetryChunk is what a second of a busy board makes.
-func telemetryChunk(n int) []byte {
-	var chunk []byte
+// testKey encrypts.
+const testKey = "0123456789abcdef"
+
+// packed makes a chunk that begins at sequence number 7.
+func packed(p *packer, list []gateway.Message) frame {
+	var records []byte
+	for _, m := range list {
+		records = appendRecord(records, m)
+	}
+	f := frame{kind: frameChunk, store: "0011aabbccdd", lane: 3, epoch: 2, first: 7, count: uint32(len(list))}
+	return p.pack(f, stamp{wall: 1, boot: 2, uptime: time.Second}, records)
+}
+
+// busySecond is what a second of a busy board makes.
+func busySecond(n int) (list []gateway.Message) {
 	for i := range n {
 		body := fmt.Sprintf(`{"v":1,"readings":[{"device":"air","name":"temperature","value":%d.%d,"unit":"Cel","time":"2026-11-24T12:00:%02d.%03dZ"},`+
 			`{"device":"air","name":"humidity","value":%d.%d,"unit":"%%RH","time":"2026-11-24T12:00:%02d.%03dZ"}]}`,
 			20+i%3, i*7%10, i%60, i*37%1000, 40+i%7, i*3%10, i%60, i*37%1000)
-		chunk = appendRecord(chunk, record{message: msg(gateway.LaneTelemetry, body)})
+		list = append(list, msg(gateway.LaneTelemetry, body))
 	}
-	return chunk
+	return list
 }
 
 func TestChunksShrinkWhereThatPays(t *testing.T) {
-	p, u := newCodec(t)
-	noise := make([]byte, 20_000)
-	_, _ = rand.Read(noise)
-	for name, c := range map[string]struct {
-		records []byte
-		codec   byte
-	}{
-		"telemetry": {telemetryChunk(100), chunkZstd},
-		"noise":     {noise, chunkRaw},
-		"small":     {[]byte("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), chunkRaw},
-		"largest":   {bytes.Repeat([]byte("x"), maxUnpacked), chunkZstd},
-	} {
-		packed := p.pack(c.records)
-		if packed[0] != c.codec {
-			t.Errorf("%s: codec %d, want %d", name, packed[0], c.codec)
-		}
-		if c.codec == chunkZstd && len(packed)*5 > len(c.records) {
-			t.Errorf("%s: %d bytes of %d", name, len(packed), len(c.records))
-		}
-		got, err := u.unpack(packed)
-		if err != nil || !bytes.Equal(got, c.records) {
-			t.Errorf("%s: %d bytes back of %d: %v", name, len(got), len(c.records), err)
+	for _, key := range []string{"", testKey} {
+		p, u := newCodec(t, key)
+		for name, c := range map[string]struct {
+			list  []gateway.Message
+			codec byte
+		}{
+			"telemetry": {busySecond(100), codecZstd},
+			"noise":     {[]gateway.Message{msg(gateway.LaneTelemetry, noise(20_000))}, codecRaw},
+			"small":     {[]gateway.Message{msg(gateway.LaneTelemetry, "aaaaaaaaaaaaaaaaaaaaaaaaaaa")}, codecRaw},
+			"largest":   {[]gateway.Message{msg(gateway.LaneTelemetry, strings.Repeat("x", MaxBodyBytes))}, codecZstd},
+		} {
+			f := packed(p, c.list)
+			if f.codec&^codecSealed != c.codec || (f.codec&codecSealed != 0) != (key != "") {
+				t.Errorf("%s: codec %x, want %x", name, f.codec, c.codec)
+			}
+			plain := 0
+			for _, m := range c.list {
+				plain += len(m.Body)
+			}
+			if c.codec == codecZstd && len(f.payload)*5 > plain {
+				t.Errorf("%s: %d bytes of %d", name, len(f.payload), plain)
+			}
+			w, err := u.chunk(f.encode())
+			if err != nil || w.first != 7 || len(w.messages) != len(c.list) || w.stamp.uptime != time.Second {
+				t.Fatalf("%s: %d messages back of %d: %v", name, len(w.messages), len(c.list), err)
+			}
+			for i, m := range c.list {
+				if string(w.messages[i].Body) != string(m.Body) || !w.messages[i].Created.Equal(m.Created) {
+					t.Fatalf("%s: message %d comes back as %+v", name, i, w.messages[i])
+				}
+			}
 		}
 	}
 }
 
-// TestDamagedChunksAreNoticed at each byte, before anything is expanded.
+// TestDamagedChunksAreNoticed at each byte; what stands before the damage is
+// still read if it is not compressed.
 func TestDamagedChunksAreNoticed(t *testing.T) {
-	p, u := newCodec(t)
-	packed := p.pack(telemetryChunk(20))
-	for i := range packed {
-		damaged := bytes.Clone(packed)
-		damaged[i] ^= 0x10
-		if records, err := u.unpack(damaged); err == nil && i > 0 {
-			t.Errorf("byte %d flipped: %d bytes come back without an error", i, len(records))
-		}
-		if _, err := u.unpack(packed[:i]); !errors.Is(err, errDamaged) {
-			t.Errorf("cut after %d bytes: %v", i, err)
+	for _, key := range []string{"", testKey} {
+		p, u := newCodec(t, key)
+		for _, n := range []int{1, 20} {
+			whole := packed(p, busySecond(n)).encode()
+			for i := range whole {
+				damaged := bytes.Clone(whole)
+				damaged[i] ^= 0x10
+				if w, err := u.chunk(damaged); !errors.Is(err, errDamaged) {
+					t.Errorf("byte %d flipped: %d messages and %v", i, len(w.messages), err)
+				}
+				if _, err := u.chunk(whole[:i]); !errors.Is(err, errDamaged) {
+					t.Errorf("cut after %d bytes: %v", i, err)
+				}
+			}
 		}
 	}
 }
 
-// FuzzUnpack: no bytes make it panic, nor expand beyond the bound, not even
-// with a CRC that is right.
-func FuzzUnpack(f *testing.F) {
-	p, u := newCodec(f)
-	f.Add(p.pack(telemetryChunk(3)))
-	f.Add([]byte{chunkRaw, 1, 2, 3})
-	f.Add([]byte{chunkZstd, 0, 0, 0, 0, 0xff, 0xff, 0x03, 0x28, 0xb5, 0x2f, 0xfd})
-	f.Fuzz(func(t *testing.T, chunk []byte) {
-		if len(chunk) > 5 && chunk[0] == chunkZstd {
-			binary.LittleEndian.PutUint32(chunk[1:], crc32.Checksum(chunk[5:], castagnoli))
-		}
-		records, err := u.unpack(chunk)
-		if err != nil && !errors.Is(err, errDamaged) {
+// FuzzChunk: no payload makes it panic, nor expand beyond the bound, not even
+// with checksums that are right.
+func FuzzChunk(f *testing.F) {
+	p, u := newCodec(f, "")
+	c := packed(p, busySecond(3))
+	f.Add(c.codec, uint32(3), c.payload)
+	f.Add(byte(codecRaw), uint32(1), []byte{1, 2, 3})
+	f.Add(byte(codecZstd), uint32(1), []byte{0, 0, 0, 0xff, 0xff, 0x03, 0x28, 0xb5, 0x2f, 0xfd})
+	f.Fuzz(func(t *testing.T, codec byte, count uint32, payload []byte) {
+		w, err := u.chunk(frame{kind: frameChunk, codec: codec, store: "0011aabbccdd", first: 1, count: count, payload: payload}.encode())
+		if err != nil && !errors.Is(err, errDamaged) && !errors.Is(err, ErrKey) {
 			t.Errorf("%v does not wrap errDamaged", err)
 		}
-		if len(records) > max(maxUnpacked, len(chunk)) {
-			t.Errorf("%d bytes of %d", len(records), len(chunk))
+		if err == nil && len(w.messages) != int(count) {
+			t.Errorf("%d messages of %d", len(w.messages), count)
 		}
-		if err == nil {
-			_, _ = decodeChunk(records) // must not panic
+	})
+}
+
+// FuzzDecodeFrame: what decodes encodes to the same bytes.
+func FuzzDecodeFrame(f *testing.F) {
+	f.Add(frame{kind: frameCursor, store: "0011aabbccdd", payload: []byte("x")}.encode())
+	f.Add([]byte(frameMagic))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fr, err := decodeFrame(data)
+		if err != nil {
+			return
+		}
+		if again := fr.encode(); !bytes.HasPrefix(data, again) {
+			t.Errorf("%+v encodes to other bytes", fr)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package storeforward
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -10,37 +9,23 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// castagnoli is the polynomial of CRC-32C (RFC 3720, B.4).
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-var errDamaged = errors.New("damaged")
-
 const (
 	recordVersion = 1
 	recordHeader  = 8 // length and CRC, 4 bytes each, little endian
 )
 
-// record is a message as it stands in a chunk. Its sequence number is that of
-// the chunk plus its place in it.
-type record struct {
-	message gateway.Message
-	// accepted is when the queue took the message; zero if the clock was not
-	// to be trusted, and then the message never expires.
-	accepted time.Time
-}
-
-// appendRecord encodes a record behind buf: length, CRC, then version, times
-// in microseconds since 1970 and the fields, each with its length.
-func appendRecord(buf []byte, r record) []byte {
+// appendRecord encodes a message behind buf: length, CRC, then version, time in
+// microseconds since 1970 and the fields, each with its length. Its sequence
+// number is that of the chunk plus its place in it.
+func appendRecord(buf []byte, m gateway.Message) []byte {
 	start := len(buf)
 	buf = append(buf, make([]byte, recordHeader)...)
 	buf = append(buf, recordVersion)
-	buf = binary.AppendVarint(buf, micros(r.message.Created))
-	buf = binary.AppendVarint(buf, micros(r.accepted))
-	buf = appendString(buf, string(r.message.Kind))
-	buf = appendString(buf, r.message.CorrelationID)
-	buf = appendString(buf, r.message.ContentType)
-	buf = append(buf, r.message.Body...)
+	buf = binary.AppendVarint(buf, micros(m.Created))
+	buf = appendString(buf, string(m.Kind))
+	buf = appendString(buf, m.CorrelationID)
+	buf = appendString(buf, m.ContentType)
+	buf = append(buf, m.Body...)
 	payload := buf[start+recordHeader:]
 	binary.LittleEndian.PutUint32(buf[start:], uint32(len(payload)))
 	binary.LittleEndian.PutUint32(buf[start+4:], crc32.Checksum(payload, castagnoli))
@@ -49,50 +34,49 @@ func appendRecord(buf []byte, r record) []byte {
 
 // recordSize bounds the encoded size of a message from above.
 func recordSize(m gateway.Message) int {
-	return recordHeader + 1 + 5*binary.MaxVarintLen64 +
+	return recordHeader + 1 + 4*binary.MaxVarintLen64 +
 		len(m.Kind) + len(m.CorrelationID) + len(m.ContentType) + len(m.Body)
 }
 
-// decodeChunk returns the records of a chunk. Beside an error it returns those
-// that stand whole before the damage.
-func decodeChunk(chunk []byte) ([]record, error) {
-	var records []record
-	for len(chunk) > 0 {
-		if len(chunk) < recordHeader {
-			return records, fmt.Errorf("record header cut short: %w", errDamaged)
+// decodeRecords returns the messages of a chunk. Beside an error it returns
+// those that stand whole before the damage.
+func decodeRecords(data []byte) ([]gateway.Message, error) {
+	var list []gateway.Message
+	for len(data) > 0 {
+		if len(data) < recordHeader {
+			return list, fmt.Errorf("record header cut short: %w", errDamaged)
 		}
-		size := int(binary.LittleEndian.Uint32(chunk))
-		sum := binary.LittleEndian.Uint32(chunk[4:])
-		chunk = chunk[recordHeader:]
-		if size < 0 || size > len(chunk) {
-			return records, fmt.Errorf("record of %d bytes in %d: %w", size, len(chunk), errDamaged)
+		size := binary.LittleEndian.Uint32(data)
+		sum := binary.LittleEndian.Uint32(data[4:])
+		data = data[recordHeader:]
+		if uint64(size) > uint64(len(data)) {
+			return list, fmt.Errorf("record of %d bytes in %d: %w", size, len(data), errDamaged)
 		}
-		if crc32.Checksum(chunk[:size], castagnoli) != sum {
-			return records, fmt.Errorf("record checksum: %w", errDamaged)
+		if crc32.Checksum(data[:size], castagnoli) != sum {
+			return list, fmt.Errorf("record checksum: %w", errDamaged)
 		}
-		r, err := decodeRecord(chunk[:size])
+		m, err := decodeRecord(data[:size])
 		if err != nil {
-			return records, err
+			return list, err
 		}
-		records = append(records, r)
-		chunk = chunk[size:]
+		list = append(list, m)
+		data = data[size:]
 	}
-	return records, nil
+	return list, nil
 }
 
-func decodeRecord(data []byte) (record, error) {
+func decodeRecord(data []byte) (gateway.Message, error) {
 	d := decoder{data: data}
 	if v := d.byte(); v != recordVersion && d.err == nil {
-		return record{}, fmt.Errorf("record version %d: %w", v, errDamaged)
+		return gateway.Message{}, fmt.Errorf("record version %d: %w", v, errDamaged)
 	}
-	var r record
-	r.message.Created = d.time()
-	r.accepted = d.time()
-	r.message.Kind = gateway.Kind(d.string())
-	r.message.CorrelationID = d.string()
-	r.message.ContentType = d.string()
-	r.message.Body = append([]byte(nil), d.data...)
-	return r, d.err
+	var m gateway.Message
+	m.Created = d.time()
+	m.Kind = gateway.Kind(d.string())
+	m.CorrelationID = d.string()
+	m.ContentType = d.string()
+	m.Body = append([]byte(nil), d.data...)
+	return m, d.err
 }
 
 // micros is the time in the form of the store; the zero time is 0.
@@ -168,36 +152,40 @@ func (d *decoder) string() string {
 // cursor is where a lane stands. One is kept per epoch; that of the newest
 // epoch counts, the others say how large their epochs are.
 type cursor struct {
+	// lane is the name of the lane, for whoever finds the cursor alone.
+	lane gateway.Lane
 	// acked: every sequence number up to this one has left the queue.
 	acked uint64
+	// done are those above it that have left too; of the newest epoch only.
+	done intervals
 	// next is the sequence number of the next message to be accepted.
 	next uint64
 	// first is the sequence number that the epoch began with.
 	first uint64
 	// bytes is the size of the epoch's chunks.
 	bytes int64
-	// newest is when the epoch's last message was accepted; zero if unknown.
-	newest time.Time
+	// newest is when the epoch's last message was accepted.
+	newest stamp
 }
 
 func (c cursor) encode() []byte {
-	buf := make([]byte, 4, 40)
+	buf := appendString(make([]byte, 0, 64), string(c.lane))
 	buf = binary.AppendUvarint(buf, c.acked)
 	buf = binary.AppendUvarint(buf, c.next)
 	buf = binary.AppendUvarint(buf, c.first)
 	buf = binary.AppendVarint(buf, c.bytes)
-	buf = binary.AppendVarint(buf, micros(c.newest))
-	binary.LittleEndian.PutUint32(buf, crc32.Checksum(buf[4:], castagnoli))
-	return buf
+	buf = c.newest.append(buf)
+	return c.done.append(buf, c.acked)
 }
 
 func decodeCursor(data []byte) (cursor, error) {
-	if len(data) < 4 || crc32.Checksum(data[4:], castagnoli) != binary.LittleEndian.Uint32(data) {
-		return cursor{}, fmt.Errorf("cursor checksum: %w", errDamaged)
+	d := decoder{data: data}
+	c := cursor{
+		lane: gateway.Lane(d.string()), acked: d.uvarint(), next: d.uvarint(), first: d.uvarint(), bytes: d.varint(),
+		newest: d.stamp(),
 	}
-	d := decoder{data: data[4:]}
-	c := cursor{acked: d.uvarint(), next: d.uvarint(), first: d.uvarint(), bytes: d.varint(), newest: d.time()}
-	if d.err == nil && (c.next == 0 || c.acked >= c.next) {
+	c.done = d.intervals(c.acked)
+	if d.err == nil && (c.next == 0 || c.acked >= c.next || !gateway.ValidLane(string(c.lane))) {
 		d.fail()
 	}
 	return c, d.err

@@ -13,6 +13,8 @@ const (
 	// idleTick is how often the committer looks for acknowledgements to write,
 	// epochs to drop and messages that have expired.
 	idleTick = time.Second
+	// sweepEvery is how often whole epochs are looked at for their age.
+	sweepEvery = time.Minute
 	// rollBytes is the size from which an epoch whose messages have all left is
 	// closed, so that its space comes free while the lane is idle.
 	rollBytes = 256 << 10
@@ -26,6 +28,8 @@ type committer struct {
 	lastSweep  time.Time
 	// carry did not fit into the last group and begins the next.
 	carry *request
+	// failed: the last transaction failed, and the engine is to be renewed.
+	failed bool
 }
 
 // run ends after Close, when everything handed over has been answered.
@@ -51,9 +55,9 @@ func (c *committer) run() {
 	}
 }
 
-func (c *committer) beat() {
-	if c.opts.Beat != nil {
-		c.opts.Beat()
+func (q *Queue) beat() {
+	if q.opts.Beat != nil {
+		q.opts.Beat()
 	}
 }
 
@@ -66,6 +70,7 @@ func (c *committer) finish() {
 			c.commit(c.gather(r))
 		default:
 			if c.carry == nil {
+				c.tell(true)
 				c.settle()
 				return
 			}
@@ -120,12 +125,13 @@ func (c *committer) gather(first *request) []*request {
 
 // commit writes a group in one transaction and answers every request in it.
 func (c *committer) commit(group []*request) {
+	c.step("gathered")
 	// Making room commits on its own, so it comes before the plan is begun.
 	written := c.admitted(group)
 	if len(written) == 0 {
 		return
 	}
-	p := newPlan(c.store, c.opts.Clock, c.packer)
+	p := c.newPlan(c.packer)
 	c.rollDrained(p, written)
 	for _, r := range written {
 		c.place(p, r)
@@ -137,6 +143,7 @@ func (c *committer) commit(group []*request) {
 	for _, r := range written {
 		r.done <- err
 	}
+	c.step("answered")
 	c.lastCommit = time.Now()
 	if err == nil {
 		c.reclaim()
@@ -169,7 +176,7 @@ func (c *committer) rollDrained(p *plan, group []*request) {
 	defer c.mu.Unlock()
 	for _, r := range group {
 		for _, m := range r.messages {
-			if l := c.lanes[m.ID.Lane]; p.lanes[l] == nil && l.drained() {
+			if l := c.own[m.ID.Lane]; p.lanes[l] == nil && l.drained() {
 				p.of(l).roll()
 			}
 		}
@@ -180,12 +187,13 @@ func (c *committer) rollDrained(p *plan, group []*request) {
 func (c *committer) place(p *plan, r *request) {
 	r.ids = r.ids[:0]
 	for _, m := range r.messages {
-		r.ids = append(r.ids, p.add(c.lanes[m.ID.Lane], m))
+		r.ids = append(r.ids, p.add(c.own[m.ID.Lane], m))
 	}
 	for _, s := range r.spans {
-		lp := p.of(s.lane)
-		lp.spans = append(lp.spans, s)
-		p.add(c.lanes[gateway.LaneGaps], gapMessage(c.store, s, p.now))
+		p.lose(s)
+	}
+	for _, s := range r.chunks {
+		p.bring(s.lane, s)
 	}
 	p.puts = append(p.puts, r.puts...)
 	p.deletes = append(p.deletes, r.deletes...)
@@ -194,15 +202,20 @@ func (c *committer) place(p *plan, r *request) {
 // write commits the plan, together with the cursors of all lanes that have
 // unwritten acknowledgements.
 func (c *committer) write(p *plan) error {
+	if err := c.mend(); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	for _, l := range c.lanes {
-		if l.dirty() {
+		if l.dirty() || l.doubt > 0 {
 			p.of(l)
 		}
 	}
+	p.trim()
 	p.finish()
 	c.mu.Unlock()
-	err := c.db.Update(func(txn *badger.Txn) error {
+	c.step("planned")
+	err := c.engine.update(func(txn *badger.Txn) error {
 		for _, kv := range p.puts {
 			if err := txn.Set(kv.key, kv.value); err != nil {
 				return err
@@ -215,7 +228,14 @@ func (c *committer) write(p *plan) error {
 		}
 		return nil
 	})
+	c.step("committed")
 	if err != nil {
+		c.failed = true
+		c.mu.Lock()
+		for _, lp := range p.order {
+			lp.lane.doubt = lp.tail().number
+		}
+		c.mu.Unlock()
 		err = fmt.Errorf("commit: %w", err)
 		c.refuse(err.Error())
 		return err
@@ -224,32 +244,77 @@ func (c *committer) write(p *plan) error {
 	c.bytesAccepted.Add(p.apply())
 	c.mu.Unlock()
 	c.commits.Add(1)
+	c.witness.note(c.Queue)
+	c.step("applied")
+	return nil
+}
+
+// mend makes the engine fit for a transaction after one that failed.
+func (c *committer) mend() error {
+	if !c.failed {
+		return nil
+	}
+	if err := c.engine.renew(); err != nil {
+		err = fmt.Errorf("%w: %w", errEngineDown, err)
+		c.refuse(err.Error())
+		return err
+	}
+	c.failed = false
+	c.log.Warn("store opened again after a write that failed", "store", c.store)
 	return nil
 }
 
 // idle does what is due when nothing is to be committed.
 func (c *committer) idle() {
+	defer c.ticks.Add(1)
 	if free, err := c.checkSpace(); err == nil && free >= c.opts.MinFree {
 		c.roomFreed()
 	}
+	c.tell(false)
 	c.settle()
-	if time.Since(c.lastSweep) >= time.Minute {
+	c.retire()
+	if time.Since(c.lastSweep) >= sweepEvery {
 		c.lastSweep = time.Now()
 		c.sweep()
+		if free, err := c.checkSpace(); err == nil {
+			c.keepBallast(free)
+		}
+	}
+}
+
+// tell turns losses into gap records: those that have come to rest, or all.
+func (c *committer) tell(all bool) {
+	p := c.newPlan(c.packer)
+	now := time.Now()
+	c.mu.Lock()
+	for _, l := range c.lanes {
+		if l.gap != nil && (all || l.gap.due(now)) {
+			p.tell(p.of(l))
+		}
+	}
+	c.mu.Unlock()
+	if len(p.order) == 0 {
+		return
+	}
+	if _, err := c.checkSpace(); err != nil {
+		return
+	}
+	if c.write(p) == nil {
+		c.wake()
 	}
 }
 
 // settle writes the cursors of lanes with unwritten acknowledgements and gives
 // back the space of lanes that are drained.
 func (c *committer) settle() {
-	p := newPlan(c.store, c.opts.Clock, c.packer)
+	p := c.newPlan(c.packer)
 	c.mu.Lock()
 	due := false
 	for _, l := range c.lanes {
 		drained := l.drained()
 		// After a start the tail has no cursor yet, and nothing can be dropped.
-		leftover := l.writtenIn == 0 && l.passed() > 0
-		if !drained && !leftover && !l.dirty() {
+		leftover := l.writtenIn == 0 && len(l.passed()) > 0
+		if !drained && !leftover && !l.dirty() && l.doubt == 0 {
 			continue
 		}
 		due = true
@@ -271,36 +336,32 @@ func (c *committer) settle() {
 
 // sweep gives up the epochs whose last message has outlived its lane's TTL.
 func (c *committer) sweep() {
-	if !c.opts.Clock.Trusted() {
-		return
-	}
-	now := c.opts.Clock.Now()
 	for _, l := range c.snapshot() {
 		if l.TTL == 0 {
 			continue
 		}
 		for {
 			c.mu.Lock()
-			s, found := l.expired(now)
+			e, found := l.oldest()
 			c.mu.Unlock()
-			if !found || c.drop(s) != nil {
+			if !found || c.ages.of(e.newest) < l.TTL || c.drop(l, e, gateway.GapExpired) != nil {
 				break
 			}
 		}
 	}
 }
 
-// drop gives up a span, in a transaction of its own.
-func (c *committer) drop(s span) error {
-	p := newPlan(c.store, c.opts.Clock, c.packer)
-	c.place(p, &request{spans: []span{s}})
-	if lp := p.of(s.lane); s.last == s.lane.next()-1 && s.lane.tail().bytes > 0 {
+// drop gives up what is left of an epoch, in a transaction of its own.
+func (c *committer) drop(l *lane, e epoch, reason gateway.GapReason) error {
+	p := c.newPlan(c.packer)
+	p.lose(span{lane: l, first: e.first, last: e.next - 1, reason: reason})
+	if lp := p.of(l); e.number == l.tail().number && l.tail().bytes > 0 {
 		lp.roll()
 	}
 	if err := c.write(p); err != nil {
 		return err
 	}
-	c.log.Warn("messages given up", "lane", s.lane.name, "first", s.first, "last", s.last, "reason", string(s.reason))
+	c.log.Warn("messages given up", "lane", l.name, "first", e.first, "last", e.next-1, "reason", string(reason))
 	c.reclaim()
 	c.wake()
 	return nil
@@ -310,27 +371,56 @@ func (c *committer) drop(s span) error {
 func (c *committer) reclaim() {
 	for _, l := range c.snapshot() {
 		c.mu.Lock()
-		n := 0
+		var passed []epoch
 		if l.writtenIn == l.tail().number {
-			n = l.passed()
+			passed = l.passed()
 		}
-		passed := l.epochs[:n]
 		c.mu.Unlock()
-		if n == 0 {
+		if len(passed) == 0 {
 			continue
 		}
-		prefixes := make([][]byte, 0, n)
+		prefixes := make([][]byte, 0, len(passed))
 		for _, e := range passed {
 			prefixes = append(prefixes, epochPrefix(l.number, e.number))
 		}
-		if err := c.db.DropPrefix(prefixes...); err != nil {
+		c.step("drop")
+		if err := c.engine.dropPrefix(prefixes...); err != nil {
 			c.refuse(fmt.Sprintf("reclaim of lane %s: %v", l.name, err))
 			continue
 		}
+		c.step("dropped")
 		c.mu.Lock()
-		l.epochs = append([]epoch(nil), l.epochs[n:]...)
+		l.forget(passed)
 		c.mu.Unlock()
 		c.roomFreed()
+	}
+}
+
+// retire removes inherited lanes that are drained from the disk.
+func (c *committer) retire() {
+	for _, l := range c.snapshot() {
+		c.mu.Lock()
+		over := l.store != c.store && l.registered && l.empty() && l.gap == nil && !c.salvaging(l)
+		c.mu.Unlock()
+		if !over {
+			continue
+		}
+		// The key goes last: without it the number is free for another lane.
+		if err := c.engine.dropPrefix(lanePrefix(l.number)); err != nil {
+			c.refuse(fmt.Sprintf("reclaim of lane %s: %v", l.name, err))
+			return
+		}
+		p := c.newPlan(c.packer)
+		p.deletes = append(p.deletes, laneKey(l.number))
+		if c.write(p) != nil {
+			return
+		}
+		c.mu.Lock()
+		l.registered = false
+		l.epochs = []epoch{{number: l.tail().number + 1, first: l.next(), next: l.next()}}
+		l.written = l.mark()
+		c.mu.Unlock()
+		c.log.Info("inherited lane drained", "store", l.store, "lane", l.name)
 	}
 }
 

@@ -146,15 +146,35 @@ func (j *Journal) update(ctx context.Context, id string, r *request, change func
 }
 
 func (j *Journal) submit(ctx context.Context, r *request, arrival uint64, e gateway.Entry) error {
-	value, err := json.Marshal(e)
+	kv, err := j.encode(arrival, e)
 	if err != nil {
-		return fmt.Errorf("%w: %w", gateway.ErrInvalid, err)
+		return err
 	}
-	r.puts = append(r.puts, keyValue{journalKey(arrival), value})
+	r.puts = append(r.puts, kv)
 	if n := r.size(); n > MaxAppendBytes {
 		return fmt.Errorf("%d bytes: the limit is %d: %w", n, MaxAppendBytes, gateway.ErrInvalid)
 	}
 	return j.q.submit(ctx, r)
+}
+
+func (j *Journal) encode(arrival uint64, e gateway.Entry) (keyValue, error) {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return keyValue{}, fmt.Errorf("%w: %w", gateway.ErrInvalid, err)
+	}
+	f := j.q.sealer.seal(frame{kind: frameJournal, store: j.q.store, first: arrival, payload: body})
+	return keyValue{journalKey(arrival), f.encode()}, nil
+}
+
+// decodeEntry reads what encode wrote.
+func decodeEntry(f frame, s *sealer) (e gateway.Entry, err error) {
+	if f, err = s.open(f); err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal(f.payload, &e); err != nil || e.Command.ID == "" {
+		return e, fmt.Errorf("journal entry: %w", errDamaged)
+	}
+	return e, nil
 }
 
 // read returns the entry of a command, or badger.ErrKeyNotFound.
@@ -166,12 +186,17 @@ func (j *Journal) read(id string) (gateway.Entry, error) {
 		return gateway.Entry{}, badger.ErrKeyNotFound
 	}
 	var e gateway.Entry
-	err := j.q.db.View(func(txn *badger.Txn) error {
+	err := j.q.engine.view(func(txn *badger.Txn) error {
 		value, err := get(txn, journalKey(known.arrival))
 		if err != nil {
 			return err
 		}
-		return json.Unmarshal(value, &e)
+		f, err := expect(value, frameJournal)
+		if err != nil {
+			return err
+		}
+		e, err = decodeEntry(f, j.q.sealer)
+		return err
 	})
 	return e, err
 }
@@ -187,17 +212,26 @@ func (j *Journal) load(txn *badger.Txn) error {
 		if err != nil {
 			return fmt.Errorf("journal: %w", err)
 		}
-		var e gateway.Entry
-		if len(key) != 9 || json.Unmarshal(value, &e) != nil {
+		f, err := expect(value, frameJournal)
+		if err != nil || len(key) != 9 {
 			j.q.log.Error("journal entry damaged and left out", "key", fmt.Sprintf("%x", key))
 			continue
 		}
-		known := &journalEntry{arrival: binary.BigEndian.Uint64(key[1:]), finished: e.Result != nil}
-		j.entries[e.Command.ID] = known
-		j.arrivals = max(j.arrivals, known.arrival)
-		if known.finished {
-			j.finished = append(j.finished, e.Command.ID)
+		e, err := decodeEntry(f, j.q.sealer)
+		if err != nil {
+			j.q.log.Error("journal entry damaged and left out", "key", fmt.Sprintf("%x", key), "error", err)
+			continue
 		}
+		j.know(binary.BigEndian.Uint64(key[1:]), e)
 	}
 	return nil
+}
+
+// know takes an entry that is on disk into memory.
+func (j *Journal) know(arrival uint64, e gateway.Entry) {
+	j.entries[e.Command.ID] = &journalEntry{arrival: arrival, finished: e.Result != nil}
+	j.arrivals = max(j.arrivals, arrival)
+	if e.Result != nil {
+		j.finished = append(j.finished, e.Command.ID)
+	}
 }

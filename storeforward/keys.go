@@ -3,8 +3,7 @@ package storeforward
 import (
 	"encoding/binary"
 	"math"
-
-	"github.com/fieldpost/fieldpost/gateway"
+	"slices"
 )
 
 // Key prefixes; see the package document for the layout.
@@ -12,6 +11,7 @@ const (
 	metaPrefix    = 'm'
 	queuePrefix   = 'q'
 	journalPrefix = 'j'
+	gapPrefix     = 'g'
 )
 
 // cursorSeq sorts behind every chunk of its epoch.
@@ -19,9 +19,14 @@ const cursorSeq = math.MaxUint64
 
 var storeKey = []byte{metaPrefix, 's'}
 
-func laneKey(name gateway.Lane) []byte {
-	return append([]byte{metaPrefix, 'l'}, name...)
-}
+// lanesPrefix is what the keys of all lanes begin with.
+var lanesPrefix = []byte{metaPrefix, 'l'}
+
+// laneKey holds the name of the lane with this number.
+func laneKey(number uint8) []byte { return append(slices.Clone(lanesPrefix), number) }
+
+// gapKey holds the last loss of a lane, while it may still grow.
+func gapKey(number uint8) []byte { return []byte{gapPrefix, number} }
 
 func lanePrefix(lane uint8) []byte { return []byte{queuePrefix, lane} }
 

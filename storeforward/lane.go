@@ -1,7 +1,8 @@
 package storeforward
 
 import (
-	"time"
+	"math"
+	"slices"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -13,13 +14,18 @@ type epoch struct {
 	first  uint64
 	next   uint64
 	bytes  int64
-	newest time.Time
+	newest stamp
 }
 
 // lane is one ordered line of messages. Queue.mu guards it.
 type lane struct {
 	LaneOptions
-	name   gateway.Lane
+	name gateway.Lane
+	// store is the id of the store that the messages were accepted by. It is
+	// another one than the queue's in a lane that was inherited: one that the
+	// queue found when its identity had to change, or that was salvaged. Such a
+	// lane only drains.
+	store  string
 	number uint8
 	// registered: the lane's number is on disk.
 	registered bool
@@ -29,39 +35,88 @@ type lane struct {
 	epochs []epoch
 	// acked: every sequence number up to this one has left the queue.
 	acked uint64
-	// ahead are the sequence numbers above acked that have left already.
-	ahead map[uint64]struct{}
-	// head is the next sequence number to hand out.
-	head uint64
-	// window are the records at and behind the head, decoded.
-	window window
+	// done are the sequence numbers above acked that have left already.
+	done intervals
 
-	// writtenAcked is acked as it stands on disk, in the cursor of epoch writtenIn.
-	writtenAcked uint64
-	writtenIn    uint32
+	// back reads from the oldest message on. While the lane is woven, live reads
+	// from sequence number liveFrom on, and back ends there; else liveFrom is 0.
+	back, live reader
+	liveFrom   uint64
+	turn       int
+
+	// held: the lane is not handed out.
+	held bool
+
+	// gap is the last loss, which may still grow.
+	gap *loss
+
+	// What the cursor in epoch writtenIn says on disk.
+	written   mark
+	writtenIn uint32
+
+	// doubt is the highest epoch that a failed transaction may have left on disk;
+	// 0 if there is none.
+	doubt uint32
 
 	// credit is the lane's standing in the weighted round robin of Next.
 	credit int
 	count  laneCounters
 }
 
+// mark is what has left a lane.
+type mark struct {
+	acked uint64
+	done  intervals
+}
+
+// with is the mark after the given spans have left too.
+func (m mark) with(spans []span) mark {
+	m.done = slices.Clone(m.done)
+	for _, s := range spans {
+		m.leave(s.first, s.last)
+	}
+	return m
+}
+
+// leave marks the numbers from first to last as gone; fresh is how many were
+// not.
+func (m *mark) leave(first, last uint64) (fresh uint64) {
+	first = max(first, m.acked+1)
+	if first > last {
+		return 0
+	}
+	if first == m.acked+1 && len(m.done) == 0 { // nearly always
+		m.acked = last
+		return last - first + 1
+	}
+	fresh = m.done.add(first, last)
+	if next := m.done.past(m.acked + 1); next > m.acked+1 {
+		m.acked = next - 1
+		m.done.cut(m.acked)
+	}
+	return fresh
+}
+
+// covers reports whether all numbers from first to last have left.
+func (m mark) covers(first, last uint64) bool {
+	return m.done.covers(max(first, m.acked+1), last)
+}
+
+// past is the first number from seq on that has not left.
+func (m mark) past(seq uint64) uint64 { return m.done.past(max(seq, m.acked+1)) }
+
+// before is the last number from seq on that has not left, seq itself being
+// one of those.
+func (m mark) before(seq uint64) uint64 {
+	if i := m.done.at(seq); i < len(m.done) {
+		return m.done[i].first - 1
+	}
+	return math.MaxUint64
+}
+
 // laneCounters count since the store was opened.
 type laneCounters struct {
 	accepted, acked, lost uint64
-}
-
-// window is a decoded piece of a lane, beginning at sequence number first.
-type window struct {
-	first   uint64
-	records []record
-}
-
-// at returns the record with the given sequence number.
-func (w *window) at(seq uint64) (record, bool) {
-	if seq < w.first || seq >= w.first+uint64(len(w.records)) {
-		return record{}, false
-	}
-	return w.records[seq-w.first], true
 }
 
 func (l *lane) tail() *epoch { return &l.epochs[len(l.epochs)-1] }
@@ -76,72 +131,37 @@ func (l *lane) bytes() (sum int64) {
 	return sum
 }
 
+func (l *lane) mark() mark { return mark{l.acked, l.done} }
+
 // dirty reports whether acknowledgements wait to be written.
-func (l *lane) dirty() bool { return l.acked != l.writtenAcked }
+func (l *lane) dirty() bool {
+	return l.acked != l.written.acked || !slices.Equal(l.done.longest(), l.written.done)
+}
+
+// empty reports whether everything has left.
+func (l *lane) empty() bool { return l.acked == l.next()-1 }
 
 // drained reports whether nothing waits and closing the tail would free space.
-func (l *lane) drained() bool { return l.acked == l.next()-1 && l.tail().bytes >= rollBytes }
+func (l *lane) drained() bool { return l.empty() && l.tail().bytes >= rollBytes }
 
 // waiting is the number of messages that are still to be acknowledged.
-func (l *lane) waiting() uint64 { return l.next() - 1 - l.acked - uint64(len(l.ahead)) }
+func (l *lane) waiting() uint64 { return waiting(l.mark(), l.next()) }
 
-// ack marks the sequence numbers from first to last as gone.
-func (l *lane) ack(first, last uint64) (fresh uint64) {
-	last = min(last, l.next()-1)
-	if first <= l.acked+1 && last > l.acked {
-		fresh = last - l.acked
-		for seq := range l.ahead {
-			if seq <= last {
-				delete(l.ahead, seq)
-				fresh--
-			}
-		}
-		l.acked = last
-		for l.gone(l.acked + 1) {
-			l.acked++
-			delete(l.ahead, l.acked)
-		}
-		l.head = max(l.head, l.acked+1)
-		return fresh
-	}
-	for seq := max(first, l.acked+1); seq <= last; seq++ {
-		if !l.gone(seq) {
-			l.ahead[seq] = struct{}{}
-			fresh++
-		}
-	}
+func waiting(m mark, next uint64) uint64 {
+	return next - 1 - m.acked - m.done.count(m.acked+1, next-1)
+}
+
+// leave marks the sequence numbers from first to last as gone.
+func (l *lane) leave(first, last uint64) (fresh uint64) {
+	m := l.mark()
+	fresh = m.leave(first, min(last, l.next()-1))
+	l.acked, l.done = m.acked, m.done
 	return fresh
 }
 
-// ackedAfter is what acked would become if the given spans were gone too.
-func (l *lane) ackedAfter(spans []span) uint64 {
-	acked := l.acked
-	for moved := true; moved; {
-		moved = false
-		for _, s := range spans {
-			if s.first <= acked+1 && s.last > acked {
-				acked, moved = s.last, true
-			}
-		}
-		for l.gone(acked + 1) {
-			acked++
-			moved = true
-		}
-	}
-	return acked
-}
-
-// skipAcked moves the head over what has left already.
-func (l *lane) skipAcked() {
-	for l.gone(l.head) {
-		l.head++
-	}
-}
-
-// gone reports whether a sequence number above acked has left already.
-func (l *lane) gone(seq uint64) bool {
-	_, gone := l.ahead[seq]
-	return gone
+// has reports whether a sequence number waits in the lane.
+func (l *lane) has(seq uint64) bool {
+	return seq > l.acked && seq < l.next() && !l.done.has(seq)
 }
 
 // find returns the epoch that holds a sequence number.
@@ -154,41 +174,35 @@ func (l *lane) find(seq uint64) (epoch, bool) {
 	return epoch{}, false
 }
 
-// passed is the number of epochs, oldest first, that the cursor on disk has left behind.
-func (l *lane) passed() int {
-	n := 0
-	for n < len(l.epochs)-1 && l.epochs[n].next-1 <= l.writtenAcked {
-		n++
+// passed lists the epochs that the cursor on disk has left behind, the tail
+// excepted.
+func (l *lane) passed() (list []epoch) {
+	for _, e := range l.epochs[:len(l.epochs)-1] {
+		if l.written.covers(e.first, e.next-1) {
+			list = append(list, e)
+		}
 	}
-	return n
+	return list
 }
 
-// expired returns what is left of the oldest epoch if all of it has outlived
-// the lane's TTL.
-func (l *lane) expired(now time.Time) (span, bool) {
-	for _, e := range l.epochs {
-		if e.next-1 <= l.acked {
-			continue
-		}
-		if e.newest.IsZero() || now.Sub(e.newest) < l.TTL {
-			return span{}, false
-		}
-		return span{lane: l, first: l.acked + 1, last: e.next - 1, reason: gateway.GapExpired}, true
-	}
-	return span{}, false
+// forget removes epochs that were dropped.
+func (l *lane) forget(dropped []epoch) {
+	l.epochs = slices.DeleteFunc(slices.Clone(l.epochs), func(e epoch) bool {
+		return slices.ContainsFunc(dropped, func(d epoch) bool { return d.number == e.number })
+	})
 }
 
 // oldest returns what is left of the oldest epoch that has messages waiting.
-func (l *lane) oldest() (span, bool) {
+func (l *lane) oldest() (epoch, bool) {
 	for _, e := range l.epochs {
-		if e.next-1 > l.acked {
-			return span{lane: l, first: l.acked + 1, last: e.next - 1, reason: gateway.GapOverflow}, true
+		if e.next-1 > l.acked && !l.mark().covers(e.first, e.next-1) {
+			return e, true
 		}
 	}
-	return span{}, false
+	return epoch{}, false
 }
 
-// id is the identity of the lane's message seq in the given store.
-func (l *lane) id(store string, seq uint64) gateway.MessageID {
-	return gateway.MessageID{Store: store, Lane: l.name, Seq: seq}
+// id is the identity of the lane's message seq.
+func (l *lane) id(seq uint64) gateway.MessageID {
+	return gateway.MessageID{Store: l.store, Lane: l.name, Seq: seq}
 }

@@ -1,9 +1,9 @@
 package storeforward
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -11,39 +11,48 @@ import (
 )
 
 // load reads identity, lanes and journal; a new store gets its id.
-func (q *Queue) load() error {
-	if err := q.loadStore(); err != nil {
-		return openError(q.opts.Dir, err)
+func (c *committer) load() error {
+	id, err := c.loadStore()
+	if err != nil {
+		return openError(c.opts.Dir, err)
 	}
-	return q.addLanes()
+	c.store = id.Store
+	c.own = make(map[gateway.Lane]*lane)
+	for _, l := range c.lanes {
+		if l.store == c.store {
+			c.own[l.name] = l
+		}
+	}
+	if err := c.addLanes(); err != nil {
+		return err
+	}
+	c.step("loaded")
+	return c.identify(id)
 }
 
-func (q *Queue) loadStore() error {
-	err := q.db.View(func(txn *badger.Txn) error {
-		id, err := get(txn, storeKey)
-		if err != nil {
+func (q *Queue) loadStore() (id identity, err error) {
+	err = q.engine.view(func(txn *badger.Txn) error {
+		if id, err = readIdentity(txn); err != nil {
 			return err
 		}
-		q.store = string(id)
+		if id.locked(q.sealer) {
+			return fmt.Errorf("store %s: %w", q.opts.Dir, ErrKey)
+		}
 		if err := q.loadLanes(txn); err != nil {
 			return err
 		}
 		return q.journal.load(txn)
 	})
 	if !errors.Is(err, badger.ErrKeyNotFound) {
-		return err
+		return id, err
 	}
-	if err := q.mustBeEmpty(); err != nil {
-		return err
-	}
-	q.store = newStoreID()
-	return q.db.Update(func(txn *badger.Txn) error { return txn.Set(storeKey, []byte(q.store)) })
+	return identity{Format: formatVersion, Store: newStoreID()}, q.mustBeEmpty()
 }
 
 // mustBeEmpty makes sure that a store without an id is a new one, and not one
 // that has lost its beginning.
 func (q *Queue) mustBeEmpty() error {
-	return q.db.View(func(txn *badger.Txn) error {
+	return q.engine.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{})
 		defer it.Close()
 		if it.Rewind(); it.Valid() {
@@ -62,29 +71,31 @@ func get(txn *badger.Txn, key []byte) ([]byte, error) {
 }
 
 func (q *Queue) loadLanes(txn *badger.Txn) error {
-	prefix := laneKey("")
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: lanesPrefix})
 	defer it.Close()
-	for it.Seek(prefix); it.Valid(); it.Next() {
-		name := gateway.Lane(bytes.TrimPrefix(it.Item().KeyCopy(nil), prefix))
-		number, err := it.Item().ValueCopy(nil)
-		if err != nil || len(number) != 1 {
-			return fmt.Errorf("number of lane %s: %w", name, errDamaged)
+	for it.Seek(lanesPrefix); it.Valid(); it.Next() {
+		value, err := it.Item().ValueCopy(nil)
+		if err != nil {
+			return err
 		}
-		l, err := q.loadLane(txn, name, number[0])
+		store, name, number, err := decodeLane(value)
+		if err != nil {
+			return err
+		}
+		l, err := q.loadLane(txn, store, name, number)
 		if err != nil {
 			return fmt.Errorf("lane %s: %w", name, err)
 		}
 		l.registered = true
-		q.lanes[name] = l
+		q.lanes = append(q.lanes, l)
 	}
 	return nil
 }
 
 // loadLane finds the epochs of a lane: one seek and one get each, whatever
 // they hold. A new epoch is begun behind them.
-func (q *Queue) loadLane(txn *badger.Txn, name gateway.Lane, number uint8) (*lane, error) {
-	l := q.newLane(name, number)
+func (q *Queue) loadLane(txn *badger.Txn, store string, name gateway.Lane, number uint8) (*lane, error) {
+	l := q.newLane(store, name, number)
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: lanePrefix(number)})
 	defer it.Close()
 	next, last := uint64(1), uint32(0)
@@ -93,60 +104,92 @@ func (q *Queue) loadLane(txn *badger.Txn, name gateway.Lane, number uint8) (*lan
 		if !ok {
 			return nil, fmt.Errorf("key %x: %w", it.Item().Key(), errDamaged)
 		}
-		value, err := get(txn, cursorKey(number, e))
-		if err != nil {
-			return nil, fmt.Errorf("cursor of epoch %d: %w", e, err)
-		}
-		c, err := decodeCursor(value)
+		c, err := loadCursor(txn, number, e)
 		if err != nil {
 			return nil, fmt.Errorf("cursor of epoch %d: %w", e, err)
 		}
 		l.epochs = append(l.epochs, epoch{number: e, first: c.first, next: c.next, bytes: c.bytes, newest: c.newest})
-		l.acked, next, last = c.acked, c.next, e
+		l.acked, l.done, next, last = c.acked, c.done, c.next, e
+		q.ages.saw(c.newest)
 	}
-	l.writtenAcked = l.acked
-	l.head = l.acked + 1
+	l.written = mark{l.acked, slices.Clone(l.done)}
+	l.back.head = l.acked + 1
 	l.epochs = append(l.epochs, epoch{number: last + 1, first: next, next: next})
-	return l, nil
+	return l, q.loadGap(txn, l)
 }
 
-func (q *Queue) newLane(name gateway.Lane, number uint8) *lane {
-	return &lane{name: name, number: number, LaneOptions: q.opts.lane(name), head: 1, ahead: make(map[uint64]struct{})}
+func loadCursor(txn *badger.Txn, number uint8, e uint32) (cursor, error) {
+	value, err := get(txn, cursorKey(number, e))
+	if err != nil {
+		return cursor{}, err
+	}
+	f, err := expect(value, frameCursor)
+	if err != nil {
+		return cursor{}, err
+	}
+	return decodeCursor(f.payload)
+}
+
+func (q *Queue) loadGap(txn *badger.Txn, l *lane) error {
+	value, err := get(txn, gapKey(l.number))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f, err := expect(value, frameGap)
+	if err != nil {
+		return err
+	}
+	g, err := openLoss(f, q.sealer)
+	if err != nil {
+		return err
+	}
+	l.gap = newLoss(g)
+	return nil
+}
+
+func (q *Queue) newLane(store string, name gateway.Lane, number uint8) *lane {
+	l := &lane{store: store, name: name, number: number, LaneOptions: q.opts.lane(name)}
+	l.back.head = 1
+	return l
 }
 
 // addLanes makes the lanes of the options that the store does not have yet.
 // They are registered on disk with their first message.
 func (q *Queue) addLanes() error {
-	used := make(map[uint8]bool)
-	for _, l := range q.lanes {
-		used[l.number] = true
-	}
-	number := uint8(1)
 	for name := range q.opts.known() {
-		if q.lanes[name] != nil {
+		if q.own[name] != nil {
 			continue
 		}
-		for used[number] {
-			number++
+		l, err := q.addLane(q.store, name)
+		if err != nil {
+			return err
 		}
-		used[number] = true
-		if len(used) > maxLanes {
-			return fmt.Errorf("%d lanes: the limit is %d: %w", len(used), maxLanes, gateway.ErrInvalid)
-		}
-		l := q.newLane(name, number)
-		l.epochs = []epoch{{number: 1, first: 1, next: 1}}
-		q.lanes[name] = l
+		q.own[name] = l
 	}
 	return nil
+}
+
+// addLane makes a lane with a number that is free.
+func (q *Queue) addLane(store string, name gateway.Lane) (*lane, error) {
+	number := uint8(1)
+	for slices.ContainsFunc(q.lanes, func(l *lane) bool { return l.number == number }) {
+		number++
+	}
+	if number > maxLanes {
+		return nil, fmt.Errorf("more than %d lanes, those of earlier stores included: %w", maxLanes, gateway.ErrInvalid)
+	}
+	l := q.newLane(store, name, number)
+	l.epochs = []epoch{{number: 1, first: 1, next: 1}}
+	q.lanes = append(q.lanes, l)
+	return l, nil
 }
 
 // snapshot lists the lanes.
 func (q *Queue) snapshot() []*lane {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	list := make([]*lane, 0, len(q.lanes))
-	for _, l := range q.lanes {
-		list = append(list, l)
-	}
-	return list
+	return slices.Clone(q.lanes)
 }

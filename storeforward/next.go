@@ -2,6 +2,7 @@ package storeforward
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,11 +16,12 @@ import (
 var weights = map[Priority]int{PriorityHigh: 4, PriorityNormal: 1}
 
 // Next waits for the next message to send and hands each out once, until
-// Rewind. Within a lane the order is that of acceptance.
+// Rewind. Within a lane the order is that of acceptance, or its two rows if
+// the lane is woven.
 func (q *Queue) Next(ctx context.Context) (gateway.Message, error) {
 	for {
 		q.mu.Lock()
-		l := q.choose()
+		l, r := q.choose()
 		if l == nil {
 			q.mu.Unlock()
 			select {
@@ -31,19 +33,14 @@ func (q *Queue) Next(ctx context.Context) (gateway.Message, error) {
 				return gateway.Message{}, ErrClosed
 			}
 		}
-		if r, ok := l.window.at(l.head); ok && !q.hasExpired(l, r) {
-			m := r.message
-			m.ID = l.id(q.store, l.head)
-			l.head++
-			if l.head == l.window.first+uint64(len(l.window.records)) {
-				l.window = window{} // let go of the memory
-			}
+		if _, ok := r.window.at(r.head); ok && !q.hasExpired(l, r.window.stamp) {
+			m := r.take(l)
 			q.mu.Unlock()
 			return m, nil
 		}
-		head := l.head
+		head := r.head
 		q.mu.Unlock()
-		if err := q.advance(ctx, l, head); err != nil {
+		if err := q.advance(ctx, l, r, head); err != nil {
 			return gateway.Message{}, err
 		}
 	}
@@ -51,66 +48,68 @@ func (q *Queue) Next(ctx context.Context) (gateway.Message, error) {
 
 // choose picks the lane that goes next by smooth weighted round robin: each
 // lane with messages earns its weight, the richest goes and pays for all.
-func (q *Queue) choose() *lane {
+func (q *Queue) choose() (*lane, *reader) {
 	var best *lane
+	var reader *reader
 	total := 0
 	for _, l := range q.lanes {
-		l.skipAcked()
-		if l.Local || l.head >= l.next() {
+		if l.Local || l.held {
+			continue
+		}
+		r := l.pick()
+		if r == nil {
 			continue
 		}
 		w := weights[l.Priority]
 		l.credit += w
 		total += w
 		if best == nil || l.credit > best.credit || (l.credit == best.credit && l.number < best.number) {
-			best = l
+			best, reader = l, r
 		}
 	}
 	if best != nil {
 		best.credit -= total
 	}
-	return best
+	return best, reader
 }
 
-func (q *Queue) hasExpired(l *lane, r record) bool {
-	return l.TTL > 0 && !r.accepted.IsZero() && q.opts.Clock.Trusted() &&
-		q.opts.Clock.Now().Sub(r.accepted) >= l.TTL
+func (q *Queue) hasExpired(l *lane, s stamp) bool {
+	return l.TTL > 0 && q.ages.of(s) >= l.TTL
 }
 
 // advance makes the message at head ready to be handed out: it reads the next
 // piece of the lane, or gives up what has expired or cannot be read.
-func (q *Queue) advance(ctx context.Context, l *lane, head uint64) error {
+func (q *Queue) advance(ctx context.Context, l *lane, r *reader, head uint64) error {
 	q.mu.Lock()
-	w := l.window
+	w := r.window
 	q.mu.Unlock()
 	if _, ok := w.at(head); !ok {
 		var err error
 		if w, err = q.read(l, head); err != nil {
-			return fmt.Errorf("store %s: read %s: %w", q.store, l.id(q.store, head), err)
+			return fmt.Errorf("store %s: read %s: %w", q.store, l.id(head), err)
 		}
 		q.mu.Lock()
-		l.window = w
+		if r.head != head {
+			q.mu.Unlock()
+			return nil // rewound or acknowledged meanwhile
+		}
+		r.window = w
 		q.mu.Unlock()
 	}
-	last := head
 	if _, ok := w.at(head); !ok { // damage: go on behind it
 		q.mu.Lock()
-		last = min(w.first, l.next()) - 1
-		gone := l.head != head || last < head
+		last := min(w.first, l.next()) - 1
+		there := last >= head && l.has(head)
 		q.mu.Unlock()
-		if gone {
+		if !there {
 			return nil
 		}
 		return q.giveUp(ctx, span{lane: l, first: head, last: last, reason: gateway.GapDamaged})
 	}
-	expired := 0
-	for r, ok := w.at(head); ok && q.hasExpired(l, r); r, ok = w.at(head + uint64(expired)) {
-		expired++
+	if q.hasExpired(l, w.stamp) {
+		return q.giveUp(ctx, span{lane: l, first: head, last: w.next() - 1, reason: gateway.GapExpired})
 	}
-	if expired == 0 {
-		return nil
-	}
-	return q.giveUp(ctx, span{lane: l, first: head, last: head + uint64(expired) - 1, reason: gateway.GapExpired})
+	return nil
 }
 
 func (q *Queue) giveUp(ctx context.Context, s span) error {
@@ -129,48 +128,78 @@ func (q *Queue) read(l *lane, seq uint64) (window, error) {
 	}
 	q.reads.Add(1)
 	var w window
-	err := q.db.View(func(txn *badger.Txn) error {
-		first, value, err := chunkAt(txn, l.number, e.number, seq)
+	err := q.engine.view(func(txn *badger.Txn) error {
+		value, err := chunkAt(txn, l.number, e.number, seq)
 		if err != nil {
 			return err
 		}
 		if value != nil {
-			records, err := q.decode(value)
-			if w = (window{first: first, records: records}); err == nil || seq < first+uint64(len(records)) {
+			var damage error
+			w, damage = q.unpacker.chunk(value)
+			if errors.Is(damage, ErrKey) {
+				return damage
+			}
+			if _, ok := w.at(seq); ok {
 				return nil
 			}
-			q.log.Error("chunk damaged", "lane", l.name, "first", first, "readable", len(records))
+			if damage != nil {
+				q.log.Error("chunk damaged", "lane", l.name, "seq", seq, "error", damage)
+			}
 		}
 		w = window{first: e.next}
 		return behind(txn, l.number, e.number, seq, &w.first)
 	})
-	return w, err
-}
-
-// decode returns the records of a chunk, beside an error those that can be read.
-func (q *Queue) decode(chunk []byte) ([]record, error) {
-	records, err := q.unpacker.unpack(chunk)
-	if err != nil {
-		return nil, err
+	if errors.Is(err, errDamaged) {
+		w, err = window{first: e.next}, nil
 	}
-	return decodeChunk(records)
+	if err != nil || len(w.messages) > 0 {
+		return w, err
+	}
+	q.mu.Lock()
+	missed := l.has(seq)
+	q.mu.Unlock()
+	if !missed { // it has left meanwhile, and its epoch with it
+		return w, nil
+	}
+	return q.rescue(l, seq, w.first), nil
 }
 
-// chunkAt returns the last chunk of an epoch that begins at or before seq, if
-// it can hold it.
-func chunkAt(txn *badger.Txn, lane uint8, number uint32, seq uint64) (first uint64, value []byte, err error) {
+// rescue looks for what the engine does not find any more in the files
+// themselves: of the chunks of the lane between seq and next it returns the
+// first that can be read, or a window that begins behind them.
+func (q *Queue) rescue(l *lane, seq, next uint64) window {
+	best := window{first: next}
+	err := scanStore(q.opts.Dir, func(f frame, _ place) error {
+		if f.kind != frameChunk || (f.store != l.store && !l.Local) || f.lane != l.number || f.first >= best.first || f.last() < seq {
+			return nil
+		}
+		w, damage := q.unpacker.unpack(f)
+		if damage == nil && (len(best.messages) == 0 || w.first < best.first) {
+			best = w
+		}
+		return nil
+	})
+	if err != nil {
+		q.log.Error("store not searched for what is missing", "lane", l.name, "seq", seq, "error", err)
+	}
+	if len(best.messages) > 0 {
+		q.log.Warn("messages found that the index has lost", "lane", l.name, "first", best.first, "last", best.next()-1)
+	}
+	return best
+}
+
+// chunkAt returns the last chunk of an epoch that begins at or before seq.
+func chunkAt(txn *badger.Txn, lane uint8, number uint32, seq uint64) ([]byte, error) {
 	it := txn.NewIterator(badger.IteratorOptions{Reverse: true, Prefix: epochPrefix(lane, number)})
 	defer it.Close()
 	it.Seek(chunkKey(lane, number, seq))
 	if !it.Valid() {
-		return 0, nil, nil
+		return nil, nil
 	}
-	_, first, ok := parseChunkKey(it.Item().Key())
-	if !ok || first > seq {
-		return 0, nil, nil
+	if _, first, ok := parseChunkKey(it.Item().Key()); !ok || first > seq {
+		return nil, nil
 	}
-	value, err = it.Item().ValueCopy(nil)
-	return first, value, err
+	return it.Item().ValueCopy(nil)
 }
 
 // behind finds where the first chunk behind seq begins; if there is none in
@@ -180,7 +209,7 @@ func behind(txn *badger.Txn, lane uint8, number uint32, seq uint64, first *uint6
 	defer it.Close()
 	it.Seek(chunkKey(lane, number, seq+1))
 	if it.Valid() {
-		if _, f, ok := parseChunkKey(it.Item().Key()); ok && f != cursorSeq {
+		if _, f, ok := parseChunkKey(it.Item().Key()); ok && f < *first {
 			*first = f
 		}
 	}
@@ -190,25 +219,44 @@ func behind(txn *badger.Txn, lane uint8, number uint32, seq uint64, first *uint6
 // Reject sets a message aside that the receiver can never take: it moves to
 // the dead letters, and a gap record says why.
 func (q *Queue) Reject(ctx context.Context, id gateway.MessageID, reason string) error {
-	l := q.lanes[id.Lane]
-	if id.Store != q.store || l == nil {
-		return fmt.Errorf("reject %s: not of store %s: %w", id, q.store, gateway.ErrInvalid)
-	}
-	w, err := q.read(l, id.Seq)
+	l, m, err := q.message(id)
 	if err != nil {
 		return fmt.Errorf("reject %s: %w", id, err)
 	}
-	r, ok := w.at(id.Seq)
-	if !ok {
+	if l == nil {
 		return nil // it has left already
 	}
 	req := &request{urgent: true, exempt: true, done: make(chan error, 1)}
 	req.spans = []span{{lane: l, first: id.Seq, last: id.Seq, reason: gateway.GapRejected, detail: cut(reason, 200)}}
-	req.messages = []gateway.Message{deadLetter(id, r.message, reason)}
+	req.messages = []gateway.Message{deadLetter(id, m, reason)}
 	if err := q.submit(ctx, req); err != nil {
 		return fmt.Errorf("reject %s: %w", id, err)
 	}
 	return nil
+}
+
+// message reads one message; the lane is nil if it has left.
+func (q *Queue) message(id gateway.MessageID) (*lane, gateway.Message, error) {
+	q.mu.Lock()
+	l := q.lookup(id)
+	waits := l != nil && l.has(id.Seq)
+	q.mu.Unlock()
+	if l == nil {
+		return nil, gateway.Message{}, fmt.Errorf("not of store %s: %w", q.store, gateway.ErrInvalid)
+	}
+	if !waits {
+		return nil, gateway.Message{}, nil
+	}
+	w, err := q.read(l, id.Seq)
+	if err != nil {
+		return nil, gateway.Message{}, err
+	}
+	m, ok := w.at(id.Seq)
+	if !ok {
+		return nil, gateway.Message{}, nil // damaged; Next finds that out
+	}
+	m.ID = id
+	return l, m, nil
 }
 
 // cut shortens a text to n bytes, at a character.
@@ -222,37 +270,50 @@ func cut(s string, n int) string {
 // List returns up to limit messages of a lane that wait, from sequence number
 // from on, without handing them out.
 func (q *Queue) List(name gateway.Lane, from uint64, limit int) ([]gateway.Message, error) {
-	l := q.lanes[name]
+	l := q.own[name]
 	if l == nil {
-		return nil, fmt.Errorf("lane %.40q: there is %s: %w", name, strings.Join(q.laneNames(), ", "), gateway.ErrInvalid)
+		return nil, q.noLane(name)
 	}
+	return q.list(l, from, limit)
+}
+
+func (q *Queue) list(l *lane, from uint64, limit int) ([]gateway.Message, error) {
 	var list []gateway.Message
 	var w window
 	q.mu.Lock()
 	seq, next := max(from, l.acked+1), l.next()
 	q.mu.Unlock()
-	for ; seq < next && len(list) < limit; seq++ {
+	for seq < next && len(list) < limit {
 		if _, ok := w.at(seq); !ok {
 			var err error
 			if w, err = q.read(l, seq); err != nil {
-				return list, fmt.Errorf("list lane %s: %w", name, err)
+				return list, fmt.Errorf("list lane %s: %w", l.name, err)
 			}
 		}
+		m, ok := w.at(seq)
+		if !ok { // damage
+			seq = max(seq+1, w.first)
+			continue
+		}
 		q.mu.Lock()
-		gone := seq <= l.acked || l.gone(seq)
+		waits := l.has(seq)
 		q.mu.Unlock()
-		if r, ok := w.at(seq); ok && !gone {
-			m := r.message
-			m.ID = l.id(q.store, seq)
+		if waits {
+			m.ID = l.id(seq)
 			list = append(list, m)
 		}
+		seq++
 	}
 	return list, nil
 }
 
+func (q *Queue) noLane(name gateway.Lane) error {
+	return fmt.Errorf("lane %.40q: there is %s: %w", name, strings.Join(q.laneNames(), ", "), gateway.ErrInvalid)
+}
+
 func (q *Queue) laneNames() []string {
 	var names []string
-	for name := range q.lanes {
+	for name := range q.own {
 		names = append(names, string(name))
 	}
 	slices.Sort(names)

@@ -1,18 +1,14 @@
 package storeforward
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 	"golang.org/x/sys/unix"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -31,37 +27,61 @@ func Open(opts Options) (*Queue, error) {
 	if err := prepareDir(opts); err != nil {
 		return nil, err
 	}
-	packer, err := newPacker()
+	return open(opts)
+}
+
+func open(opts Options) (*Queue, error) {
+	c, err := newCommitter(opts)
 	if err != nil {
 		return nil, err
 	}
-	unpacker, err := newUnpacker()
+	c.step("open")
+	found, err := c.search()
 	if err != nil {
 		return nil, err
 	}
-	written := deviceWritten()
-	db, err := badger.Open(engineOptions(opts))
-	if err != nil {
+	if c.engine, err = openEngine(opts); err != nil {
 		return nil, openError(opts.Dir, err)
 	}
+	if err := c.load(); err != nil {
+		return nil, errors.Join(err, c.engine.close())
+	}
+	if err := c.beginSalvage(found); err != nil {
+		return nil, errors.Join(err, c.engine.close())
+	}
+	c.step("opened")
+	q := c.Queue
+	go c.run()              // Close waits for it
+	q.helpers.Go(q.trimmer) // likewise
+	q.helpers.Go(q.salvager)
+	return q, nil
+}
+
+func newCommitter(opts Options) (*committer, error) {
+	sealer, err := newSealer(opts.Key)
+	if err != nil {
+		return nil, err
+	}
+	packer, err := newPacker(sealer)
+	if err != nil {
+		return nil, err
+	}
+	unpacker, err := newUnpacker(sealer)
+	if err != nil {
+		return nil, err
+	}
 	q := &Queue{
-		opts: opts, db: db, unpacker: unpacker, log: opts.Log,
+		opts: opts, log: opts.Log, sealer: sealer, unpacker: unpacker,
+		ages: newAges(opts.Clock), step: opts.step,
 		requests: make(chan *request, 256),
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		ready:    make(chan struct{}, 1),
 		room:     make(chan struct{}),
-		lanes:    make(map[gateway.Lane]*lane),
+		opened:   time.Now(), writtenBefore: deviceWritten(),
 	}
-	q.opened, q.writtenBefore = time.Now(), written
 	q.journal = &Journal{q: q, entries: make(map[string]*journalEntry)}
-	if err := q.load(); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	c := &committer{Queue: q, packer: packer}
-	go c.run()               // Close waits for it
-	q.trimming.Go(q.trimmer) // likewise
-	return q, nil
+	return &committer{Queue: q, packer: packer}, nil
 }
 
 // prepareDir sees to it that the engine can be started without harm.
@@ -78,6 +98,9 @@ func prepareDir(opts Options) error {
 		return fmt.Errorf("store directory %s: %w", dir, err)
 	}
 	free, err := opts.free(dir)
+	if err == nil && free < MinMinFree && dropBallast(dir) {
+		free, err = opts.free(dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -92,11 +115,26 @@ func prepareDir(opts Options) error {
 		if err := checkManifest(dir); err != nil {
 			return err
 		}
-		if err := checkTables(engineOptions(opts)); err != nil {
+		heard, err := hear(witnessPath(dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("witness of the store: %w", err)
+		}
+		err = checkLogs(dir, heard)
+		if err == nil {
+			err = checkTables(engineOptions(opts), suspicious(heard))
+		}
+		if err != nil {
 			return openError(dir, err)
 		}
 		return nil
 	})
+}
+
+// suspicious reports whether the last runs all ended badly, so that every block
+// of the tables is to be looked at: what the engine makes of a damaged one can
+// kill the process, again and again.
+func suspicious(heard *testimony) bool {
+	return heard != nil && heard.deaths >= maxDeaths
 }
 
 // withLock calls f while no other process has the store open. The engine's own
@@ -150,46 +188,3 @@ func checkManifest(dir string) error {
 	}
 	return nil
 }
-
-// engineOptions make Badger small: values stay in the tree, so that the value
-// log is never used; nothing is cached, since tables are mapped and not
-// compressed; blocks hold the largest record, since on 32-bit systems a value
-// larger than a block damages its table.
-func engineOptions(opts Options) badger.Options {
-	return badger.DefaultOptions(opts.Dir).
-		WithSyncWrites(true).
-		WithMemTableSize(memTableBytes).
-		WithNumMemtables(1).
-		WithBaseTableSize(memTableBytes).
-		WithBaseLevelSize(2 * memTableBytes).
-		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(4).
-		WithNumCompactors(2).
-		WithBlockSize(MaxAppendBytes).
-		WithCompression(options.None).
-		WithBlockCacheSize(0).
-		WithIndexCacheSize(0).
-		WithValueThreshold(memTableBytes * 14 / 100).
-		WithValueLogFileSize(1 << 20).
-		WithDetectConflicts(false).
-		WithMetricsEnabled(false).
-		WithNumGoroutines(1).
-		WithLogger(engineLog{opts.Log})
-}
-
-// newStoreID makes the random name of a store.
-func newStoreID() string {
-	var b [6]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
-}
-
-// engineLog hands Badger's warnings to the log and drops its chatter.
-type engineLog struct{ log *slog.Logger }
-
-func (l engineLog) Errorf(f string, v ...any)   { l.log.Error("store engine", "says", line(f, v)) }
-func (l engineLog) Warningf(f string, v ...any) { l.log.Warn("store engine", "says", line(f, v)) }
-func (l engineLog) Infof(f string, v ...any)    { l.log.Debug("store engine", "says", line(f, v)) }
-func (l engineLog) Debugf(string, ...any)       {}
-
-func line(format string, v []any) string { return strings.TrimSpace(fmt.Sprintf(format, v...)) }

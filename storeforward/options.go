@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -19,8 +21,10 @@ const (
 	// MaxAppendBytes bounds what one call of Append can take, and so one group.
 	MaxAppendBytes = 280 << 10
 
-	maxLanes   = 200
+	maxLanes   = 100
 	chunkBytes = 48 << 10
+	// blockBytes holds the largest frame.
+	blockBytes = MaxAppendBytes + 4<<10
 	epochBytes = 4 << 20
 	// MinMaxBytes is the least that Options.MaxBytes can be: the engine's own
 	// files and a few epochs.
@@ -59,11 +63,15 @@ const (
 type LaneOptions struct {
 	Priority Priority
 	Overflow Overflow
-	// TTL is how long a message is worth sending; 0 is for ever. It counts only
-	// while the clock is trusted.
+	// TTL is how long a message is worth sending; 0 is for ever. A message is
+	// never taken for older than it is, however the clock is stepped.
 	TTL time.Duration
 	// MaxBytes bounds this lane alone; 0 leaves it to the bound of the store.
 	MaxBytes int64
+	// MaxMessages bounds how many messages wait in this lane; 0 is no bound.
+	MaxMessages int64
+	// Backfill is the order after an outage.
+	Backfill Backfill
 	// Local lanes are kept on the board: Next never hands them out.
 	Local bool
 }
@@ -72,6 +80,10 @@ type LaneOptions struct {
 type Clock interface {
 	Now() time.Time
 	Trusted() bool
+	// Uptime is the time since the board was started, sleep included.
+	Uptime() time.Duration
+	// Boot names this run of the board; it may be empty.
+	Boot() string
 }
 
 // Options of a store; begin with [Defaults].
@@ -92,6 +104,13 @@ type Options struct {
 	// JournalEntries is how many finished commands are remembered, so that a
 	// repeated one is answered instead of executed.
 	JournalEntries int
+	// Key encrypts what messages and commands say, if it is given: at least
+	// MinKeyBytes random bytes. A store keeps needing the key that it was
+	// written with.
+	Key []byte
+	// CardBytes is how much the card can take in its life, for the estimate in
+	// Stats; 0 if unknown.
+	CardBytes int64
 	// Clock is needed; Log may be nil.
 	Clock Clock
 	Log   *slog.Logger
@@ -100,6 +119,14 @@ type Options struct {
 
 	// free tells the free bytes of a directory's file system; tests replace it.
 	free func(dir string) (int64, error)
+	// board names the hardware; tests replace it.
+	board func() string
+	// epochBytes is the size from which an epoch is closed; tests make it small.
+	epochBytes int64
+	// datasync flushes a file to the disk; tests make it fail.
+	datasync func(fd int) error
+	// step is called at each step of the work; tests kill the process there.
+	step func(name string)
 }
 
 // Defaults are the options of a small board.
@@ -107,13 +134,14 @@ func Defaults(dir string) Options {
 	return Options{
 		Dir: dir, MaxBytes: 512e6, MinFree: 200e6,
 		CommitAge: time.Second, CommitMessages: 256, JournalEntries: 4096,
-		free: freeBytes,
+		free: freeBytes, board: boardName, epochBytes: epochBytes,
+		datasync: unix.Fdatasync, step: func(string) {},
 	}
 }
 
 // builtin are the lanes that every store has, unless Options.Lanes says more.
 var builtin = map[gateway.Lane]LaneOptions{
-	gateway.LaneTelemetry:  {Priority: PriorityNormal, Overflow: DropOldest},
+	gateway.LaneTelemetry:  {Priority: PriorityNormal, Overflow: DropOldest, Backfill: BackfillWeave},
 	gateway.LaneAlerts:     {Priority: PriorityHigh, Overflow: Block},
 	gateway.LaneResults:    {Priority: PriorityHigh, Overflow: Block},
 	gateway.LaneGaps:       {Priority: PriorityHigh, Overflow: Block},
@@ -143,6 +171,8 @@ func (o *Options) lane(name gateway.Lane) LaneOptions {
 	base.Overflow = cmp.Or(given.Overflow, base.Overflow)
 	base.TTL = cmp.Or(given.TTL, base.TTL)
 	base.MaxBytes = cmp.Or(given.MaxBytes, base.MaxBytes)
+	base.MaxMessages = cmp.Or(given.MaxMessages, base.MaxMessages)
+	base.Backfill = cmp.Or(given.Backfill, base.Backfill, BackfillOrder)
 	return base
 }
 
@@ -154,8 +184,8 @@ func (o *Options) validate() error {
 		if !gateway.ValidLane(string(name)) {
 			return fmt.Errorf("lane %q: want a lower-case letter, then up to 30 of a-z, 0-9 and _: %w", name, gateway.ErrInvalid)
 		}
-		if given.MaxBytes > 0 && given.MaxBytes < 2*epochBytes {
-			return fmt.Errorf("lane %s: max_bytes %d: want at least %d: %w", name, given.MaxBytes, 2*epochBytes, gateway.ErrInvalid)
+		if given.MaxBytes > 0 && given.MaxBytes < 2*o.epochBytes {
+			return fmt.Errorf("lane %s: max_bytes %d: want at least %d: %w", name, given.MaxBytes, 2*o.epochBytes, gateway.ErrInvalid)
 		}
 	}
 	if o.MaxBytes < MinMaxBytes {

@@ -9,14 +9,15 @@ import (
 // plan is one transaction being put together. Nothing of it shows in the
 // lanes until it is committed.
 type plan struct {
-	store    string
-	packer   *packer
-	now      time.Time
-	accepted time.Time // now, or zero if the clock is not to be trusted
-	lanes    map[*lane]*lanePlan
-	order    []*lanePlan
-	puts     []keyValue
-	deletes  [][]byte
+	packer  *packer
+	epoch   int64 // bytes from which an epoch is closed
+	now     time.Time
+	stamp   stamp
+	gaps    *lane // takes the gap records
+	lanes   map[*lane]*lanePlan
+	order   []*lanePlan
+	puts    []keyValue
+	deletes [][]byte
 }
 
 // lanePlan is what the plan does to one lane.
@@ -25,19 +26,21 @@ type lanePlan struct {
 	// epochs are the tail as it will be and those begun behind it.
 	epochs []epoch
 	spans  []span
-	// acked is what the lane's cursor will say.
-	acked uint64
-	fresh window
-	chunk []byte
-	start uint64 // sequence number of the chunk's first record
+	gap    *loss
+	// mark is what the lane's cursor will say.
+	mark mark
+	// fresh are the messages added; the window that is not yet a chunk begins
+	// at start.
+	fresh   window
+	records []byte
+	start   uint64
 }
 
-func newPlan(store string, clock Clock, packer *packer) *plan {
-	p := &plan{store: store, packer: packer, now: clock.Now(), lanes: make(map[*lane]*lanePlan)}
-	if clock.Trusted() {
-		p.accepted = p.now
+func (q *Queue) newPlan(p *packer) *plan {
+	return &plan{
+		packer: p, epoch: q.opts.epochBytes, now: q.opts.Clock.Now(), stamp: q.ages.stamp(),
+		gaps: q.own[gateway.LaneGaps], lanes: make(map[*lane]*lanePlan),
 	}
-	return p
 }
 
 // of returns the plan for a lane, begun on first use.
@@ -45,11 +48,16 @@ func (p *plan) of(l *lane) *lanePlan {
 	lp := p.lanes[l]
 	if lp == nil {
 		lp = &lanePlan{lane: l, epochs: []epoch{*l.tail()}}
-		lp.fresh.first = l.next()
+		if l.gap != nil {
+			gap := *l.gap
+			lp.gap = &gap
+		}
+		lp.disown()
+		lp.fresh = window{first: l.next(), stamp: p.stamp}
 		p.lanes[l] = lp
 		p.order = append(p.order, lp)
 		if !l.registered {
-			p.puts = append(p.puts, keyValue{laneKey(l.name), []byte{l.number}})
+			p.puts = append(p.puts, keyValue{laneKey(l.number), laneFrame(l)})
 		}
 	}
 	return lp
@@ -60,51 +68,169 @@ func (lp *lanePlan) tail() *epoch { return &lp.epochs[len(lp.epochs)-1] }
 // add appends a message to its lane and returns its id.
 func (p *plan) add(l *lane, m gateway.Message) gateway.MessageID {
 	lp := p.of(l)
-	if len(lp.chunk) > 0 && len(lp.chunk)+recordSize(m) > chunkBytes {
+	if len(lp.records) > 0 && len(lp.records)+recordSize(m) > chunkBytes {
 		p.flush(lp)
 	}
-	if lp.tail().bytes >= epochBytes {
+	if lp.tail().bytes >= p.epoch {
 		lp.roll()
 	}
 	t := lp.tail()
-	if len(lp.chunk) == 0 {
+	if len(lp.records) == 0 {
 		lp.start = t.next
 	}
-	m.ID = l.id(p.store, t.next)
-	r := record{message: m, accepted: p.accepted}
-	lp.chunk = appendRecord(lp.chunk, r)
-	lp.fresh.records = append(lp.fresh.records, r)
+	m.ID = l.id(t.next)
+	lp.records = appendRecord(lp.records, m)
+	lp.fresh.messages = append(lp.fresh.messages, m)
 	t.next++
-	t.newest = p.accepted
+	t.newest = p.stamp
 	return m.ID
 }
 
 // flush turns the records gathered for a lane into a chunk.
 func (p *plan) flush(lp *lanePlan) {
-	if len(lp.chunk) == 0 {
+	if len(lp.records) == 0 {
 		return
 	}
-	packed := p.packer.pack(lp.chunk)
-	lp.tail().bytes += int64(len(packed))
-	p.puts = append(p.puts, keyValue{chunkKey(lp.lane.number, lp.tail().number, lp.start), packed})
-	lp.chunk = lp.chunk[:0]
+	t := lp.tail()
+	f := p.packer.pack(frame{
+		kind: frameChunk, store: lp.lane.store, lane: lp.lane.number, epoch: t.number,
+		first: lp.start, count: uint32(t.next - lp.start),
+	}, p.stamp, lp.records)
+	p.put(t, f)
+	lp.records = lp.records[:0]
+}
+
+func (p *plan) put(t *epoch, f frame) {
+	value := f.encode()
+	t.bytes += int64(len(value))
+	p.puts = append(p.puts, keyValue{chunkKey(f.lane, f.epoch, f.first), value})
+}
+
+// bring adds a chunk that was salvaged, as it is. What is missing before it is
+// lost.
+func (p *plan) bring(l *lane, c salvaged) {
+	lp := p.of(l)
+	if lp.tail().bytes >= p.epoch {
+		lp.roll()
+	}
+	p.skip(l, c.first)
+	if c.count == 0 {
+		return
+	}
+	f := c.frame
+	f.lane, f.epoch = l.number, lp.tail().number
+	p.put(lp.tail(), f)
+	lp.tail().next = f.last() + 1
+	lp.tail().newest = p.stamp
+}
+
+// skip makes next the lane's next sequence number and gives up those between.
+func (p *plan) skip(l *lane, next uint64) {
+	t := p.of(l).tail()
+	if next <= t.next {
+		return
+	}
+	first := t.next
+	t.next = next
+	p.lose(span{lane: l, first: first, last: next - 1, reason: gateway.GapDamaged})
+}
+
+// lose gives up what a span still holds and explains it.
+func (p *plan) lose(s span) {
+	lp := p.of(s.lane)
+	m := lp.lane.mark().with(lp.spans)
+	for first := m.past(s.first); first <= s.last; {
+		part := s
+		part.first, part.last = first, min(s.last, m.before(first))
+		p.loseAll(lp, part)
+		first = m.past(part.last + 1)
+	}
+}
+
+func (p *plan) loseAll(lp *lanePlan, s span) {
+	lp.spans = append(lp.spans, s)
+	if s.reason == silent {
+		return
+	}
+	now := time.Now()
+	if lp.gap != nil && lp.gap.continues(s) {
+		lp.gap.last, lp.gap.grew = s.last, now
+		return
+	}
+	p.tell(lp)
+	lp.gap = &loss{
+		interval: interval{s.first, s.last}, reason: s.reason, detail: s.detail,
+		time: p.now, began: now, grew: now,
+	}
+}
+
+// tell turns the loss of a lane into a gap record.
+func (p *plan) tell(lp *lanePlan) {
+	if lp.gap != nil {
+		p.add(p.gaps, gapMessage(lp.gap.gap(lp.lane)))
+		lp.gap = nil
+	}
+}
+
+// trim gives up the oldest messages of lanes that hold too many.
+func (p *plan) trim() {
+	for _, lp := range p.order {
+		l := lp.lane
+		if l.MaxMessages == 0 || l.Overflow != DropOldest {
+			continue
+		}
+		m := l.mark().with(lp.spans)
+		excess := int64(waiting(m, lp.tail().next)) - l.MaxMessages
+		for seq := m.acked + 1; excess > 0; {
+			last := min(seq+uint64(excess)-1, m.before(seq))
+			p.lose(span{lane: l, first: seq, last: last, reason: gateway.GapOverflow})
+			excess -= int64(last - seq + 1)
+			seq = m.past(last + 1)
+		}
+	}
 }
 
 // roll begins a new epoch, so that the old ones can be dropped.
 func (lp *lanePlan) roll() {
 	t := lp.tail()
-	lp.epochs = append(lp.epochs, epoch{number: t.number + 1, first: t.next, next: t.next})
+	lp.epochs = append(lp.epochs, epoch{number: t.number + 1, first: t.next, next: t.next, newest: t.newest})
 }
 
 // finish closes the chunks and adds the cursors. Queue.mu is held.
 func (p *plan) finish() {
 	for _, lp := range p.order {
 		p.flush(lp)
-		lp.acked = lp.lane.ackedAfter(lp.spans)
-		for _, e := range lp.epochs {
-			c := cursor{acked: min(lp.acked, e.next-1), next: e.next, first: e.first, bytes: e.bytes, newest: e.newest}
-			p.puts = append(p.puts, keyValue{cursorKey(lp.lane.number, e.number), c.encode()})
+		p.putGap(lp)
+		lp.mark = lp.lane.mark().with(lp.spans)
+		lp.mark.done = lp.mark.done.longest()
+		for i, e := range lp.epochs {
+			c := cursor{
+				lane: lp.lane.name, acked: min(lp.mark.acked, e.next-1),
+				next: e.next, first: e.first, bytes: e.bytes, newest: e.newest,
+			}
+			if i == len(lp.epochs)-1 {
+				c.done = lp.mark.done
+			}
+			f := frame{kind: frameCursor, store: lp.lane.store, lane: lp.lane.number, epoch: e.number, payload: c.encode()}
+			p.puts = append(p.puts, keyValue{cursorKey(f.lane, e.number), f.encode()})
 		}
+	}
+}
+
+func (p *plan) putGap(lp *lanePlan) {
+	switch {
+	case lp.gap != nil && (lp.lane.gap == nil || lp.lane.gap.interval != lp.gap.interval):
+		p.puts = append(p.puts, keyValue{gapKey(lp.lane.number), p.packer.sealer.seal(lossFrame(lp.lane, lp.gap)).encode()})
+	case lp.gap == nil && lp.lane.gap != nil:
+		p.deletes = append(p.deletes, gapKey(lp.lane.number))
+	}
+}
+
+// disown sees to it that nothing is ever read of what a failed transaction may
+// have left: its epochs become empty, and the lane goes on behind them.
+func (lp *lanePlan) disown() {
+	for lp.lane.doubt > 0 && lp.tail().number <= lp.lane.doubt {
+		lp.roll()
 	}
 }
 
@@ -114,18 +240,20 @@ func (p *plan) apply() (accepted uint64) {
 	for _, lp := range p.order {
 		l := lp.lane
 		l.registered = true
-		l.writtenAcked, l.writtenIn = lp.acked, lp.tail().number
+		l.written, l.writtenIn = lp.mark, lp.tail().number
 		l.epochs = append(l.epochs[:len(l.epochs)-1], lp.epochs...)
-		caughtUp := l.head == lp.fresh.first
+		l.gap, l.doubt = lp.gap, 0
+		front := l.front()
+		caughtUp := front.head == lp.fresh.first
 		for _, s := range lp.spans {
-			l.count.lost += l.ack(s.first, s.last)
+			l.count.lost += l.leave(s.first, s.last)
 		}
-		if caughtUp && len(lp.fresh.records) > 0 {
-			l.window = lp.fresh
+		if caughtUp && len(lp.fresh.messages) > 0 {
+			front.window = lp.fresh
 		}
-		l.count.accepted += uint64(len(lp.fresh.records))
-		for _, r := range lp.fresh.records {
-			accepted += uint64(len(r.message.Body))
+		l.count.accepted += uint64(len(lp.fresh.messages))
+		for _, m := range lp.fresh.messages {
+			accepted += uint64(len(m.Body))
 		}
 	}
 	return accepted

@@ -143,11 +143,25 @@ func TestQuarantineIsBounded(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprint(i)), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Quarantine(dir); err != nil {
+		to, err := Quarantine(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (wreck{to}).end(SalvageReport{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	kept, err := filepath.Glob(dir + ".damaged-*/*")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	last, err := Quarantine(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(last); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := filepath.Glob(dir + ".damaged-*/?")
 	if err != nil || len(kept) != 2 || filepath.Base(kept[0]) != "3" || filepath.Base(kept[1]) != "4" {
 		t.Errorf("kept: %v (%v), want the newest two", kept, err)
 	}

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -18,8 +16,12 @@ import (
 // only one goroutine at a time calls Next.
 type Queue struct {
 	opts     Options
-	db       *badger.DB
+	engine   *engine
+	sealer   *sealer
 	unpacker *unpacker
+	ages     *ages
+	witness  *witness
+	salvage  *salvage
 	log      *slog.Logger
 	store    string
 	journal  *Journal
@@ -27,20 +29,26 @@ type Queue struct {
 	requests chan *request
 	stop     chan struct{} // closed by Close
 	stopped  chan struct{} // closed by the committer when it has ended
-	trimming sync.WaitGroup
+	// helpers are the trimmer and the salvager.
+	helpers  sync.WaitGroup
 	closing  sync.Once
 	closeErr error
 	// ready wakes Next after new messages or a Rewind.
 	ready chan struct{}
 
-	// lanes is complete when Open returns; mu guards what the lanes hold.
-	lanes map[gateway.Lane]*lane
+	// lanes are all lanes, own the ones that take messages. Both are complete
+	// when Open returns; mu guards what the lanes hold.
+	lanes []*lane
+	own   map[gateway.Lane]*lane
 	mu    sync.Mutex
 	// room is closed, and made anew, each time space has come free.
 	room    chan struct{}
 	refused refusal
 
+	step func(string)
+
 	commits       atomic.Uint64
+	ticks         atomic.Uint64 // of the idle committer
 	reads         atomic.Uint64
 	bytesAccepted atomic.Uint64
 	opened        time.Time
@@ -94,15 +102,21 @@ func (q *Queue) Append(ctx context.Context, messages ...gateway.Message) ([]gate
 
 // vet checks what can be known before the committer sees the request.
 func (q *Queue) vet(r *request) error {
+	count := make(map[*lane]int64)
 	for _, m := range r.messages {
-		if q.lanes[m.ID.Lane] == nil {
+		l := q.own[m.ID.Lane]
+		if l == nil {
 			return fmt.Errorf("lane %.40q is not configured: %w", m.ID.Lane, gateway.ErrInvalid)
 		}
 		if len(m.Body) > MaxBodyBytes {
 			return fmt.Errorf("message of %d bytes for lane %s: the limit is %d: %w", len(m.Body), m.ID.Lane, MaxBodyBytes, gateway.ErrInvalid)
 		}
-		if q.lanes[m.ID.Lane].Priority == PriorityHigh {
+		if l.Priority == PriorityHigh {
 			r.urgent = true
+		}
+		count[l]++
+		if l.MaxMessages > 0 && count[l] > l.MaxMessages {
+			return fmt.Errorf("more messages in one append than the %d that lane %s holds: %w", l.MaxMessages, l.name, gateway.ErrInvalid)
 		}
 	}
 	if n := r.size(); n > MaxAppendBytes {
@@ -113,7 +127,7 @@ func (q *Queue) vet(r *request) error {
 
 func (q *Queue) blocks(messages []gateway.Message) bool {
 	for _, m := range messages {
-		if q.lanes[m.ID.Lane].Overflow != Block {
+		if q.own[m.ID.Lane].Overflow != Block {
 			return false
 		}
 	}
@@ -175,28 +189,56 @@ func (q *Queue) roomSignal() <-chan struct{} {
 
 // Ack removes messages that the receiver has confirmed, in any order. The
 // removal is written with the next commit, after a second at most. Ids that
-// are not in the queue are ignored; those of another store are an error.
+// are not in the queue are ignored; those of a store that it never held are an
+// error.
 func (q *Queue) Ack(ids ...gateway.MessageID) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, id := range ids {
-		l := q.lanes[id.Lane]
-		if id.Store != q.store || l == nil {
+		l := q.lookup(id)
+		if l == nil {
 			return fmt.Errorf("acknowledge %s: not of store %s: %w", id, q.store, gateway.ErrInvalid)
 		}
 		if id.Seq > l.acked && id.Seq < l.next() {
-			l.count.acked += l.ack(id.Seq, id.Seq)
+			l.count.acked += l.leave(id.Seq, id.Seq)
+		}
+	}
+	return nil
+}
+
+// lookup finds the lane of a message, an inherited one too.
+func (q *Queue) lookup(id gateway.MessageID) *lane {
+	if id.Store == q.store {
+		return q.own[id.Lane]
+	}
+	for _, l := range q.lanes {
+		if l.name == id.Lane && l.store == id.Store {
+			return l
 		}
 	}
 	return nil
 }
 
 // Rewind makes Next start again at the oldest message of each lane that is
-// not acknowledged, after a connection was lost.
+// not acknowledged; call it when a link is new. That is also the moment from
+// which a lane with a backlog is woven.
 func (q *Queue) Rewind() {
 	q.mu.Lock()
 	for _, l := range q.lanes {
-		l.head = l.acked + 1
+		l.rewind()
+	}
+	q.mu.Unlock()
+	q.wake()
+}
+
+// Hold keeps a lane back: Next passes it over until it is let go. What waits
+// in it is kept, and the lane's bounds apply.
+func (q *Queue) Hold(name gateway.Lane, held bool) {
+	q.mu.Lock()
+	for _, l := range q.lanes {
+		if l.name == name {
+			l.held = held
+		}
 	}
 	q.mu.Unlock()
 	q.wake()
@@ -215,8 +257,9 @@ func (q *Queue) Close() error {
 	q.closing.Do(func() {
 		close(q.stop)
 		<-q.stopped
-		q.trimming.Wait()
-		if err := q.db.Close(); err != nil {
+		q.helpers.Wait()
+		q.witness.close(q)
+		if err := q.engine.close(); err != nil {
 			q.closeErr = fmt.Errorf("store %s: close: %w", q.store, err)
 		}
 	})

@@ -1,9 +1,6 @@
 package storeforward
 
 import (
-	"encoding/json"
-	"time"
-
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -12,8 +9,10 @@ import (
 type request struct {
 	messages []gateway.Message
 	// spans leave the queue for another reason than an acknowledgement; a gap
-	// record explains each.
+	// record explains each, if they are not silent.
 	spans []span
+	// chunks are brought over from a store that is being salvaged.
+	chunks []salvaged
 	// puts and deletes are the journal's.
 	puts    []keyValue
 	deletes [][]byte
@@ -28,6 +27,10 @@ type request struct {
 }
 
 type keyValue struct{ key, value []byte }
+
+// silent is the reason of what leaves without a gap record: local messages,
+// which no receiver misses.
+const silent gateway.GapReason = ""
 
 // span is a run of sequence numbers of one lane, both ends included.
 type span struct {
@@ -44,20 +47,11 @@ func (r *request) size() int {
 	for _, m := range r.messages {
 		n += recordSize(m)
 	}
+	for _, c := range r.chunks {
+		n += c.size()
+	}
 	for _, kv := range r.puts {
 		n += len(kv.key) + len(kv.value)
 	}
-	return n + 512*len(r.spans) + 16*len(r.deletes)
-}
-
-// gapMessage is the record that explains a span.
-func gapMessage(store string, s span, now time.Time) gateway.Message {
-	body, _ := json.Marshal(gateway.Gap{ // plain strings and numbers always encode
-		Store: store, Lane: s.lane.name, First: s.first, Last: s.last, Count: s.last - s.first + 1,
-		Reason: s.reason, Detail: s.detail, Time: now.UTC(),
-	})
-	return gateway.Message{
-		ID: gateway.MessageID{Lane: gateway.LaneGaps}, Kind: gateway.KindGap,
-		Created: now.UTC(), ContentType: "application/json", Body: body,
-	}
+	return n + 1024*len(r.spans) + 16*len(r.deletes)
 }

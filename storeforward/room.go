@@ -26,6 +26,9 @@ func freeBytes(dir string) (int64, error) {
 // checkSpace looks at the file system before each commit.
 func (c *committer) checkSpace() (free int64, err error) {
 	free, err = c.opts.free(c.opts.Dir)
+	if err == nil && free < hardFree && dropBallast(c.opts.Dir) {
+		free, err = c.opts.free(c.opts.Dir)
+	}
 	if err != nil {
 		c.refuse(err.Error())
 		return 0, err
@@ -37,28 +40,39 @@ func (c *committer) checkSpace() (free int64, err error) {
 	return free, nil
 }
 
-// claims are the bytes that the requests admitted to a group will add, by lane.
-type claims map[*lane]int64
+// claim is what the requests admitted to a group will add to a lane.
+type claim struct {
+	bytes    int64
+	messages int64
+}
+
+// claims are those of a group, by lane.
+type claims map[*lane]claim
 
 // with adds what a request needs.
-func (c claims) with(lanes map[gateway.Lane]*lane, r *request) claims {
+func (c claims) with(own map[gateway.Lane]*lane, r *request) claims {
 	sum := maps.Clone(c)
 	for _, m := range r.messages {
-		sum[lanes[m.ID.Lane]] += int64(recordSize(m))
+		l := own[m.ID.Lane]
+		sum[l] = claim{sum[l].bytes + int64(recordSize(m)), sum[l].messages + 1}
+	}
+	for _, s := range r.chunks {
+		sum[s.lane] = claim{sum[s.lane].bytes + int64(s.size()), sum[s.lane].messages + int64(s.count)}
 	}
 	return sum
 }
 
 func (c claims) total() (n int64) {
-	for _, size := range c {
-		n += size
+	for _, one := range c {
+		n += one.bytes
 	}
 	return n
 }
 
 // admit decides whether a request fits beside those claimed, to which it is
-// added, and makes room for it where a policy allows. Room on the file system is never made by giving messages up: who
-// fills the disk may be somebody else, who would take that room too.
+// added, and makes room for it where a policy allows. Room on the file system
+// is never made by giving messages up: who fills the disk may be somebody else,
+// who would take that room too.
 func (c *committer) admit(r *request, free int64, claimed claims) error {
 	if r.exempt {
 		return nil
@@ -68,10 +82,14 @@ func (c *committer) admit(r *request, free int64, claimed claims) error {
 			c.opts.Dir, free>>20, c.opts.MinFree>>20))
 		return errNoRoom
 	}
-	wanted := claimed.with(c.lanes, r)
-	for l, size := range wanted {
-		if size == claimed[l] {
+	wanted := claimed.with(c.own, r)
+	for l, sum := range wanted {
+		if sum == claimed[l] {
 			continue
+		}
+		if l.Overflow != DropOldest && l.MaxMessages > 0 && c.waitingIn(l)+sum.messages > l.MaxMessages {
+			c.refuse(fmt.Sprintf("lane %s holds its %d messages; its overflow policy is %s", l.name, l.MaxMessages, l.Overflow))
+			return errNoRoom
 		}
 		if err := c.makeRoom(l, wanted); err != nil {
 			return err
@@ -79,6 +97,12 @@ func (c *committer) admit(r *request, free int64, claimed claims) error {
 	}
 	maps.Copy(claimed, wanted)
 	return nil
+}
+
+func (q *Queue) waitingIn(l *lane) int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return int64(l.waiting())
 }
 
 // makeRoom evicts as the policies say until what is wanted fits into a lane and
@@ -107,12 +131,12 @@ func (c *committer) makeRoom(l *lane, wanted claims) error {
 // all of it has been acknowledged, closing it is enough.
 func (c *committer) evict(l *lane) error {
 	c.mu.Lock()
-	s, found := l.oldest()
+	e, found := l.oldest()
 	c.mu.Unlock()
 	if found {
-		return c.drop(s)
+		return c.drop(l, e, gateway.GapOverflow)
 	}
-	p := newPlan(c.store, c.opts.Clock, c.packer)
+	p := c.newPlan(c.packer)
 	p.of(l).roll()
 	if err := c.write(p); err != nil {
 		return err
@@ -126,7 +150,7 @@ func (c *committer) evict(l *lane) error {
 func (c *committer) victim(own *lane, wanted claims) (victim *lane, full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if own.MaxBytes > 0 && own.bytes()+wanted[own] > own.MaxBytes {
+	if own.MaxBytes > 0 && own.bytes()+wanted[own].bytes > own.MaxBytes {
 		return own.evictable(), true
 	}
 	var total int64
@@ -149,7 +173,7 @@ func (c *committer) victim(own *lane, wanted claims) (victim *lane, full bool) {
 // evictable returns the lane if its oldest epoch can be given up or is only
 // waiting to be dropped.
 func (l *lane) evictable() *lane {
-	if l.bytes() == 0 || (l.Overflow != DropOldest && l.acked < l.next()-1) {
+	if l.bytes() == 0 || (l.Overflow != DropOldest && !l.empty()) {
 		return nil
 	}
 	return l

@@ -1,6 +1,7 @@
 package storeforward
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,17 @@ type Stats struct {
 	// everything that is not the store's included; 0 where the kernel does not
 	// tell, or nothing is written, as in tmpfs.
 	DeviceBytes uint64 `json:"device_bytes"`
+	// WrittenPerAccepted is the one divided by the other; 0 while nothing was
+	// accepted.
+	WrittenPerAccepted float64 `json:"written_per_accepted,omitempty"`
+	// WrittenEver is what this store has caused to be written in its life, in
+	// bytes.
+	WrittenEver uint64 `json:"written_ever"`
+	// CardYears is how long the card lasts at the rate since the store was
+	// opened, by Options.CardBytes; 0 if unknown, as in the first ten minutes.
+	CardYears float64 `json:"card_years,omitempty"`
+	// Salvage is set if a damaged store was found at the start.
+	Salvage *SalvageReport `json:"salvage,omitempty"`
 	// Problem says why messages are being refused; empty if they are not.
 	Problem      string    `json:"problem,omitempty"`
 	ProblemSince time.Time `json:"problem_since,omitzero"`
@@ -35,9 +47,12 @@ type Stats struct {
 
 // LaneStats is a snapshot of one lane.
 type LaneStats struct {
-	Lane     gateway.Lane `json:"lane"`
-	Priority Priority     `json:"priority"`
-	Overflow Overflow     `json:"overflow"`
+	Lane gateway.Lane `json:"lane"`
+	// Store is the id in the messages' ids: another one than that of the queue
+	// in a lane that was inherited.
+	Store    string   `json:"store"`
+	Priority Priority `json:"priority"`
+	Overflow Overflow `json:"overflow"`
 	// Waiting is the number of messages not yet acknowledged.
 	Waiting uint64 `json:"waiting"`
 	Bytes   int64  `json:"bytes"`
@@ -49,6 +64,10 @@ type LaneStats struct {
 	Acked    uint64 `json:"acked"`
 	// Lost counts messages given up; a gap record explains each.
 	Lost uint64 `json:"lost"`
+	// Held: the lane is not being handed out.
+	Held bool `json:"held,omitempty"`
+	// Gap is the last loss, if no gap record tells of it yet.
+	Gap *gateway.Gap `json:"gap,omitempty"`
 }
 
 // Stats takes a snapshot.
@@ -59,17 +78,50 @@ func (q *Queue) Stats() Stats {
 		Commits: q.commits.Load(), Opened: q.opened.UTC(),
 		BytesAccepted: q.bytesAccepted.Load(), DeviceBytes: deviceWritten() - q.writtenBefore,
 	}
+	if s.BytesAccepted > 0 {
+		s.WrittenPerAccepted = float64(s.DeviceBytes) / float64(s.BytesAccepted)
+	}
+	s.WrittenEver = q.witness.written + s.DeviceBytes
+	s.CardYears = q.cardYears(s.WrittenEver, s.DeviceBytes)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s.Problem, s.ProblemSince = q.refused.reason, q.refused.since
 	for _, l := range q.lanes {
 		s.Bytes += l.bytes()
-		s.Lanes = append(s.Lanes, LaneStats{
-			Lane: l.name, Priority: l.Priority, Overflow: l.Overflow,
-			Waiting: l.waiting(), Bytes: l.bytes(), First: l.acked + 1, Next: l.next(),
-			Accepted: l.count.accepted, Acked: l.count.acked, Lost: l.count.lost,
-		})
+		if l.store == q.store || !l.empty() || l.gap != nil || q.salvaging(l) {
+			s.Lanes = append(s.Lanes, l.stats())
+		}
 	}
-	slices.SortFunc(s.Lanes, func(a, b LaneStats) int { return strings.Compare(string(a.Lane), string(b.Lane)) })
+	if q.salvage != nil {
+		report := q.salvage.report
+		s.Salvage = &report
+	}
+	slices.SortFunc(s.Lanes, func(a, b LaneStats) int {
+		return cmp.Or(strings.Compare(string(a.Lane), string(b.Lane)), strings.Compare(a.Store, b.Store))
+	})
 	return s
+}
+
+func (l *lane) stats() LaneStats {
+	s := LaneStats{
+		Lane: l.name, Store: l.store, Priority: l.Priority, Overflow: l.Overflow,
+		Waiting: l.waiting(), Bytes: l.bytes(), First: l.acked + 1, Next: l.next(),
+		Accepted: l.count.accepted, Acked: l.count.acked, Lost: l.count.lost, Held: l.held,
+	}
+	if l.gap != nil {
+		g := l.gap.gap(l)
+		s.Gap = &g
+	}
+	return s
+}
+
+// cardYears extrapolates from the rate since the store was opened.
+func (q *Queue) cardYears(ever, recent uint64) float64 {
+	run := time.Since(q.opened)
+	if q.opts.CardBytes <= 0 || run < 10*time.Minute || recent == 0 {
+		return 0
+	}
+	const year = 365.25 * 24 * float64(time.Hour)
+	left := max(0, float64(q.opts.CardBytes)-float64(ever))
+	return left / float64(recent) * float64(run) / year
 }

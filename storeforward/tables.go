@@ -21,8 +21,8 @@ import (
 // footer, the index and the last block. Where those are damaged the engine
 // panics on a goroutine of its own, which nobody can catch, at each start.
 // Tables that the manifest does not name are what a kill has left of a
-// compaction; the engine removes them.
-func checkTables(opts badger.Options) error {
+// compaction; the engine removes them, see checkCut. If whole is set, every block is read.
+func checkTables(opts badger.Options, whole bool) error {
 	manifest, err := os.Open(filepath.Join(opts.Dir, badger.ManifestFilename))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // a new store
@@ -31,19 +31,49 @@ func checkTables(opts badger.Options) error {
 		return err
 	}
 	defer func() { _ = manifest.Close() }()
-	content, _, err := badger.ReplayManifestFile(manifest, opts.ExternalMagicVersion, opts)
+	content, end, err := badger.ReplayManifestFile(manifest, opts.ExternalMagicVersion, opts)
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
 	}
+	if err := checkCut(manifest, end, content, opts.Dir); err != nil {
+		return err
+	}
 	for id := range content.Tables {
-		if err := checkTable(table.NewFilename(id, opts.Dir)); err != nil {
+		if err := checkTable(table.NewFilename(id, opts.Dir), whole); err != nil {
 			return fmt.Errorf("table %s: %w", table.IDToFilename(id), err)
 		}
 	}
 	return nil
 }
 
-func checkTable(path string) error {
+// checkCut looks at a manifest whose last record is not whole, which the engine
+// cuts off: after a kill in the midst of writing that is right, but if there is
+// a sound table that it no longer names, the engine would delete that.
+func checkCut(manifest *os.File, end int64, content badger.Manifest, dir string) error {
+	info, err := manifest.Stat()
+	if err != nil || info.Size() == end {
+		return err
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		id, ok := table.ParseFileID(path)
+		if _, named := content.Tables[id]; ok && !named && checkTable(path, true) == nil {
+			return fmt.Errorf("manifest cut short, it does not name %s: %w", filepath.Base(path), errDamaged)
+		}
+	}
+	return nil
+}
+
+// checkTable reads one table. What the index itself panics on is damage.
+func checkTable(path string, whole bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("index: %v: %w", p, errDamaged)
+		}
+	}()
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -59,16 +89,31 @@ func checkTable(path string) error {
 	if t.err != nil {
 		return t.err
 	}
+	if len(data) == 0 {
+		return fmt.Errorf("no index: %w", errDamaged)
+	}
 	if err := verify(data, sum); err != nil {
 		return fmt.Errorf("index: %w", err)
 	}
 	index := fb.GetRootAsTableIndex(data, 0)
 	last := index.OffsetsLength() - 1
-	var block fb.BlockOffset
-	if last < 0 || !index.Offsets(&block, last) || int64(block.Offset())+int64(block.Len()) > t.left {
-		return fmt.Errorf("index without a last block: %w", errDamaged)
+	if last < 0 {
+		return fmt.Errorf("index without a block: %w", errDamaged)
 	}
-	return checkBlock(f, int64(block.Offset()), int64(block.Len()))
+	first := last
+	if whole {
+		first = 0
+	}
+	for i := first; i <= last; i++ {
+		var block fb.BlockOffset
+		if !index.Offsets(&block, i) || int64(block.Offset())+int64(block.Len()) > t.left {
+			return fmt.Errorf("index: block %d: %w", i, errDamaged)
+		}
+		if err := checkBlock(f, int64(block.Offset()), int64(block.Len())); err != nil {
+			return fmt.Errorf("block %d of %d: %w", i+1, last+1, err)
+		}
+	}
+	return nil
 }
 
 // checkBlock reads a block: data, then its checksum and the length of that.
@@ -80,7 +125,7 @@ func checkBlock(f io.ReaderAt, offset, size int64) error {
 		return t.err
 	}
 	if err := verify(data, sum); err != nil {
-		return fmt.Errorf("last block: %w", err)
+		return err
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Clock is what the rest of the program needs of time.
@@ -31,6 +33,19 @@ func (s *System) Now() time.Time { return time.Now().UTC() }
 
 // Trusted reports whether the time is plausible.
 func (s *System) Trusted() bool { return !time.Now().Before(s.floor) }
+
+// Uptime is the time since the board was started, sleep included. It is exact
+// whatever the wall clock does, and begins anew with each boot.
+func (s *System) Uptime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0 // every Linux since 2.6.39 has it
+	}
+	return time.Duration(ts.Nano())
+}
+
+// Boot is BootID.
+func (s *System) Boot() string { return BootID() }
 
 // BootID identifies this run of the kernel; it is empty if the kernel does
 // not tell.

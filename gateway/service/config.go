@@ -38,6 +38,8 @@ type QueueConfig struct {
 	Commit   CommitConfig                `yaml:"commit" doc:"How many messages share one sync to disk."`
 	Lanes    map[string]QueueLanesConfig `yaml:"lanes" doc:"Policies by lane. telemetry, alerts and results always exist; others are made by naming them."`
 	Journal  int                         `yaml:"journal" doc:"How many finished commands are remembered, so that a repeated one is answered, not executed again." default:"4096" min:"16" max:"100000"`
+	Key      config.Secret               `yaml:"encryption_key" doc:"Encrypts what messages and commands say on the card: at least 16 random bytes, from a file or a systemd credential. A queue keeps needing the key that it was written with." example:"${credential:queue-key}"`
+	Card     config.Bytes                `yaml:"card_endurance" doc:"How much the card can take in its life (TBW in its data sheet), for the estimate of the years that it lasts." min:"1GB" example:"10TB"`
 }
 
 // CommitConfig is the section queue.commit.
@@ -48,10 +50,12 @@ type CommitConfig struct {
 
 // QueueLanesConfig is one entry of queue.lanes.
 type QueueLanesConfig struct {
-	Overflow string        `yaml:"overflow" doc:"What a full lane does: give up its oldest messages (a gap record says which), refuse new ones, or make the devices wait." oneof:"drop-oldest|drop-newest|block"`
-	Priority string        `yaml:"priority" doc:"Lanes with high priority get four fifths of the link while they have messages." oneof:"high|normal"`
-	TTL      time.Duration `yaml:"ttl" doc:"Messages older than this are given up; a gap record says which. Left out: never." min:"1m" example:"30d"`
-	MaxBytes config.Bytes  `yaml:"max_bytes" doc:"Bound of this lane alone. Left out: only that of the queue." min:"8MiB"`
+	Overflow    string        `yaml:"overflow" doc:"What a full lane does: give up its oldest messages (a gap record says which), refuse new ones, or make the devices wait." oneof:"drop-oldest|drop-newest|block"`
+	Priority    string        `yaml:"priority" doc:"Lanes with high priority get four fifths of the link while they have messages." oneof:"high|normal"`
+	TTL         time.Duration `yaml:"ttl" doc:"Messages older than this are given up; a gap record says which. Left out: never." min:"1m" example:"30d"`
+	MaxBytes    config.Bytes  `yaml:"max_bytes" doc:"Bound of this lane alone. Left out: only that of the queue." min:"8MiB"`
+	MaxMessages int           `yaml:"max_messages" doc:"Bound of this lane in messages. Left out: none." min:"1" example:"100000"`
+	Backfill    string        `yaml:"backfill" doc:"Order after an outage: weave sends, for each message of the backlog, up to three that are new; order sends strictly in the order of acceptance. Left out: weave for telemetry, order for alerts and results." oneof:"weave|order"`
 }
 
 // BatchConfig is the section batch.
@@ -97,6 +101,9 @@ func (c *Config) Validate() error {
 			errs = append(errs, &gateway.FieldError{Field: field + ".max_bytes", Problem: "want at most queue.max_bytes"})
 		}
 	}
+	if key := c.Queue.Key.Reveal(); key != "" && len(key) < storeforward.MinKeyBytes {
+		errs = append(errs, &gateway.FieldError{Field: "queue.encryption_key", Problem: fmt.Sprintf("has %d bytes; want at least %d random ones", len(key), storeforward.MinKeyBytes)})
+	}
 	return errors.Join(errs...)
 }
 
@@ -120,13 +127,17 @@ func (c *Config) storeOptions() storeforward.Options {
 	o.CommitAge = c.Queue.Commit.MaxAge
 	o.CommitMessages = c.Queue.Commit.MaxMessages
 	o.JournalEntries = c.Queue.Journal
+	o.Key = []byte(c.Queue.Key.Reveal())
+	o.CardBytes = int64(c.Queue.Card)
 	o.Lanes = make(map[gateway.Lane]storeforward.LaneOptions)
 	for name, lane := range c.Queue.Lanes {
 		o.Lanes[gateway.Lane(name)] = storeforward.LaneOptions{
-			Priority: storeforward.Priority(lane.Priority),
-			Overflow: storeforward.Overflow(lane.Overflow),
-			TTL:      lane.TTL,
-			MaxBytes: int64(lane.MaxBytes),
+			Priority:    storeforward.Priority(lane.Priority),
+			Overflow:    storeforward.Overflow(lane.Overflow),
+			TTL:         lane.TTL,
+			MaxBytes:    int64(lane.MaxBytes),
+			MaxMessages: int64(lane.MaxMessages),
+			Backfill:    storeforward.Backfill(lane.Backfill),
 		}
 	}
 	return o

@@ -35,7 +35,7 @@ type Service struct {
 	id      string
 	build   Build
 	log     *slog.Logger
-	clock   clock.Clock
+	clock   *clock.System
 	health  *health.Board
 	started time.Time
 
@@ -116,6 +116,8 @@ func (s *Service) openQueue(ctx context.Context) error {
 			s.health.Raise(conditionDisk, health.Error, err.Error())
 		case errors.Is(err, storeforward.ErrDamaged) && damaged == nil:
 			damaged, retry = err, damageRetry // it may have been a passing fault
+		case errors.Is(err, storeforward.ErrKey):
+			return fmt.Errorf("%w; give queue.encryption_key the key that the queue was written with", err)
 		case errors.Is(err, storeforward.ErrDamaged):
 			if err := s.setAside(options.Dir, err); err != nil {
 				return err
@@ -135,14 +137,15 @@ func (s *Service) openQueue(ctx context.Context) error {
 }
 
 // setAside moves a damaged store away, so that the gateway can go on with a new
-// one. The condition stands until the next start.
+// one, which salvages what it can of the other. The condition stands until the
+// next start.
 func (s *Service) setAside(dir string, why error) error {
 	to, err := storeforward.Quarantine(dir)
 	if to == "" {
 		return errors.Join(why, err)
 	}
 	s.health.Raise(conditionDamaged, health.Error, fmt.Sprintf(
-		"the queue could not be opened and was set aside as %s, a new one has begun; what waited in it is not delivered, and commands that it remembered are not recognised when they come again: %v", to, why))
+		"the queue could not be opened and was set aside as %s; a new one has begun, and what can be read of the old one is being brought over: %v", to, why))
 	if err != nil {
 		s.log.Warn("older damaged stores are in the way", "error", err)
 	}

@@ -21,6 +21,7 @@ const (
 	conditionDisk    = "queue-disk"
 	conditionDamaged = "queue-damaged"
 	conditionQueue   = "queue-refuses"
+	conditionSalvage = "queue-salvaged"
 	conditionClock   = "clock-untrusted"
 	conditionStuck   = "worker-stuck"
 )
@@ -72,10 +73,23 @@ func (s *Service) alive() bool {
 // derive states the conditions that follow from snapshots.
 func (s *Service) derive() {
 	stats := s.queue.Stats()
+	if r := stats.Salvage; r != nil {
+		s.set(conditionSalvage, true, health.Warning, salvageText(r))
+	}
 	s.set(conditionQueue, stats.Problem != "", health.Error, stats.Problem)
 	s.set(conditionClock, !s.clock.Trusted(), health.Warning,
 		"the time is earlier than it can be; waiting for NTP, until then the hub cannot be reached")
 	s.notify("STATUS=" + s.oneLine(stats))
+}
+
+// salvageText says how far the salvage of a damaged queue has come.
+func salvageText(r *storeforward.SalvageReport) string {
+	state := "being brought over"
+	if !r.Done.IsZero() {
+		state = "brought over"
+	}
+	return fmt.Sprintf("a damaged queue was found; %d messages and %d commands %s, %d messages lost, see the gap records; what is left is in %s",
+		r.Messages, r.Commands, state, r.Lost, strings.Join(r.Dirs, ", "))
 }
 
 func (s *Service) set(code string, holds bool, severity health.Severity, summary string) {

@@ -50,6 +50,8 @@ var owners = map[string][]string{
 	"github.com/mochi-mqtt/server/v2":     {"gateway/hubsim"},
 	"github.com/coreos/go-systemd/v22":    {"gateway/service"},
 	"github.com/tarm/serial":              {"drivers/bus"},
+	"golang.org/x/crypto":                 {"storeforward"},
+	"github.com/klauspost/compress":       {"storeforward"},
 	"periph.io/x/host/v3":                 {"drivers/bus"},
 }
 
