@@ -236,12 +236,12 @@ func (r *recovered) read(t *testing.T, out, store string) {
 	t.Helper()
 	for line := range strings.Lines(out) {
 		fields := strings.Fields(line)
-		switch {
-		case fields[0] == "damaged":
+		switch fields[0] {
+		case "damaged":
 			r.damage = strings.TrimSpace(line)
-		case fields[0] == "command":
+		case "command":
 			r.commands[fields[1]] = fields[2]
-		case fields[0] == "message":
+		case "message":
 			r.message(t, fields[1], fields[2], store)
 		}
 	}

@@ -22,7 +22,7 @@ const MinKeyBytes = 16
 // with its tag. It is fast on boards without instructions for AES.
 const codecSealed = 0x80
 
-// ErrKey: the store is encrypted and the key is missing or another one.
+// ErrKey says that the store is encrypted and the key is missing or another one.
 var ErrKey = errors.New("store is encrypted with another key")
 
 // sealer encrypts payloads; a nil one leaves them as they are. It hides what
