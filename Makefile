@@ -39,7 +39,7 @@ test: ## all tests, the outage test with real processes included
 
 systemtest: ## the wider system tests: as root, with qemu-user-static, after make build
 	go vet -tags wide ./scripts/systemtest
-	go test -tags wide -count=1 -timeout 10m -v -run 'ARM64|DiskFillsUp' ./scripts/systemtest
+	go test -tags wide -count=1 -timeout 10m -v -run 'ARM|DiskFillsUp|Million' ./scripts/systemtest
 
 lint: ## gofumpt, staticcheck and the rules of .golangci.yml
 	@out=$$(go run mvdan.cc/gofumpt@v0.12.0 -l cmd gateway drivers storeforward firmware-bridge scripts); \
