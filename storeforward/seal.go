@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -23,7 +22,7 @@ const MinKeyBytes = 16
 const codecSealed = 0x80
 
 // ErrKey says that the store is encrypted and the key is missing or another one.
-var ErrKey = errors.New("store is encrypted with another key")
+var ErrKey = fmt.Errorf("store is encrypted with another key: %w", gateway.ErrInvalid)
 
 // sealer encrypts payloads; a nil one leaves them as they are. It hides what
 // messages and commands say from whoever takes the card; sizes, times and

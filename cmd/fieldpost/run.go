@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -29,6 +30,7 @@ func (c *runCmd) Run(io streams) error {
 		return &failure{exitConfig, err}
 	}
 	log := newLog(io.err, loaded.Gateway.Log)
+	limitMemory()
 	s, err := service.New(loaded, service.Build{Version: version, Commit: commit, Time: buildTime()}, log)
 	if err != nil {
 		return &failure{exitConfig, err}
@@ -46,6 +48,19 @@ func (c *runCmd) Run(io streams) error {
 	}
 	log.Info("fieldpost has stopped")
 	return nil
+}
+
+// memoryLimit is what the Go runtime keeps to if it can, in bytes: small boards
+// have 512 MB for everything, and a burst need not take more because the
+// collector waits. A gateway at work holds less than half of it; the mapped
+// files of the queue and the program itself come on top.
+const memoryLimit = 28 << 20
+
+// limitMemory leaves a limit from the environment as it is.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 }
 
 // newLog writes one line an event. Under journald, which stamps lines itself,
