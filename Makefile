@@ -11,7 +11,7 @@ PLATFORMS := arm64 arm amd64
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stamps test systemtest lint vulncheck fuzz bench clean
+.PHONY: help run build stamps test systemtest lint vulncheck fuzz bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,8 +62,13 @@ fuzz: ## FUZZTIME (100000x, runs) for each decoder of outside bytes
 	  done || exit 1; \
 	done
 
-bench: ## throughput and memory, each beside its yardstick
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## the queue beside a raw log, a segmented log and bbolt (10 min), then the other packages
+	cd storeforward/bench && go run . -json ../../bench.json
+	go test -run '^$$' -bench . -benchmem ./gateway/... ./drivers/...
+
+soak: ## the queue killed at 3,000 steps of its work, and 1,000 random walks (20 min)
+	STOREFORWARD_CRASH_ROUNDS=3000 go test -count=1 -timeout 60m -v -run Kill9 ./storeforward
+	go test -count=1 -timeout 60m -run RandomWalks ./storeforward -rapid.checks=1000 -rapid.steps=60
 
 clean: ## remove what the targets above have made
-	rm -rf dist .demo
+	rm -rf dist .demo bench.json
