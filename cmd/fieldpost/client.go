@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -27,15 +28,23 @@ type client struct {
 	http   *http.Client
 }
 
-func (s socketFlag) client() *client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", s.Socket)
-	}
-	return &client{socket: s.Socket, http: &http.Client{
-		Transport: &http.Transport{DialContext: dial},
-		Timeout:   2 * time.Minute,
+// dialer makes a connection to whoever serves the local API.
+type dialer func(ctx context.Context) (net.Conn, error)
+
+func (s socketFlag) dial(ctx context.Context) (net.Conn, error) {
+	return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", s.Socket)
+}
+
+func (s socketFlag) client() *client { return newClient(s.Socket, s.dial) }
+
+func newClient(socket string, dial dialer) *client {
+	return &client{socket: socket, http: &http.Client{
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }},
 	}}
 }
+
+// callTimeout bounds one call; streams take as long as the work.
+const callTimeout = 2 * time.Minute
 
 // get asks for path and decodes the answer into v.
 func (c *client) get(path string, v any) error {
@@ -52,23 +61,84 @@ func (c *client) call(method, path string, body, v any) error {
 		}
 		payload = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(context.Background(), method, "http://fieldpost"+path, payload)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	resp, err := c.do(ctx, method, path, payload)
 	if err != nil {
 		return err
 	}
-	resp, err := c.http.Do(req)
+	defer resp.Body.Close()
+	return json.NewDecoder(resp.Body).Decode(v)
+}
+
+// do asks, and returns an answer that is a success.
+func (c *client) do(ctx context.Context, method, path string, payload io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://fieldpost"+path, payload)
 	if err != nil {
-		return c.explain(err)
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return nil, errInterrupted
+	case err != nil:
+		return nil, c.explain(err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		var f service.Fault
-		if json.NewDecoder(resp.Body).Decode(&f) != nil || f.Error == "" {
-			f.Error = resp.Status
-		}
-		return &failure{exitFailed, errors.New(f.Error)}
+	var f service.Fault
+	if json.NewDecoder(resp.Body).Decode(&f) != nil || f.Error == "" {
+		f.Error = resp.Status
 	}
-	return json.NewDecoder(resp.Body).Decode(v)
+	return nil, &failure{exitFailed, errors.New(f.Error)}
+}
+
+// stream calls f with each line of an answer that is NDJSON, without its end.
+// The line is valid until f returns.
+func (c *client) stream(ctx context.Context, path string, f func(line []byte) error) error {
+	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if err := streamFault(lines.Bytes()); err != nil {
+			return err
+		}
+		if err := f(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	switch err := lines.Err(); {
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	case err != nil:
+		return fmt.Errorf("the answer of the gateway has broken off: %w", err)
+	}
+	return nil
+}
+
+// errInterrupted is for a person who does not want to wait.
+var errInterrupted = errors.New("interrupted")
+
+// maxLine bounds a line: the largest message takes six times its size if it is
+// a text that has to be escaped, and a list of what waits grows with its holes.
+const maxLine = 16 << 20
+
+// streamFault is the error that ends a stream, if the line is one.
+func streamFault(line []byte) error {
+	if !bytes.HasPrefix(line, []byte(`{"error":`)) {
+		return nil
+	}
+	var f service.Fault
+	if err := json.Unmarshal(line, &f); err != nil {
+		return err
+	}
+	return &failure{exitFailed, errors.New(f.Error)}
 }
 
 // explain says what to do when the daemon cannot be reached.

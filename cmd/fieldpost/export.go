@@ -1,83 +1,115 @@
 package main
 
 import (
-	"encoding/json"
+	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
-	"github.com/fieldpost/fieldpost/gateway/service"
+	"github.com/fieldpost/fieldpost/storeforward"
 )
 
 type queueExportCmd struct {
-	socketFlag
-	Lane string `arg:"" optional:"" help:"Lane to export, for example telemetry or deadletter." default:"telemetry"`
-	From uint64 `help:"Begin at this sequence number."`
+	queueFlag
+	Lane   string `arg:"" optional:"" help:"Lane to export, for example telemetry; all that are sent if left out."`
+	From   uint64 `help:"Begin at this sequence number of the lane."`
+	Output string `help:"File to write to instead of stdout; it appears when it is complete." short:"o" type:"path"`
 }
 
-// exported is one line of an export. Bodies that are JSON stand in it as such,
-// so that jq can look into them.
-type exported struct {
-	ID          string       `json:"id"`
-	Kind        gateway.Kind `json:"kind"`
-	Created     time.Time    `json:"created"`
-	Correlation string       `json:"correlation,omitempty"`
-	ContentType string       `json:"content_type"`
-	Body        any          `json:"body"`
-}
+// Help teaches by example.
+func (queueExportCmd) Help() string {
+	return `A line is a message: id, store, lane, seq, kind, created, content_type,
+correlation, and body as JSON, or bodyBase64 if it is not JSON.
 
-// exportPage is how many messages are asked for at once.
-const exportPage = 500
+Examples:
+  fieldpost queue export telemetry --output waiting.ndjson
+  fieldpost queue export telemetry | jq -r '.body.readings[] | [.time, .name, .value] | @csv'
+  fieldpost queue export gaps | jq -c .body`
+}
 
 func (c *queueExportCmd) Run(io streams) error {
-	client, enc := c.client(), json.NewEncoder(io.out)
-	progress := isTerminal(io.err)
-	for from, count := c.From, 0; ; {
-		query := url.Values{"lane": {c.Lane}, "from": {strconv.FormatUint(from, 10)}, "limit": {strconv.Itoa(exportPage)}}
-		var page []service.QueuedMessage
-		if err := client.get("/v1/queue/messages?"+query.Encode(), &page); err != nil {
+	path := "/v1/queue/export?" + url.Values{"lane": {c.Lane}, "from": {strconv.FormatUint(c.From, 10)}}.Encode()
+	return c.use(io, func(ctx context.Context, client *client) error {
+		var s storeforward.Stats
+		if err := client.get("/v1/queue", &s); err != nil {
 			return err
 		}
-		for _, m := range page {
-			if err := enc.Encode(exportLine(m)); err != nil {
-				return fmt.Errorf("export of lane %s after %d messages: %w", c.Lane, count, err)
+		total := uint64(0)
+		for _, l := range s.Lanes {
+			if l.Store == s.Store && (string(l.Lane) == c.Lane || c.Lane == "" && l.Lane != gateway.LaneDeadLetter) {
+				total += l.Waiting
+			}
+		}
+		count, err := exportTo(ctx, io, c.Output, client, path, total)
+		if err != nil {
+			return fmt.Errorf("export after %d messages: %w", count, err)
+		}
+		c.warnInherited(io, s)
+		return nil
+	})
+}
+
+// warnInherited names what is not in the export.
+func (c *queueExportCmd) warnInherited(io streams, s storeforward.Stats) {
+	for _, l := range s.Lanes {
+		if l.Store != s.Store && l.Waiting > 0 && (c.Lane == "" || c.Lane == string(l.Lane)) {
+			fmt.Fprintf(io.err, "not exported: %d messages of lane %s that wait under the id of the earlier store %s\n", l.Waiting, l.Lane, l.Store)
+		}
+	}
+}
+
+// exportTo copies the lines of an answer to a file, or to stdout for "", and
+// counts them.
+func exportTo(ctx context.Context, io streams, file string, client *client, path string, total uint64) (count uint64, err error) {
+	err = writeTo(io, file, func(out *bufio.Writer) error {
+		p := newProgress(io, "messages")
+		defer p.end()
+		return client.stream(ctx, path, func(line []byte) error {
+			if _, err := out.Write(line); err != nil {
+				return err
 			}
 			count++
-		}
-		if progress {
-			fmt.Fprintf(io.err, "\r%d messages", count)
-		}
-		if len(page) == 0 {
-			if progress {
-				fmt.Fprintln(io.err)
-			}
-			return nil
-		}
-		last, err := gateway.ParseMessageID(page[len(page)-1].ID)
-		if err != nil {
-			return err
-		}
-		from = last.Seq + 1
-	}
+			p.show(count, total)
+			return out.WriteByte('\n')
+		})
+	})
+	return count, err
 }
 
-func exportLine(m service.QueuedMessage) exported {
-	e := exported{ID: m.ID, Kind: m.Kind, Created: m.Created, Correlation: m.Correlation, ContentType: m.ContentType, Body: m.Body}
-	if json.Valid([]byte(m.Body)) {
-		e.Body = json.RawMessage(m.Body)
+// writeTo calls f with stdout, or with a file that takes its name when all is
+// written and synced.
+func writeTo(io streams, file string, f func(out *bufio.Writer) error) error {
+	if file == "" || file == "-" {
+		return writeAll(io.out, f)
 	}
-	return e
+	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".part-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) //nolint:errcheck // it is gone if all went well
+	err = writeAll(tmp, f)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if closed := tmp.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
 }
 
-// isTerminal reports whether a person is looking.
-func isTerminal(out any) bool {
-	f, ok := out.(*os.File)
-	if !ok {
-		return false
+func writeAll(out io.Writer, f func(out *bufio.Writer) error) error {
+	w := bufio.NewWriterSize(out, 64<<10)
+	if err := f(w); err != nil {
+		_ = w.Flush() // what there is may be of use; the error counts
+		return err
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return w.Flush()
 }

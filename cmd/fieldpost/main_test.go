@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/fieldpost/fieldpost/storeforward"
 )
 
 // cli runs one command line and returns what it printed.
@@ -27,12 +25,12 @@ func TestHelpTeaches(t *testing.T) {
 	if code != exitOK || errs != "" {
 		t.Errorf("no arguments: code %d, stderr %q", code, errs)
 	}
-	for _, want := range []string{"fieldpost check", "fieldpost run", "fieldpost status", "run", "queue", "devices", "do", "send", "version"} {
+	for _, want := range []string{"fieldpost check", "fieldpost run", "fieldpost status", "run", "queue", "deadletters", "audit", "devices", "do", "send", "version"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the help does not mention %q:\n%s", want, out)
 		}
 	}
-	for _, verb := range []string{"run", "check", "status", "queue stats", "queue ls", "devices", "do", "send", "version"} {
+	for _, verb := range []string{"run", "check", "status", "queue stats", "queue ls", "queue export", "queue verify", "queue purge", "deadletters ls", "deadletters retry", "deadletters delete", "deadletters export", "audit", "devices", "do", "send", "version"} {
 		code, out, _ := cli(t, append(strings.Fields(verb), "--help")...)
 		if code != exitOK || !strings.Contains(out, "Usage: fieldpost "+verb) {
 			t.Errorf("%s --help: code %d\n%s", verb, code, out)
@@ -51,6 +49,9 @@ func TestUsageErrorsAreTwo(t *testing.T) {
 func TestNoGatewayIs69(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "none.sock")
 	for _, args := range [][]string{{"status"}, {"queue", "stats"}, {"queue", "ls"}, {"devices"}, {"do", "pump", "stop"}} {
+		if args[0] == "queue" {
+			args = append(args, "--config", socket+".yaml")
+		}
 		code, out, errs := cli(t, append(args, "--socket", socket)...)
 		if code != exitUnavailable || out != "" || !strings.Contains(errs, socket) || !strings.Contains(errs, "systemctl start fieldpost") {
 			t.Errorf("fieldpost %v: code %d, stdout %q, stderr %q", args, code, out, errs)
@@ -115,18 +116,6 @@ func TestSizesAndAgesForPeople(t *testing.T) {
 	}
 	if got := shorten("a  b\n"+strings.Repeat("ü", 10), 8); got != "a b üüü…" {
 		t.Errorf("shorten: %q", got)
-	}
-}
-
-func TestWear(t *testing.T) {
-	s := storeforward.Stats{DeviceBytes: 40e6, BytesAccepted: 100e6}
-	for want, since := range map[string]time.Duration{
-		"40.0 MB written to the card in 24 h 0 min for 100.0 MB accepted (0.40 bytes a byte); a card that stands 10 TB lasts 685 years at this rate": 24 * time.Hour,
-		"40.0 MB written to the card in 5 min 0 s for 100.0 MB accepted (0.40 bytes a byte); too early to say how long the card lasts":               5 * time.Minute,
-	} {
-		if got := wearLine(s, 10, since); got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
-		}
 	}
 }
 

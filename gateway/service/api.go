@@ -1,9 +1,11 @@
 package service
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/audit"
 	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
@@ -70,6 +72,68 @@ type QueuedMessage struct {
 	ContentType string       `json:"content_type"`
 	Size        int          `json:"size"`
 	Body        string       `json:"body"`
+}
+
+// ExportedMessage is one line of the answer to GET /v1/queue/export. A body
+// that is valid JSON stands in it as such; any other is BodyBase64.
+type ExportedMessage struct {
+	ID          string          `json:"id"`
+	Store       string          `json:"store"`
+	Lane        gateway.Lane    `json:"lane"`
+	Seq         uint64          `json:"seq"`
+	Kind        gateway.Kind    `json:"kind"`
+	Created     time.Time       `json:"created"`
+	Correlation string          `json:"correlation,omitempty"`
+	ContentType string          `json:"content_type"`
+	Body        json.RawMessage `json:"body,omitempty"`
+	BodyBase64  *[]byte         `json:"bodyBase64,omitempty"`
+}
+
+// WorkLine is one line of the answers to GET /v1/queue/verify and to GET
+// /v1/queue/holdings: progress as often as there is some, and the result as the
+// last line. One of the fields is set.
+type WorkLine struct {
+	Progress *Progress                  `json:"progress,omitempty"`
+	Verify   *storeforward.VerifyReport `json:"verify,omitempty"`
+	Holdings []audit.Holding            `json:"holdings,omitempty"`
+}
+
+// Progress says how many messages of how many have been looked at.
+type Progress struct {
+	Done  uint64 `json:"done"`
+	Total uint64 `json:"total"`
+}
+
+// PurgeRequest is the body of POST /v1/queue/purge.
+type PurgeRequest struct {
+	Lane gateway.Lane `json:"lane"`
+}
+
+// Purged is the answer to it.
+type Purged struct {
+	Messages uint64 `json:"messages"`
+}
+
+// LettersRequest is the body of POST /v1/deadletters/retry and of POST
+// /v1/deadletters/delete.
+type LettersRequest struct {
+	IDs []string `json:"ids"`
+}
+
+// MaxLetters bounds LettersRequest.IDs.
+const MaxLetters = 100
+
+// Retried is what became of one dead letter: it is sent again under NewID, or
+// it stays because of Error.
+type Retried struct {
+	ID    string `json:"id"`
+	NewID string `json:"new_id,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// Deleted is the answer to POST /v1/deadletters/delete.
+type Deleted struct {
+	Letters int `json:"letters"`
 }
 
 // DoRequest is the body of POST /v1/do.

@@ -12,8 +12,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/clock"
@@ -54,11 +54,19 @@ func (s *Service) listen(ctx context.Context) (*api, error) {
 func (a *api) run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.status()) })
-	mux.HandleFunc("GET /v1/queue", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.queue.Stats()) })
-	mux.HandleFunc("GET /v1/queue/messages", a.messages)
 	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.deviceStatus()) })
 	mux.HandleFunc("POST /v1/do", a.do)
+	(&queueAPI{queue: a.queue, log: a.log}).register(mux)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	var conns sync.WaitGroup // whose handlers use the queue, which is closed next
+	server.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			conns.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			conns.Done()
+		}
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(a.listener) }()
 	select {
@@ -71,7 +79,9 @@ func (a *api) run(ctx context.Context) error {
 	if server.Shutdown(grace) != nil {
 		_ = server.Close() // it closes the listener whatever it returns
 	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+	err := <-served
+	conns.Wait()
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -88,43 +98,6 @@ func fault(w http.ResponseWriter, code int, err error) {
 	_ = json.NewEncoder(w).Encode(Fault{Error: err.Error()})
 }
 
-// maxListed bounds one answer of /v1/queue/messages.
-const maxListed = 1000
-
-func (a *api) messages(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	from, err1 := strconv.ParseUint(orZero(query.Get("from")), 10, 64)
-	limit, err2 := strconv.Atoi(orZero(query.Get("limit")))
-	if err := errors.Join(err1, err2); err != nil || limit < 1 || limit > maxListed {
-		fault(w, http.StatusBadRequest, fmt.Errorf("from and limit: want numbers, limit from 1 to %d", maxListed))
-		return
-	}
-	list, err := a.queue.List(gateway.Lane(query.Get("lane")), from, limit)
-	if err != nil {
-		fault(w, statusOf(err), err)
-		return
-	}
-	views := make([]QueuedMessage, 0, len(list))
-	for _, m := range list {
-		v := QueuedMessage{
-			ID: m.ID.String(), Kind: m.Kind, Created: m.Created, Correlation: m.CorrelationID,
-			ContentType: m.ContentType, Size: len(m.Body), Body: string(m.Body),
-		}
-		if !utf8.Valid(m.Body) {
-			v.Body = fmt.Sprintf("%x", m.Body)
-		}
-		views = append(views, v)
-	}
-	answer(w, views)
-}
-
-func orZero(s string) string {
-	if s == "" {
-		return "0"
-	}
-	return s
-}
-
 func statusOf(err error) int {
 	switch {
 	case errors.Is(err, gateway.ErrInvalid):
@@ -139,10 +112,7 @@ func statusOf(err error) int {
 // do carries out a command from the command line, on the same way as all others.
 func (a *api) do(w http.ResponseWriter, r *http.Request) {
 	var req DoRequest
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&req); err != nil {
-		fault(w, http.StatusBadRequest, fmt.Errorf("command: %w", err))
+	if !decode(w, r, "command", &req) {
 		return
 	}
 	now := a.clock.Now()

@@ -1,0 +1,20 @@
+package audit
+
+import "github.com/fieldpost/fieldpost/gateway"
+
+// Holding is what a gateway has of one lane.
+type Holding struct {
+	Store string       `json:"store"`
+	Lane  gateway.Lane `json:"lane"`
+	// Next is the sequence number of the next message to be accepted: all below
+	// it have been.
+	Next uint64 `json:"next"`
+	// Waiting are the numbers in the queue.
+	Waiting Ranges `json:"waiting,omitempty"`
+	// AtMost, if it is not 0, says that Waiting may hold numbers that have left
+	// already, and how many of it really wait.
+	AtMost uint64 `json:"at_most,omitempty"`
+	// Gaps explain numbers of this lane or of others, and the receiver may not
+	// have heard of them yet.
+	Gaps []gateway.Gap `json:"gaps,omitempty"`
+}

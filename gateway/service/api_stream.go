@@ -1,0 +1,141 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// stream answers with one JSON object a line, for as long as the work takes.
+// What goes wrong after the first line is the last one, a Fault.
+type stream struct {
+	w       http.ResponseWriter
+	encoder *json.Encoder
+	begun   bool
+	told    time.Time
+}
+
+func newStream(w http.ResponseWriter) *stream {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // bodies stay what they are
+	return &stream{w: w, encoder: encoder}
+}
+
+func (s *stream) line(v any) error {
+	if !s.begun {
+		s.begun = true
+		s.w.Header().Set("Content-Type", "application/x-ndjson")
+	}
+	return s.encoder.Encode(v)
+}
+
+// progressEvery is how often somebody who waits hears how far the work is.
+const progressEvery = 200 * time.Millisecond
+
+// progress tells how far the work is, not too often. If nobody listens any
+// more, the work's context says so.
+func (s *stream) progress(done, total uint64) {
+	if time.Since(s.told) < progressEvery {
+		return
+	}
+	s.told = time.Now()
+	if s.line(WorkLine{Progress: &Progress{Done: done, Total: total}}) == nil {
+		_ = http.NewResponseController(s.w).Flush()
+	}
+}
+
+// end answers with an error, if there is one.
+func (s *stream) end(err error) {
+	switch {
+	case err == nil:
+	case s.begun:
+		_ = s.line(Fault{Error: err.Error()})
+	default:
+		fault(s.w, statusOf(err), err)
+	}
+}
+
+// exportPage is how many messages are in memory at once: their bodies may be
+// large.
+const exportPage = 64
+
+// each calls f with every message of a lane that waits, from a sequence number
+// on.
+func (a *queueAPI) each(ctx context.Context, lane gateway.Lane, from uint64, f func(gateway.Message) error) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		page, err := a.queue.List(lane, from, exportPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, m := range page {
+			if err := f(m); err != nil {
+				return err
+			}
+		}
+		from = page[len(page)-1].ID.Seq + 1
+	}
+}
+
+// export writes what waits in a lane, or in all that are sent.
+func (a *queueAPI) export(w http.ResponseWriter, r *http.Request) {
+	s := newStream(w)
+	query := r.URL.Query()
+	from, err := strconv.ParseUint(orZero(query.Get("from")), 10, 64)
+	lanes := []gateway.Lane{gateway.Lane(query.Get("lane"))}
+	switch {
+	case err != nil || from > 0 && lanes[0] == "":
+		fault(w, http.StatusBadRequest, fmt.Errorf("from: want a sequence number, and a lane: %w", gateway.ErrInvalid))
+		return
+	case lanes[0] == "":
+		lanes = a.sentLanes()
+	}
+	for _, lane := range lanes {
+		err := a.each(r.Context(), lane, from, func(m gateway.Message) error { return s.line(exported(m)) })
+		if err != nil {
+			s.end(err)
+			return
+		}
+	}
+}
+
+// sentLanes are the lanes of the store that are handed to the upstream.
+func (a *queueAPI) sentLanes() (lanes []gateway.Lane) {
+	stats := a.queue.Stats()
+	for _, l := range stats.Lanes {
+		if l.Store == stats.Store && l.Lane != gateway.LaneDeadLetter {
+			lanes = append(lanes, l.Lane)
+		}
+	}
+	return lanes
+}
+
+func exported(m gateway.Message) ExportedMessage {
+	e := ExportedMessage{
+		ID: m.ID.String(), Store: m.ID.Store, Lane: m.ID.Lane, Seq: m.ID.Seq,
+		Kind: m.Kind, Created: m.Created, Correlation: m.CorrelationID, ContentType: m.ContentType,
+	}
+	if json.Valid(m.Body) {
+		e.Body = m.Body
+	} else {
+		e.BodyBase64 = &m.Body
+	}
+	return e
+}
+
+// verify reads every message that waits.
+func (a *queueAPI) verify(w http.ResponseWriter, r *http.Request) {
+	s := newStream(w)
+	report, err := a.queue.Verify(r.Context(), s.progress)
+	if err == nil {
+		err = s.line(WorkLine{Verify: &report})
+	}
+	s.end(err)
+}
