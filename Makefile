@@ -11,7 +11,7 @@ PLATFORMS := arm64 arm amd64
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stamps test systemtest lint vulncheck fuzz bench soak clean
+.PHONY: help run build stamps test systemtest lint vulncheck fuzz bench trials soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,7 +66,11 @@ bench: ## the queue beside a raw log, a segmented log and bbolt (10 min), then t
 	cd storeforward/bench && go run . -json ../../bench.json
 	go test -run '^$$' -bench . -benchmem ./gateway/... ./drivers/...
 
-soak: ## the queue killed at 3,000 steps of its work, and 1,000 random walks (20 min)
+trials: ## the queue on a disk that loses its power, is full, fails or is read-only: as root
+	cd storeforward/trials && go vet ./... && go test -count=1 -timeout 10m -v ./...
+
+soak: ## 400 power cuts, 3,000 kills at steps of the queue's work, 1,000 random walks (half an hour)
+	cd storeforward/trials && STOREFORWARD_CUT_ROUNDS=400 go test -count=1 -timeout 60m -v -run PowerCut .
 	STOREFORWARD_CRASH_ROUNDS=3000 go test -count=1 -timeout 60m -v -run Kill9 ./storeforward
 	go test -count=1 -timeout 60m -run RandomWalks ./storeforward -rapid.checks=1000 -rapid.steps=60
 

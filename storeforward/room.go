@@ -14,11 +14,16 @@ import (
 // engine maps its files and would die of SIGBUS.
 const hardFree = MinMinFree / 2
 
-// freeBytes is what the file system of a directory has left for this user.
+// freeBytes is what the file system of a directory has left for this user. One
+// that has gone over to read-only, as after an error of the card, has nothing
+// left: the engine would die of the first page that it writes there.
 func freeBytes(dir string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	if int64(st.Flags)&unix.ST_RDONLY != 0 { //nolint:unconvert // the type differs by platform
+		return 0, fmt.Errorf("%s: %w; look in the kernel's log for errors of the card", dir, unix.EROFS)
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // the types differ by platform
 }
