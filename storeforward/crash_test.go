@@ -54,9 +54,9 @@ func TestMain(m *testing.M) {
 }
 
 // crashLanes are filled by one producer each: one gives up what is beyond a
-// number, one what is beyond a size, one nothing.
+// number, one what is beyond a size, one makes its producer wait.
 var crashLanes = map[gateway.Lane]LaneOptions{
-	gateway.LaneTelemetry: {MaxMessages: 250}, "bulk": {MaxBytes: 64 << 10}, gateway.LaneAlerts: {},
+	gateway.LaneTelemetry: {MaxMessages: 250}, "bulk": {MaxBytes: 64 << 10}, gateway.LaneAlerts: {MaxMessages: 250},
 }
 
 func crashOptions(dir string) Options {
@@ -154,6 +154,7 @@ func runCommands(q *Queue, s *speaker) {
 			return
 		}
 		s.say("ended %s", cmd.ID)
+		time.Sleep(3 * time.Millisecond) // results must not come faster than they are drained
 	}
 }
 
