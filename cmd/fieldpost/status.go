@@ -98,6 +98,7 @@ func printUpstream(out io.Writer, s service.Status) {
 	}
 	fmt.Fprintf(out, "\n          %d sent, %d acknowledged (last %s), %d repeated, %d rejected, %d reconnects\n",
 		u.Published, u.Acknowledged, ago(s.Now, u.LastPuback), u.Resent, u.Rejected, u.Reconnects)
+	printLink(out, s)
 }
 
 func printDevices(out io.Writer, now time.Time, devices []service.DeviceStatus) {

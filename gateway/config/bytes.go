@@ -11,7 +11,10 @@ import (
 // 512MB or 32MiB; a number alone counts bytes.
 type Bytes int64
 
-const sizeShape = `^([0-9]+|[0-9]+\.[0-9]+(?:kB|MB|GB|TB|KiB|MiB|GiB|TiB)|[0-9]+(?:B|kB|MB|GB|TB|KiB|MiB|GiB|TiB))$`
+const (
+	sizePattern = `[0-9]+|[0-9]+\.[0-9]+(?:kB|MB|GB|TB|KiB|MiB|GiB|TiB)|[0-9]+(?:B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)`
+	sizeShape   = `^(` + sizePattern + `)$`
+)
 
 var (
 	sizeRegexp = regexp.MustCompile(sizeShape)

@@ -31,6 +31,8 @@
 //	durations  with units: 500ms, 30s, 5m, 1h30m, 7d
 //	sizes      64kB, 512MB (powers of 1000), 32MiB (powers of 1024); a number
 //	           alone counts bytes
+//	rates      64kB or 64kB/s, bytes per second
+//	shares     80%
 //
 // # Values from elsewhere
 //
@@ -61,7 +63,7 @@
 //
 // A field without default keeps what it has if its key is absent. Bounds, oneof
 // and pattern are for single values; in lists and tables they hold for each.
-// Fields can be bool, text, numbers, time.Duration, Bytes, Secret, lists,
+// Fields can be bool, text, numbers, time.Duration, Bytes, Rate, Percent, Secret, lists,
 // map[string]T, structs, pointers (nil if the key is absent), Section and
 // []Section; what is decoded into a Section is left to another Decode. An
 // embedded struct shares its keys with the struct around it.

@@ -12,6 +12,8 @@ import (
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	bytesType    = reflect.TypeFor[Bytes]()
+	rateType     = reflect.TypeFor[Rate]()
+	percentType  = reflect.TypeFor[Percent]()
 	secretType   = reflect.TypeFor[Secret]()
 	sectionType  = reflect.TypeFor[Section]()
 )
@@ -35,6 +37,11 @@ func names(fields []field) []string {
 		}
 	}
 	return all
+}
+
+// hasUnit tells whether a type is written as a number with a unit.
+func hasUnit(t reflect.Type) bool {
+	return t == durationType || t == bytesType || t == rateType || t == percentType
 }
 
 // isSection tells whether a type is a struct with keys of its own.

@@ -114,6 +114,10 @@ func (f *field) wanted(t reflect.Type) string {
 		return "a duration" + between(f.minText, f.maxText) + ", written as 500ms, 30s or 1h30m"
 	case t == bytesType:
 		return "a size" + between(f.minText, f.maxText) + ", written as 64kB, 512MB or 32MiB"
+	case t == rateType:
+		return "a rate" + between(f.minText, f.maxText) + ", written as 64kB or 64kB/s, both bytes per second"
+	case t == percentType:
+		return "a share" + between(cmp.Or(f.minText, "0%"), cmp.Or(f.maxText, "100%")) + ", written as 80%"
 	}
 	switch t.Kind() {
 	case reflect.Bool:

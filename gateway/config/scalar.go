@@ -34,6 +34,14 @@ func set(v reflect.Value, n *node) error {
 		b, err := parseBytes(n.text)
 		v.SetInt(int64(b))
 		return err
+	case rateType:
+		r, err := parseRate(n.text)
+		v.SetInt(int64(r))
+		return err
+	case percentType:
+		p, err := parsePercent(n.text)
+		v.SetFloat(float64(p))
+		return err
 	}
 	if v.Kind() == reflect.String {
 		v.SetString(n.text)

@@ -22,7 +22,7 @@ type Variants struct {
 // tags that Decode goes by. root is the struct of the file; variants are for
 // its []Section fields, by their tag variants. What Decode takes is valid under
 // it, but for the texts true and false, which editors want in quotes. Decode
-// finds more: the bounds of durations and sizes, and what Validate knows.
+// finds more: the bounds of values with units, and what Validate knows.
 func Schema(root any, variants map[string]Variants) map[string]any {
 	s := schema{defs: map[string]any{
 		"reference": map[string]any{
@@ -85,7 +85,7 @@ func (s *schema) property(f *field, outer []reflect.Type) map[string]any {
 	if f.doc != "" {
 		doc = append(doc, strings.TrimSuffix(f.doc, ".")+".")
 	}
-	if t := leaf(f.typ); t == durationType || t == bytesType {
+	if t := leaf(f.typ); hasUnit(t) {
 		if limits := between(f.minText, f.maxText); limits != "" {
 			doc = append(doc, "A value"+limits+".")
 		}

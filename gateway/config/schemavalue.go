@@ -15,6 +15,11 @@ func single(t reflect.Type, f *field) map[string]any {
 	case t == bytesType:
 		size := map[string]any{"type": []any{"string", "integer"}, "pattern": sizeShape, "minimum": 0}
 		return map[string]any{"anyOf": orReference(size)}
+	case t == rateType:
+		rate := map[string]any{"type": []any{"string", "integer"}, "pattern": rateShape, "minimum": 0}
+		return map[string]any{"anyOf": orReference(rate)}
+	case t == percentType:
+		return map[string]any{"anyOf": orReference(map[string]any{"type": "string", "pattern": percentShape})}
 	case t.Kind() == reflect.String && f.oneof != nil:
 		return map[string]any{"anyOf": orReference(map[string]any{"enum": anys(f.oneof)})}
 	case t.Kind() == reflect.String:
@@ -82,7 +87,7 @@ func plain(n *node, t reflect.Type) any {
 	case empty:
 		return nil
 	}
-	if t = leaf(t); t == durationType || t == bytesType || !isSingle(t) {
+	if t = leaf(t); hasUnit(t) || !isSingle(t) {
 		return n.text
 	}
 	v := reflect.New(t).Elem()

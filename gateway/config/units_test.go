@@ -53,6 +53,44 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+func TestRates(t *testing.T) {
+	for text, want := range map[string]config.Rate{"64kB": 64e3, "64kB/s": 64e3, "1.5MB/s": 15e5, "300": 300, "300/s": 300} {
+		var c struct {
+			A config.Rate `yaml:"a"`
+		}
+		if err := section(t, "a: "+text+"\n").Decode(&c); err != nil || c.A != want {
+			t.Errorf("%s: got %d, %v; want %d", text, c.A, err, want)
+		}
+	}
+	for _, text := range []string{"64kB/m", "64kbit/s", "/s", "64kB/s/s", "64 kB/s", "-1", "64kBs"} {
+		var c struct {
+			A config.Rate `yaml:"a"`
+		}
+		if err := section(t, "a: "+text+"\n").Decode(&c); err == nil {
+			t.Errorf("%s: got %d, want an error", text, c.A)
+		}
+	}
+}
+
+func TestPercents(t *testing.T) {
+	for text, want := range map[string]config.Percent{"80%": 80, "0%": 0, "100%": 100, "97.5%": 97.5, "'5%'": 5} {
+		var c struct {
+			A config.Percent `yaml:"a" min:"0%" max:"100%"`
+		}
+		if err := section(t, "a: "+text+"\n").Decode(&c); err != nil || c.A != want {
+			t.Errorf("%s: got %v, %v; want %v", text, c.A, err, want)
+		}
+	}
+	for _, text := range []string{"80", "0.8", "101%", "-1%", "80 %", "'%'", "1e1%", ".5%"} {
+		var c struct {
+			A config.Percent `yaml:"a"`
+		}
+		if err := section(t, "a: "+text+"\n").Decode(&c); err == nil {
+			t.Errorf("%s: got %v, want an error", text, c.A)
+		}
+	}
+}
+
 // TestWholeNumbers: each type takes its own range and no more.
 func TestWholeNumbers(t *testing.T) {
 	var c struct {

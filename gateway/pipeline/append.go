@@ -43,7 +43,7 @@ func (b *Batcher) Run(ctx context.Context) error {
 	a := &appender{Batcher: b, pause: backoff{min: minAppendPause, max: maxAppendPause}, limit: maxGroupMessages}
 	for ctx.Err() == nil {
 		heart.Beat()
-		b.sealOld()
+		b.closeOld()
 		if a.step(ctx) {
 			continue
 		}
@@ -52,10 +52,13 @@ func (b *Batcher) Run(ctx context.Context) error {
 	return a.drain(context.WithoutCancel(ctx))
 }
 
-// sealOld seals the open message if its time has come.
-func (b *Batcher) sealOld() {
+// closeOld closes the window of thinning and seals the open message, each if
+// its time has come.
+func (b *Batcher) closeOld() {
+	window := b.opts.Thinning()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.closeWindow(time.Now(), window)
 	if b.open.readings > 0 && time.Since(b.open.first) >= b.opts.MaxAge {
 		b.seal()
 	}
@@ -68,6 +71,9 @@ func (a *appender) wait() time.Duration {
 	d := beatEvery
 	if a.open.readings > 0 {
 		d = min(d, time.Until(a.open.first.Add(a.opts.MaxAge)))
+	}
+	if !a.thin.empty() {
+		d = min(d, time.Until(a.thin.due))
 	}
 	if len(a.box.waiting) > 0 {
 		d = min(d, time.Until(a.retry))
@@ -163,6 +169,7 @@ func (a *appender) drain(ctx context.Context) error {
 	defer cancel()
 	a.mu.Lock()
 	a.stopped = true
+	a.closeWindow(time.Now(), 0)
 	a.seal()
 	a.mu.Unlock()
 	a.retry, a.refusal = time.Time{}, errTooSlow

@@ -40,6 +40,9 @@ type BatcherOptions struct {
 	MaxPending int
 	// Grace is how long a stop tries to hand over what was collected; default 5 s.
 	Grace time.Duration
+	// Thinning says by which window numbers are thinned now; 0, or no function,
+	// lets them pass as they come. The lane alerts is never thinned.
+	Thinning func() time.Duration
 }
 
 // Batcher packs readings into messages of one lane. It is a gateway.Sink for
@@ -53,6 +56,7 @@ type Batcher struct {
 
 	mu      sync.Mutex
 	open    pack
+	thin    thinner
 	box     outbox
 	stopped bool
 	stats   BatcherStats
@@ -66,6 +70,9 @@ type BatcherStats struct {
 	// Readings counts those taken in; Refused those that have no encoding.
 	Readings uint64 `json:"readings"`
 	Refused  uint64 `json:"refused"`
+	// Thinned counts the readings that thinning has saved: samples less what
+	// stands for them.
+	Thinned uint64 `json:"thinned"`
 	// Messages and Bytes count what the queue has accepted.
 	Messages uint64 `json:"messages"`
 	Bytes    uint64 `json:"bytes"`
@@ -96,6 +103,9 @@ func NewBatcher(o BatcherOptions) (*Batcher, error) {
 	o.MaxAge = cmp.Or(o.MaxAge, 10*time.Second)
 	o.MaxPending = cmp.Or(o.MaxPending, 1<<20)
 	o.Grace = cmp.Or(o.Grace, 5*time.Second)
+	if o.Thinning == nil || o.Lane == gateway.LaneAlerts {
+		o.Thinning = func() time.Duration { return 0 }
+	}
 	return &Batcher{
 		opts: o, log: o.Log, code: "readings-lost:" + string(o.Lane),
 		wake: make(chan struct{}, 1), box: outbox{maxBytes: o.MaxPending},

@@ -11,23 +11,52 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 )
 
-// Emit adds readings to the message that is being filled. It does not wait
-// for the queue. A reading that has no encoding is left out, counted and
+// Emit adds readings to the message that is being filled, or to the window
+// while they are thinned. It does not wait for the queue. A reading that has no encoding is left out, counted and
 // logged; the error is for a batcher that has stopped.
 func (b *Batcher) Emit(_ context.Context, readings ...gateway.Reading) error {
+	window := b.opts.Thinning()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopped {
 		return b.errStopped()
 	}
+	now := time.Now()
+	b.closeWindow(now, window)
+	closed := b.thin.empty()
 	for _, r := range readings {
-		data, err := encodeReading(r)
-		b.note(r, err)
-		if err == nil {
-			b.add(data)
+		if window == 0 || !b.thin.take(r, now, window) {
+			b.encode(r)
 		}
 	}
+	if closed && !b.thin.empty() {
+		b.signal() // there is a deadline now
+	}
 	return nil
+}
+
+// closeWindow adds what stands for the samples of the window, if that has come
+// to its end or thinning has. The caller holds mu.
+func (b *Batcher) closeWindow(now time.Time, window time.Duration) {
+	if b.thin.empty() || window > 0 && now.Before(b.thin.due) {
+		return
+	}
+	readings, taken := b.thin.close()
+	for _, r := range readings {
+		b.encode(r)
+	}
+	if saved := taken - len(readings); saved > 0 {
+		b.stats.Thinned += uint64(saved)
+	}
+}
+
+// encode adds one reading, or says why it has no encoding. The caller holds mu.
+func (b *Batcher) encode(r gateway.Reading) {
+	data, err := encodeReading(r)
+	b.note(r, err)
+	if err == nil {
+		b.add(data)
+	}
 }
 
 // add puts an encoded reading into the open message, and seals that before
@@ -100,6 +129,7 @@ func (b *Batcher) note(r gateway.Reading, err error) {
 }
 
 // Commit makes each batch a message of its own and appends them all at once.
+// They are not thinned: whoever calls is promised an id for each.
 // On error, none was accepted; it is gateway.ErrInvalid if a reading has no
 // encoding or a batch is empty.
 func (b *Batcher) Commit(ctx context.Context, batches ...[]gateway.Reading) ([]gateway.MessageID, error) {

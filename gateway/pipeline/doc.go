@@ -19,6 +19,14 @@
 // run, ended with an error. stuck: a call into the driver has not come back
 // although its time is over; nothing more is asked of the device until it does.
 //
+// While a data plan is near its end, a batcher thins: of each numeric quantity
+// of a device it passes on, once per window, temperature.mean, temperature.min,
+// temperature.max and temperature.count in place of the samples, dated like the
+// last of them. Up to four samples in a window go as they came, since the
+// summary would not be shorter. States (booleans and texts), alerts and what is
+// handed over with [Batcher.Commit] are never thinned. The samples of a window
+// are in memory until it closes: a power cut loses them.
+//
 // Readings are the batcher's to keep until the queue has accepted them. It
 // keeps a bounded amount; what goes beyond is lost, and counted and reported.
 package pipeline

@@ -71,7 +71,17 @@ type CommandsConfig struct {
 
 // UpstreamConfig are the keys that every upstream has.
 type UpstreamConfig struct {
-	Type string `yaml:"type" doc:"Kind of upstream." required:"true" oneof:"iothub|mqtt"`
+	Type     string          `yaml:"type" doc:"Kind of upstream." required:"true" oneof:"iothub|mqtt"`
+	MaxRate  config.Rate     `yaml:"max_rate" doc:"Most bytes per second that leave, TLS included. Telemetry waits for its share; what else there is to send goes at once and makes telemetry wait longer. Left out: no bound." min:"500B/s" example:"64kB/s"`
+	DataPlan *DataPlanConfig `yaml:"data_plan" doc:"What the contract for the line allows in a month. Left out: no limit."`
+}
+
+// DataPlanConfig is the section upstreams[].data_plan.
+type DataPlanConfig struct {
+	Monthly    config.Bytes   `yaml:"monthly" doc:"Bytes that may pass in a month, both ways together. Once they have, telemetry waits in the queue for the next month; alerts, results and gap records are still sent." required:"true" min:"1MB" example:"100MB"`
+	ResetsOn   int            `yaml:"resets_on" doc:"Day on which a month of the contract begins, at 0:00 UTC." default:"1" min:"1" max:"28"`
+	ThinAt     config.Percent `yaml:"thin_at" doc:"Share of monthly from which on numeric readings are thinned: mean, min, max and count per window take the place of the samples. 100%: never." default:"80%" min:"1%" max:"100%"`
+	ThinWindow time.Duration  `yaml:"thin_window" doc:"Time that one thinned reading stands for; the samples of a window are lost in a power cut." default:"10m" min:"10s" max:"24h"`
 }
 
 // DeviceConfig are the keys that every device has.

@@ -63,6 +63,7 @@ func (s *Service) connectDevices() error {
 			b, err = pipeline.NewBatcher(pipeline.BatcherOptions{
 				Queue: s.queue, Clock: s.clock, Log: s.log, Health: s.health, Lane: gateway.Lane(d.spec.Lane),
 				MaxBytes: int(s.config.Batch.MaxBytes), MaxAge: s.config.Batch.MaxAge,
+				Thinning: s.meter.Thinning,
 			})
 			if err != nil {
 				return err

@@ -41,6 +41,7 @@ type Service struct {
 
 	queue      *storeforward.Queue
 	dispatcher *command.Dispatcher
+	meter      *uplink.Meter
 	sender     *uplink.Sender
 	batchers   []*pipeline.Batcher
 	devices    []*device
@@ -183,10 +184,10 @@ func (s *Service) assemble() error {
 	if err != nil {
 		return err
 	}
-	s.sender, err = uplink.New(uplink.Options{
-		Store: s.queue, Upstream: upstream, Log: s.log, Health: s.health, StartJitter: startJitter(),
-	})
-	if err != nil {
+	if err := s.makeMeter(); err != nil {
+		return err
+	}
+	if s.sender, err = uplink.New(s.senderOptions(upstream)); err != nil {
 		return err
 	}
 	return s.connectDevices()

@@ -43,8 +43,10 @@ var upstreamKinds = map[string]upstreamKind{
 	},
 }
 
-// upstreamSpec is the upstream of the config.
+// upstreamSpec is the upstream of the config: the common keys, and the kind
+// with its own.
 type upstreamSpec struct {
+	UpstreamConfig
 	kind   upstreamKind
 	config any
 }
@@ -57,6 +59,6 @@ func loadUpstream(section *config.Section) (upstreamSpec, error) {
 		return upstreamSpec{}, section.Errorf("type", "%s; want %s", unknown("upstream", name), strings.Join(names, ", "))
 	}
 	spec := upstreamSpec{kind: kind, config: kind.config()}
-	var common UpstreamConfig
-	return spec, section.Decode(&common, spec.config)
+	err := section.Decode(&spec.UpstreamConfig, spec.config)
+	return spec, err
 }

@@ -79,6 +79,7 @@ func (s *Service) derive() {
 	s.set(conditionQueue, stats.Problem != "", health.Error, stats.Problem)
 	s.set(conditionClock, !s.clock.Trusted(), health.Warning,
 		"the time is earlier than it can be; waiting for NTP, until then the hub cannot be reached")
+	s.derivePlan()
 	s.notify("STATUS=" + s.oneLine(stats))
 }
 

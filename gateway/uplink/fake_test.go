@@ -25,6 +25,8 @@ type fakeUpstream struct {
 	connect func(n int, s *fakeSession) error
 	mute    func(n int) bool // the n-th attempt gets no answer
 
+	meter *uplink.Meter
+
 	mu       sync.Mutex
 	attempts int
 	sessions []*fakeSession
@@ -32,6 +34,8 @@ type fakeUpstream struct {
 
 func (u *fakeUpstream) Name() string { return "fake" }
 func (u *fakeUpstream) Window() int  { return window }
+
+func (u *fakeUpstream) CountWith(m *uplink.Meter) { u.meter = m }
 
 func (u *fakeUpstream) Connect(ctx context.Context) (uplink.Session, error) {
 	u.mu.Lock()
@@ -41,7 +45,7 @@ func (u *fakeUpstream) Connect(ctx context.Context) (uplink.Session, error) {
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
 	}
-	s := &fakeSession{done: make(chan struct{}), renew: make(chan struct{}), opened: time.Now(), rejects: map[uint64]error{}}
+	s := &fakeSession{done: make(chan struct{}), renew: make(chan struct{}), opened: time.Now(), rejects: map[uint64]error{}, meter: u.meter}
 	if u.connect != nil {
 		if err := u.connect(u.attempts, s); err != nil {
 			return nil, err
@@ -66,10 +70,12 @@ func (u *fakeUpstream) count() int {
 type fakeReceipt struct {
 	done chan struct{}
 	err  error
+	size int
 }
 
 func (r *fakeReceipt) Done() <-chan struct{} { return r.done }
 func (r *fakeReceipt) Err() error            { return r.err }
+func (r *fakeReceipt) Size() int             { return r.size }
 
 type fakeSession struct {
 	auto    bool             // acknowledge at once
@@ -77,9 +83,12 @@ type fakeSession struct {
 	rejects map[uint64]error // by sequence number
 	renew   chan struct{}
 	opened  time.Time
+	meter   *uplink.Meter
+	extra   int // bytes that each message takes beside its own
 
 	mu       sync.Mutex
 	seqs     []uint64
+	at       []time.Time // when each was published
 	receipts []*fakeReceipt
 	acked    int
 	done     chan struct{}
@@ -97,8 +106,10 @@ func (s *fakeSession) Publish(_ context.Context, m gateway.Message) (uplink.Rece
 	if err := s.rejects[m.ID.Seq]; err != nil {
 		return nil, err
 	}
-	r := &fakeReceipt{done: make(chan struct{})}
-	s.seqs = append(s.seqs, m.ID.Seq)
+	r := &fakeReceipt{done: make(chan struct{}), size: len(m.Body)}
+	s.meter.Socket(0, r.size+s.extra)
+	s.meter.Packet(uplink.PurposeOf(m.ID.Lane), 0, r.size)
+	s.seqs, s.at = append(s.seqs, m.ID.Seq), append(s.at, time.Now())
 	s.receipts = append(s.receipts, r)
 	if s.auto {
 		close(r.done)

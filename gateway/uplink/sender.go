@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -19,6 +20,17 @@ type Options struct {
 	Upstream Upstream
 	Log      *slog.Logger
 	Health   *health.Board
+
+	// MaxRate bounds the bytes per second that leave; 0 is no bound. Telemetry
+	// waits for its share in the store; what else there is to send goes at once
+	// and makes telemetry wait longer.
+	MaxRate int64
+	// Meter counts the bytes, if Upstream is Metered; its plan may hold
+	// telemetry back. Left out, it is one without a plan.
+	Meter *Meter
+	// Telemetry are the lanes that wait for MaxRate and the plan; default is the
+	// lane telemetry. The Store must be a Holder for it.
+	Telemetry []gateway.Lane
 
 	// AckTimeout is how long no PUBACK may come, although one is due, before the
 	// session counts as dead; default 30 s.
@@ -43,6 +55,7 @@ type Sender struct {
 	state *state
 	pause backoff
 	heart *health.Heart
+	gate  *gate // nil: always open
 	// stillborn counts sessions in a row that ended soon and without a PUBACK.
 	stillborn int
 }
@@ -62,15 +75,57 @@ func New(o Options) (*Sender, error) {
 	o.MaxBackoff = max(cmp.Or(o.MaxBackoff, 100*time.Second), o.MinBackoff)
 	o.Grace = cmp.Or(o.Grace, time.Second)
 	o.OfflineAfter = cmp.Or(o.OfflineAfter, 10*time.Second)
+	if err := meterDefaults(&o); err != nil {
+		return nil, err
+	}
+	gate, err := gateFor(o)
+	if err != nil {
+		return nil, err
+	}
 	return &Sender{
-		opts: o, log: o.Log,
+		opts: o, log: o.Log, gate: gate,
 		state: newState(o.Upstream.Name(), o.Health, o.OfflineAfter),
 		pause: backoff{min: o.MinBackoff, max: o.MaxBackoff},
 	}, nil
 }
 
+func meterDefaults(o *Options) (err error) {
+	if o.Meter == nil {
+		o.Meter, err = NewMeter(MeterOptions{Log: o.Log})
+	}
+	if m, ok := o.Upstream.(Metered); ok {
+		m.CountWith(o.Meter)
+	}
+	if o.Telemetry == nil {
+		o.Telemetry = []gateway.Lane{gateway.LaneTelemetry}
+	}
+	return err
+}
+
+func gateFor(o Options) (*gate, error) {
+	if o.MaxRate < 0 {
+		return nil, fmt.Errorf("uplink %s: a rate of %d bytes per second: want 0 or more", o.Upstream.Name(), o.MaxRate)
+	}
+	if o.MaxRate == 0 && !o.Meter.Planned() {
+		return nil, nil
+	}
+	holder, ok := o.Store.(Holder)
+	if !ok {
+		return nil, fmt.Errorf("uplink %s: a rate or a data plan needs a store that can hold lanes back", o.Upstream.Name())
+	}
+	return newGate(holder, o.Telemetry, o.MaxRate, o.Meter), nil
+}
+
 // Stats is a snapshot for status displays.
-func (s *Sender) Stats() Stats { return s.state.snapshot() }
+func (s *Sender) Stats() Stats {
+	st := s.state.snapshot()
+	st.MaxRate, st.Bytes = s.opts.MaxRate, s.opts.Meter.Bytes()
+	if s.opts.Meter.Planned() {
+		standing := s.opts.Meter.Standing()
+		st.Plan = &standing
+	}
+	return st
+}
 
 const (
 	// beatEvery bounds the silence of the heart while there is nothing to do.
@@ -89,6 +144,8 @@ func (s *Sender) Run(ctx context.Context) error {
 	defer s.opts.Health.Remove(s.heart)
 	s.state.begin()
 	defer s.state.end()
+	defer s.gate.open()
+	defer s.keepBook()()
 	s.wait(ctx, between(0, s.opts.StartJitter))
 	for ctx.Err() == nil {
 		s.heart.Beat()
@@ -96,6 +153,17 @@ func (s *Sender) Run(ctx context.Context) error {
 		s.wait(ctx, pause)
 	}
 	return nil
+}
+
+// keepBook runs the meter; the function that it returns ends that.
+func (s *Sender) keepBook() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var keeping sync.WaitGroup
+	keeping.Go(func() { s.opts.Meter.Run(ctx) })
+	return func() {
+		cancel()
+		keeping.Wait()
+	}
 }
 
 // attempt runs one session from Connect to its end, and says how long to

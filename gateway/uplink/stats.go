@@ -38,6 +38,12 @@ type Stats struct {
 	Rejected   uint64    `json:"rejected"`
 	Reconnects uint64    `json:"reconnects"`
 	LastPuback time.Time `json:"last_puback,omitzero"`
+	// MaxRate is the bound in bytes per second; 0 is none.
+	MaxRate int64 `json:"max_rate,omitempty"`
+	// Bytes on the socket, by purpose.
+	Bytes Usage `json:"bytes"`
+	// Plan is nil without a data plan.
+	Plan *Standing `json:"data_plan,omitempty"`
 }
 
 // state keeps the Stats and the conditions that follow from them.

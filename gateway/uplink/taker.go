@@ -18,6 +18,8 @@ type taker struct {
 	// turn bounds one wait for a message; it serves many calls.
 	turn context.Context
 	end  context.CancelFunc
+	// brief: turn ends sooner than beatEvery.
+	brief bool
 }
 
 func newTaker(s *Sender) *taker { return &taker{Sender: s, end: func() {}} }
@@ -28,10 +30,7 @@ func (t *taker) close() { t.end() }
 // cannot be read is asked again after a pause.
 func (t *taker) take(ctx context.Context) (gateway.Message, error) {
 	for {
-		if t.turn == nil || t.turn.Err() != nil {
-			t.end()
-			t.turn, t.end = context.WithTimeout(ctx, beatEvery)
-		}
+		t.begin(ctx, t.gate.look())
 		m, err := t.opts.Store.Next(t.turn)
 		t.heart.Beat()
 		switch {
@@ -46,6 +45,20 @@ func (t *taker) take(ctx context.Context) (gateway.Message, error) {
 			t.wait(ctx, t.opts.MinBackoff)
 		}
 	}
+}
+
+// begin bounds the next wait for a message: by pause, after which telemetry may
+// go again, if that is not 0, and by beatEvery.
+func (t *taker) begin(ctx context.Context, pause time.Duration) {
+	if pause == 0 && !t.brief && t.turn != nil && t.turn.Err() == nil {
+		return
+	}
+	t.end()
+	t.brief = pause > 0 && pause < beatEvery
+	if !t.brief {
+		pause = beatEvery
+	}
+	t.turn, t.end = context.WithTimeout(ctx, pause)
 }
 
 // complain logs a fault of the store once, not at each attempt.

@@ -13,6 +13,7 @@ import (
 type flight struct {
 	id      gateway.MessageID
 	receipt Receipt
+	size    int // bytes on the line
 	sent    time.Time
 }
 
@@ -45,8 +46,12 @@ type traffic struct {
 	progress time.Time   // when the last PUBACK came; owned by settle
 }
 
-// serve runs a session to its end and cleans up behind it.
+// serve runs a session to its end and cleans up behind it. The store is rewound
+// as the link returns, not when it is lost: from that moment on a backlog is
+// woven with what is new.
 func (s *Sender) serve(ctx context.Context, session Session) sessionEnd {
+	s.opts.Store.Rewind()
+	s.gate.begin()
 	window := s.opts.Upstream.Window()
 	t := &traffic{
 		Sender: s, session: session,
@@ -66,7 +71,6 @@ func (s *Sender) serve(ctx context.Context, session Session) sessionEnd {
 		s.log.Debug("uplink not closed cleanly", "error", e)
 	}
 	filling.Wait() // Close has freed a Publish that was stuck
-	s.opts.Store.Rewind()
 	if err == nil {
 		err = fillErr
 	}
@@ -96,7 +100,9 @@ func (t *traffic) fill(ctx context.Context) error {
 		case err == nil:
 			t.sent++
 			t.state.count(func(st *Stats) { st.Published++ })
-			t.flights <- flight{id: m.ID, receipt: receipt, sent: time.Now()}
+			f := flight{id: m.ID, receipt: receipt, size: receipt.Size(), sent: time.Now()}
+			t.gate.sent(f.size)
+			t.flights <- f
 		case isHopeless(err):
 			t.reject(ctx, m.ID, err)
 			<-t.slots
@@ -167,6 +173,7 @@ func (t *traffic) expect(oldest *flight) (incoming <-chan flight, puback <-chan 
 // whether more can come.
 func (t *traffic) confirm(oldest *flight) (rest *flight, more bool, err error) {
 	var ids []gateway.MessageID
+	size := 0
 	more = true
 	for {
 		if oldest == nil {
@@ -182,9 +189,10 @@ func (t *traffic) confirm(oldest *flight) (rest *flight, more bool, err error) {
 			break
 		}
 		ids = append(ids, oldest.id)
+		size += oldest.size
 		oldest = nil
 	}
-	if ackErr := t.acknowledge(ids); ackErr != nil {
+	if ackErr := t.acknowledge(ids, size); ackErr != nil {
 		err = ackErr
 	}
 	return oldest, more, err
@@ -204,7 +212,8 @@ func (t *traffic) poll() (f *flight, more bool) {
 	}
 }
 
-func (t *traffic) acknowledge(ids []gateway.MessageID) error {
+// acknowledge removes from the store what was confirmed, size bytes on the line.
+func (t *traffic) acknowledge(ids []gateway.MessageID, size int) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -213,6 +222,7 @@ func (t *traffic) acknowledge(ids []gateway.MessageID) error {
 	}
 	n := uint64(len(ids))
 	t.acked += n
+	t.gate.landed(size)
 	t.progress = time.Now()
 	t.pause.reset()
 	t.heart.Beat() // the window may take long to drain, with nothing new to take

@@ -69,6 +69,14 @@ type Receipt interface {
 	Done() <-chan struct{}
 	// Err is nil after the PUBACK, once Done is closed.
 	Err() error
+	// Size is how many bytes the message takes on the line, without TLS.
+	Size() int
+}
+
+// Metered is an Upstream that tells a Meter what passes on its sessions.
+type Metered interface {
+	// CountWith is called once, before the first Connect.
+	CountWith(m *Meter)
 }
 
 // Renewer is a Session that wants to be replaced in time, because its

@@ -26,6 +26,7 @@ type Upstream struct {
 	clock    clock.Clock
 	intake   uplink.Intake
 	log      *slog.Logger
+	meter    *uplink.Meter
 	// oddities are reported once in the life of the program.
 	retained, foreign sync.Once
 }
@@ -57,6 +58,9 @@ func (u *Upstream) Name() string { return "mqtt " + u.endpoint.dial }
 // Window is how many messages may be in flight.
 func (u *Upstream) Window() int { return u.config.InFlight }
 
+// CountWith makes m count what passes.
+func (u *Upstream) CountWith(m *uplink.Meter) { u.meter = m }
+
 // Connect logs in, subscribes to commands and says that the gateway is online.
 func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
 	settings, err := u.tls()
@@ -67,7 +71,7 @@ func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
 		Address: u.endpoint.dial, TLS: settings, KeepAlive: u.config.KeepAlive,
 		ClientID: u.clientID, Username: u.config.Username, Password: u.config.Password.Reveal(),
 		Will:      &mqtt.Will{Topic: u.topics.status, Payload: []byte(offline), Retained: true},
-		OnMessage: u.receive,
+		OnMessage: u.receive, Meter: u.meter,
 	})
 	if errors.Is(err, uplink.ErrRefused) {
 		return nil, fmt.Errorf("%s: check username, password and client_id (now %q), and the access rules of the broker: %w", u.Name(), u.clientID, err)
@@ -135,7 +139,7 @@ func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt,
 	if len(payload) > s.maxBytes {
 		return nil, fmt.Errorf("%d bytes in its envelope, max_message_bytes is %d: %w", len(payload), s.maxBytes, uplink.ErrTooLarge)
 	}
-	return s.Conn.Publish(s.topics.event(m), payload, false)
+	return s.Conn.Send(uplink.PurposeOf(m.ID.Lane), s.topics.event(m), payload)
 }
 
 // announceTimeout bounds the wait for the PUBACK of a presence message.

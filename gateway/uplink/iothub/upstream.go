@@ -23,6 +23,7 @@ type Upstream struct {
 	clock  clock.Clock
 	intake uplink.Intake
 	log    *slog.Logger
+	meter  *uplink.Meter
 	// oddities are reported once in the life of the program.
 	retained, foreign sync.Once
 }
@@ -46,6 +47,9 @@ func (u *Upstream) Name() string { return "iothub " + u.id.host + "/" + u.id.dev
 // Window is how many messages may be in flight.
 func (u *Upstream) Window() int { return u.config.InFlight }
 
+// CountWith makes m count what passes.
+func (u *Upstream) CountWith(m *uplink.Meter) { u.meter = m }
+
 // Connect logs in with a fresh token, which needs the time of day, and
 // subscribes to cloud-to-device messages.
 func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
@@ -60,7 +64,7 @@ func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
 		Address: u.id.dial, TLS: settings, KeepAlive: u.config.KeepAlive,
 		ClientID: u.id.device, Username: u.id.userName(),
 		Password:  u.id.token(u.clock.Now().Add(u.config.TokenTTL)),
-		OnMessage: u.receive,
+		OnMessage: u.receive, Meter: u.meter,
 	})
 	if err != nil {
 		return nil, u.explain(err)
@@ -125,7 +129,7 @@ func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt,
 	if err != nil {
 		return nil, err
 	}
-	return s.Conn.Publish(topic, m.Body, false)
+	return s.Conn.Send(uplink.PurposeOf(m.ID.Lane), topic, m.Body)
 }
 
 // Renew is closed when the token has most of its life behind it.

@@ -25,6 +25,8 @@ var errClosed = errors.New("closed by this side")
 type Conn struct {
 	opts   Options
 	client paho.Client
+	// purposes of the packets under way.
+	purposes purposes
 
 	inbound  chan Inbound
 	handling sync.WaitGroup // the goroutine that runs OnMessage
@@ -49,7 +51,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	ctx, cancelDial := context.WithTimeoutCause(ctx, o.ConnectTimeout,
 		fmt.Errorf("no answer within %v: %w", o.ConnectTimeout, gateway.ErrTimeout))
 	defer cancelDial()
-	c := &Conn{opts: o, done: make(chan struct{}), inbound: make(chan Inbound, inboundBuffer)}
+	c := &Conn{opts: o, done: make(chan struct{}), inbound: make(chan Inbound, inboundBuffer), purposes: purposes{meter: o.Meter}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.client = paho.NewClient(c.pahoOptions(ctx))
 	c.handling.Go(c.handle)

@@ -23,6 +23,9 @@ type frames struct {
 	// length is what is left of the packet, or what is known of its length;
 	// shift is how many bits that are.
 	length, shift int
+	size          int // of the packet so far
+	// purposes is told of each packet that is complete; it may be nil.
+	purposes *purposes
 }
 
 type frameState uint8
@@ -39,20 +42,25 @@ func (f *frames) pass(p []byte) error {
 	for len(p) > 0 {
 		switch f.state {
 		case atHead:
-			f.kind, f.state, f.length, f.shift = p[0]>>4, atLength, 0, 0
+			f.kind, f.state, f.length, f.shift, f.size = p[0]>>4, atLength, 0, 0, 1
 			p = p[1:]
 		case atLength:
 			if err := f.grow(p[0]); err != nil {
 				return err
 			}
+			f.size++
 			p = p[1:]
 		case atBody:
 			n := min(len(p), f.length)
 			f.length -= n
+			f.size += n
 			p = p[n:]
 		}
 		if f.state == atBody && f.length == 0 {
 			f.state = atHead
+			if f.purposes != nil {
+				f.purposes.incoming(f.kind, f.size)
+			}
 		}
 	}
 	return nil

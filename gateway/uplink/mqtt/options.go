@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"time"
+
+	"github.com/fieldpost/fieldpost/gateway/uplink"
 )
 
 // Options of a connection. A zero duration means its default.
@@ -33,6 +35,8 @@ type Options struct {
 	// in a bounded buffer, and beyond that on the line. Its ctx ends with the
 	// connection. Without it messages are neither handled nor acknowledged.
 	OnMessage func(ctx context.Context, m Inbound)
+	// Meter counts the bytes that pass; nil counts none.
+	Meter *uplink.Meter
 }
 
 // Will is a message that the server keeps for the moment of our death.

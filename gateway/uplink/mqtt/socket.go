@@ -13,7 +13,8 @@ import (
 // of a socket that was closed here, which paho takes for its own doing.
 var errLost = errors.New("connection lost")
 
-// socket is the network as paho sees it. It gives a loss one way only, by
+// socket is the network as paho sees it, which writes each packet with one
+// Write. It gives a loss one way only, by
 // Read: a Write that fails cuts the line and pretends to have worked. Before
 // paho learns of the loss, lost has returned.
 type socket struct {
@@ -33,7 +34,7 @@ func (c *Conn) dial(ctx context.Context) (net.Conn, error) {
 		c.fail(err)
 		return nil, err
 	}
-	s := &socket{Conn: line, conn: c}
+	s := &socket{Conn: line, conn: c, frames: frames{purposes: &c.purposes}}
 	s.buffered = bufio.NewReader(idleReader{line, c.opts.KeepAlive * 3 / 2})
 	return s, nil
 }
@@ -44,10 +45,11 @@ func (c *Conn) line(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	c.adopt(raw)
+	line := meteredLine{raw, c.opts.Meter}
 	if c.opts.TLS == nil {
-		return raw, nil
+		return line, nil
 	}
-	secured := tls.Client(raw, c.opts.TLS)
+	secured := tls.Client(line, c.opts.TLS)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, explainTLS(c.opts.TLS.ServerName, err)
 	}
@@ -78,8 +80,11 @@ func (s *socket) Read(p []byte) (int, error) {
 
 func (s *socket) Write(p []byte) (int, error) {
 	_ = s.SetWriteDeadline(time.Now().Add(s.conn.opts.KeepAlive))
+	purpose := s.conn.purposes.outgoing(p) // before a PUBACK for it can come
 	if _, err := s.Conn.Write(p); err != nil {
 		s.conn.fail(err)
+	} else {
+		s.conn.opts.Meter.Packet(purpose, 0, len(p))
 	}
 	return len(p), nil
 }

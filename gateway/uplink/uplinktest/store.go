@@ -8,26 +8,32 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// Store is a queue in memory with one lane. The zero value is empty.
+// Store is a queue in memory, first in first out whatever the lane; lanes can
+// be held. The zero value is empty.
 type Store struct {
 	mu       sync.Mutex
 	messages []gateway.Message // message n has the sequence number n+1
 	gone     []bool            // acknowledged or rejected
-	head     int               // the next to hand out
+	out      []bool            // handed out
+	head     int               // nothing before it is to be handed out
+	held     map[gateway.Lane]bool
 	left     int
 	rejected []gateway.MessageID
 	changed  chan struct{} // closed at the next change
 }
 
-// Add appends a JSON message with the given body.
-func (s *Store) Add(body []byte) gateway.MessageID {
+// Add appends a JSON message with the given body to the lane telemetry.
+func (s *Store) Add(body []byte) gateway.MessageID { return s.AddTo(gateway.LaneTelemetry, body) }
+
+// AddTo appends a JSON message to a lane. The lanes share one row of numbers.
+func (s *Store) AddTo(lane gateway.Lane, body []byte) gateway.MessageID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := gateway.MessageID{Store: "mem", Lane: gateway.LaneTelemetry, Seq: uint64(len(s.messages) + 1)}
+	id := gateway.MessageID{Store: "mem", Lane: lane, Seq: uint64(len(s.messages) + 1)}
 	s.messages = append(s.messages, gateway.Message{
 		ID: id, Kind: gateway.KindTelemetry, ContentType: "application/json", Body: body,
 	})
-	s.gone = append(s.gone, false)
+	s.gone, s.out = append(s.gone, false), append(s.out, false)
 	s.left++
 	s.wake()
 	return id
@@ -37,12 +43,7 @@ func (s *Store) Add(body []byte) gateway.MessageID {
 func (s *Store) Next(ctx context.Context) (gateway.Message, error) {
 	for {
 		s.mu.Lock()
-		for s.head < len(s.messages) && s.gone[s.head] {
-			s.head++
-		}
-		if s.head < len(s.messages) {
-			m := s.messages[s.head]
-			s.head++
+		if m, ok := s.next(); ok {
 			s.mu.Unlock()
 			return m, nil
 		}
@@ -54,6 +55,31 @@ func (s *Store) Next(ctx context.Context) (gateway.Message, error) {
 			return gateway.Message{}, ctx.Err()
 		}
 	}
+}
+
+// next hands out the first message that may go. The caller holds mu.
+func (s *Store) next() (gateway.Message, bool) {
+	for s.head < len(s.messages) && (s.gone[s.head] || s.out[s.head]) {
+		s.head++
+	}
+	for i := s.head; i < len(s.messages); i++ {
+		if m := s.messages[i]; !s.gone[i] && !s.out[i] && !s.held[m.ID.Lane] {
+			s.out[i] = true
+			return m, true
+		}
+	}
+	return gateway.Message{}, false
+}
+
+// Hold keeps a lane back, or lets it go.
+func (s *Store) Hold(lane gateway.Lane, held bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == nil {
+		s.held = make(map[gateway.Lane]bool)
+	}
+	s.held[lane] = held
+	s.wake()
 }
 
 // Ack removes messages.
@@ -78,6 +104,7 @@ func (s *Store) Rewind() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.head = 0
+	clear(s.out)
 	s.wake()
 }
 
