@@ -106,6 +106,8 @@ type status struct {
 		Published    uint64
 		Acknowledged uint64
 		Resent       uint64
+		// Bytes by purpose, each way.
+		Bytes map[string]map[string]int64
 	}
 	Queue struct {
 		Store string

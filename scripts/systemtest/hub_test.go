@@ -121,6 +121,7 @@ func (h *hub) fault(t testing.TB, kind string, count int) {
 // event is one message as the hub has received it.
 type event struct {
 	Offset     int64
+	Enqueued   time.Time
 	System     map[string]string
 	Properties map[string]string
 	Body       json.RawMessage
