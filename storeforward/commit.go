@@ -211,6 +211,10 @@ func (c *committer) write(p *plan) error {
 			p.of(l)
 		}
 	}
+	if len(p.order) == 0 { // each transaction has a cursor, which has its number
+		p.of(p.gaps)
+	}
+	p.number = c.number.Add(1)
 	p.trim()
 	p.finish()
 	c.mu.Unlock()

@@ -59,14 +59,31 @@ func (f *findings) scan(w wreck) error {
 		return nil
 	})
 	if heard, e := hear(filepath.Join(w.dir, wreckWitness)); e == nil && heard != nil {
-		for _, l := range f.lanes {
-			if l.name != "" {
-				l.next = max(l.next, heard.lanes[l.name].next)
-				l.acked = max(l.acked, heard.lanes[l.name].acked)
-			}
-		}
+		f.hear(heard)
 	}
 	return err
+}
+
+// hear adds what the witness of a damaged store knows, also of lanes of which
+// nothing else is left.
+func (f *findings) hear(t *testimony) {
+	for name, s := range t.lanes {
+		var known *foundLane
+		number := uint8(0)
+		for key, l := range f.lanes {
+			if key.store == t.store {
+				number = max(number, key.number)
+				if l.name == name {
+					known = l
+				}
+			}
+		}
+		if known == nil {
+			known = &foundLane{name: name}
+			f.lanes[lineage{t.store, number + 1}] = known
+		}
+		known.acked, known.next = max(known.acked, s.acked), max(known.next, s.next)
+	}
 }
 
 func (f *findings) take(fr frame, at place) {

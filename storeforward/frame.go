@@ -21,7 +21,7 @@ import (
 //	lane            1  the lane's number in this store
 //	epoch           4
 //	first           8  sequence number of the first message; arrival in the journal
-//	count           4  messages
+//	count           4  messages; of a cursor, the number of the transaction
 //	payload length  4
 //	payload CRC     4  CRC-32C
 //	header CRC      4  CRC-32C of all that is before it

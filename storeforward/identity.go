@@ -104,6 +104,7 @@ func (c *committer) identify(id identity) error {
 	}
 	if heard != nil && heard.store == id.Store {
 		c.witness.written, c.witness.deaths = heard.written, heard.deaths
+		c.number.Store(max(c.number.Load(), heard.commit))
 	}
 	before, p := id, c.newPlan(c.packer)
 	id.Witness = now

@@ -104,10 +104,11 @@ func (q *Queue) loadLane(txn *badger.Txn, store string, name gateway.Lane, numbe
 		if !ok {
 			return nil, fmt.Errorf("key %x: %w", it.Item().Key(), errDamaged)
 		}
-		c, err := loadCursor(txn, number, e)
+		c, commit, err := loadCursor(txn, number, e)
 		if err != nil {
 			return nil, fmt.Errorf("cursor of epoch %d: %w", e, err)
 		}
+		q.number.Store(max(q.number.Load(), commit))
 		l.epochs = append(l.epochs, epoch{number: e, first: c.first, next: c.next, bytes: c.bytes, newest: c.newest})
 		l.acked, l.done, next, last = c.acked, c.done, c.next, e
 		q.ages.saw(c.newest)
@@ -118,16 +119,18 @@ func (q *Queue) loadLane(txn *badger.Txn, store string, name gateway.Lane, numbe
 	return l, q.loadGap(txn, l)
 }
 
-func loadCursor(txn *badger.Txn, number uint8, e uint32) (cursor, error) {
+// loadCursor reads a cursor and the number of the transaction that wrote it.
+func loadCursor(txn *badger.Txn, number uint8, e uint32) (c cursor, commit uint32, err error) {
 	value, err := get(txn, cursorKey(number, e))
 	if err != nil {
-		return cursor{}, err
+		return c, 0, err
 	}
 	f, err := expect(value, frameCursor)
 	if err != nil {
-		return cursor{}, err
+		return c, 0, err
 	}
-	return decodeCursor(f.payload)
+	c, err = decodeCursor(f.payload)
+	return c, f.count, err
 }
 
 func (q *Queue) loadGap(txn *badger.Txn, l *lane) error {

@@ -10,7 +10,8 @@ import (
 // lanes until it is committed.
 type plan struct {
 	packer  *packer
-	epoch   int64 // bytes from which an epoch is closed
+	number  uint32 // of the transaction
+	epoch   int64  // bytes from which an epoch is closed
 	now     time.Time
 	stamp   stamp
 	gaps    *lane // takes the gap records
@@ -211,7 +212,7 @@ func (p *plan) finish() {
 			if i == len(lp.epochs)-1 {
 				c.done = lp.mark.done
 			}
-			f := frame{kind: frameCursor, store: lp.lane.store, lane: lp.lane.number, epoch: e.number, payload: c.encode()}
+			f := frame{kind: frameCursor, store: lp.lane.store, lane: lp.lane.number, epoch: e.number, count: p.number, payload: c.encode()}
 			p.puts = append(p.puts, keyValue{cursorKey(f.lane, e.number), f.encode()})
 		}
 	}

@@ -48,6 +48,7 @@ type Queue struct {
 	step func(string)
 
 	commits       atomic.Uint64
+	number        atomic.Uint32 // of the last transaction, in the life of the store
 	ticks         atomic.Uint64 // of the idle committer
 	reads         atomic.Uint64
 	bytesAccepted atomic.Uint64

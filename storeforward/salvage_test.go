@@ -74,9 +74,9 @@ func fillWreck(dir string) error {
 		if half == 0 {
 			fmt.Println("store", q.Store())
 		}
-		err = errors.Join(
-			fillLane(q, gateway.LaneTelemetry, wreckTelemetry/2), fillLane(q, gateway.LaneAlerts, wreckAlerts/2),
-			fillJournal(q, half*wreckCommands, (half+1)*wreckCommands))
+		err = errors.Join( // the messages last, so that they are in the log
+			fillJournal(q, half*wreckCommands, (half+1)*wreckCommands),
+			fillLane(q, gateway.LaneTelemetry, wreckTelemetry/2), fillLane(q, gateway.LaneAlerts, wreckAlerts/2))
 		if err == nil && half == 0 {
 			err = errors.Join(ackWreck(q), q.Close())
 		}

@@ -87,10 +87,14 @@ func (r *VerifyReport) add(q *Queue, l *lane, w window, seq, next uint64) (n uin
 }
 
 // Purge gives up everything that waits in a lane, in inherited ones of its
-// name too, with gap records.
+// name too, with gap records. Gap records themselves cannot be given up: what
+// they explain would be missing without an explanation.
 func (q *Queue) Purge(ctx context.Context, name gateway.Lane) (given uint64, err error) {
 	if q.own[name] == nil {
 		return 0, q.noLane(name)
+	}
+	if name == gateway.LaneGaps {
+		return 0, fmt.Errorf("lane %s tells the receiver what it cannot get; it is not purged: %w", name, gateway.ErrInvalid)
 	}
 	r := &request{urgent: true, exempt: true, done: make(chan error, 1)}
 	for _, l := range q.snapshot() {

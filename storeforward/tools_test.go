@@ -45,8 +45,10 @@ func TestPurgeGivesUpALaneAndSaysSo(t *testing.T) {
 	if ids := mustAppend(t, q, msg("telemetry", "5")); ids[0].Seq != 4 {
 		t.Errorf("the lane goes on with %s", ids[0])
 	}
-	if _, err := q.Purge(t.Context(), "nowhere"); !errors.Is(err, gateway.ErrInvalid) {
-		t.Errorf("a lane that is not there: %v", err)
+	for _, lane := range []gateway.Lane{"nowhere", gateway.LaneGaps} {
+		if _, err := q.Purge(t.Context(), lane); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("lane %s: %v, want ErrInvalid", lane, err)
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ type testimony struct {
 	store   string
 	written uint64 // bytes, in the life of the store
 	deaths  uint32
+	commit  uint32 // number of the last transaction that was confirmed
 	lanes   map[gateway.Lane]standing
 }
 
@@ -46,7 +47,8 @@ type testimony struct {
 type standing struct{ acked, next uint64 }
 
 const (
-	witnessMagic = "fpw1"
+	witnessMagic    = "fpw1"
+	testimonyHeader = 26
 	// soundAfter is how long a run must last to be no sign of trouble.
 	soundAfter = 10 * time.Minute
 	// maxDeaths is how many runs in a row may end badly before the store is
@@ -57,11 +59,12 @@ const (
 func witnessPath(dir string) string { return dir + ".witness" }
 
 func (t testimony) encode() []byte {
-	buf := make([]byte, 22, 256)
+	buf := make([]byte, testimonyHeader, 256)
 	copy(buf, witnessMagic)
 	_, _ = hex.Decode(buf[4:10], []byte(t.store))
 	binary.LittleEndian.PutUint64(buf[10:], t.written)
 	binary.LittleEndian.PutUint32(buf[18:], t.deaths)
+	binary.LittleEndian.PutUint32(buf[22:], t.commit)
 	buf = binary.AppendUvarint(buf, uint64(len(t.lanes)))
 	for name, s := range t.lanes {
 		buf = appendString(buf, string(name))
@@ -72,14 +75,15 @@ func (t testimony) encode() []byte {
 }
 
 func decodeTestimony(data []byte) (testimony, error) {
-	if len(data) < 22 || string(data[:4]) != witnessMagic {
+	if len(data) < testimonyHeader || string(data[:4]) != witnessMagic {
 		return testimony{}, fmt.Errorf("witness: %w", errDamaged)
 	}
 	t := testimony{
 		store: hex.EncodeToString(data[4:10]), written: binary.LittleEndian.Uint64(data[10:]),
-		deaths: binary.LittleEndian.Uint32(data[18:]), lanes: make(map[gateway.Lane]standing),
+		deaths: binary.LittleEndian.Uint32(data[18:]), commit: binary.LittleEndian.Uint32(data[22:]),
+		lanes: make(map[gateway.Lane]standing),
 	}
-	d := decoder{data: data[22:]}
+	d := decoder{data: data[testimonyHeader:]}
 	n := d.uvarint()
 	for range min(n, maxLanes+1) {
 		t.lanes[gateway.Lane(d.string())] = standing{d.uvarint(), d.uvarint()}
@@ -175,7 +179,7 @@ func (w *witness) note(q *Queue) {
 }
 
 func (w *witness) write(q *Queue, deaths uint32) error {
-	t := testimony{store: q.store, deaths: deaths, written: w.written + deviceWritten() - q.writtenBefore, lanes: make(map[gateway.Lane]standing)}
+	t := testimony{store: q.store, deaths: deaths, commit: q.number.Load(), written: w.written + deviceWritten() - q.writtenBefore, lanes: make(map[gateway.Lane]standing)}
 	q.mu.Lock()
 	for name, l := range q.own {
 		if next := l.next(); next > 1 {

@@ -125,6 +125,9 @@ func (c *auditCmd) against(io streams) (list []audit.Holding, err error) {
 		list, err = client.holdings(ctx, io)
 		return err
 	})
+	for i := range list {
+		list[i].Final = true
+	}
 	return list, err
 }
 

@@ -81,7 +81,10 @@ func printFindings(out io.Writer, l audit.LaneReport) {
 	if l.Estimated {
 		fmt.Fprintf(out, "%s: the gateway knows only how many of these messages wait, not which\n", name)
 	}
-	if l.Newer > 0 {
+	switch {
+	case l.Impossible() > 0:
+		fmt.Fprintf(out, "%s: %d messages have numbers that this queue has not given out: it is older than what it has sent\n", name, l.Newer)
+	case l.Newer > 0:
 		fmt.Fprintf(out, "%s: %d messages were accepted after the gateway was asked\n", name, l.Newer)
 	}
 }
@@ -112,11 +115,13 @@ func proof(r audit.Report) string {
 
 // verdict says in a line why a report is not complete.
 func verdict(r audit.Report) string {
-	var missing, conflicts uint64
+	var missing, conflicts, impossible uint64
 	for _, l := range r.Lanes {
-		missing, conflicts = missing+l.Unexplained, conflicts+l.Conflicts
+		missing, conflicts, impossible = missing+l.Unexplained, conflicts+l.Conflicts, impossible+l.Impossible()
 	}
 	switch {
+	case missing == 0 && conflicts == 0 && impossible > 0:
+		return fmt.Sprintf("NOT right: %d messages have numbers that the queue has not given out", impossible)
 	case missing == 0 && conflicts == 0:
 		return "nothing to judge: there is no message in the input"
 	case conflicts == 0:

@@ -195,17 +195,22 @@ type lettersDeleteCmd struct {
 	JSON bool `help:"Print JSON." name:"json"`
 }
 
+// Run asks between two uses of the queue, as purge does.
 func (c *lettersDeleteCmd) Run(io streams) error {
-	return c.use(io, func(ctx context.Context, client *client) error {
-		ids, err := c.chosen(ctx, client)
-		if err != nil {
-			return err
-		}
-		if err := c.confirm(io, fmt.Sprintf("Delete %d dead letters for ever?", len(ids))); err != nil {
-			return err
-		}
+	var ids []string
+	err := c.use(io, func(ctx context.Context, client *client) (err error) {
+		ids, err = c.chosen(ctx, client)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.confirm(io, fmt.Sprintf("Delete %d dead letters for ever?", len(ids))); err != nil {
+		return err
+	}
+	return c.use(io, func(_ context.Context, client *client) error {
 		deleted := service.Deleted{}
-		err = inGroups(io, ids, func(group []string) error {
+		err := inGroups(io, ids, func(group []string) error {
 			var some service.Deleted
 			err := client.call(http.MethodPost, "/v1/deadletters/delete", service.LettersRequest{IDs: group}, &some)
 			deleted.Letters += some.Letters

@@ -27,16 +27,19 @@ Export first what may still be of use:
   fieldpost queue purge telemetry`
 }
 
+// Run asks between two uses of the queue: who thinks about the answer must not
+// keep it from a gateway that starts, and Ctrl-C must end the question.
 func (c *queuePurgeCmd) Run(io streams) error {
+	var s storeforward.Stats
+	err := c.use(io, func(_ context.Context, client *client) error { return client.get("/v1/queue", &s) })
+	if err != nil {
+		return err
+	}
+	question := fmt.Sprintf("Give up for ever the %d messages that wait in lane %s?", waitingIn(s, gateway.Lane(c.Lane)), c.Lane)
+	if err := c.confirm(io, question); err != nil {
+		return err
+	}
 	return c.use(io, func(_ context.Context, client *client) error {
-		var s storeforward.Stats
-		if err := client.get("/v1/queue", &s); err != nil {
-			return err
-		}
-		question := fmt.Sprintf("Give up for ever the %d messages that wait in lane %s?", waitingIn(s, gateway.Lane(c.Lane)), c.Lane)
-		if err := c.confirm(io, question); err != nil {
-			return err
-		}
 		var purged service.Purged
 		if err := client.call(http.MethodPost, "/v1/queue/purge", service.PurgeRequest{Lane: gateway.Lane(c.Lane)}, &purged); err != nil {
 			return err

@@ -364,3 +364,18 @@ func FuzzAdd(f *testing.F) {
 		}
 	})
 }
+
+// TestAQueueThatIsOlderThanWhatItSent: a gateway that did not run cannot have
+// accepted more since; one that ran can.
+func TestAQueueThatIsOlderThanWhatItSent(t *testing.T) {
+	for _, final := range []bool{false, true} {
+		a := audited(t, telemetry(1), telemetry(2), telemetry(3), telemetry(4))
+		if err := a.Hold(Holding{Store: "ab", Lane: "telemetry", Next: 4, Final: final}); err != nil {
+			t.Fatal(err)
+		}
+		r := a.Report()
+		if l := laneOf(t, r, "telemetry"); l.Newer != 1 || r.Complete == final {
+			t.Errorf("final %v: complete %v, %+v", final, r.Complete, l)
+		}
+	}
+}

@@ -9,6 +9,8 @@ type Holding struct {
 	// Next is the sequence number of the next message to be accepted: all below
 	// it have been.
 	Next uint64 `json:"next"`
+	// Final: the gateway did not run, so that it has accepted nothing since.
+	Final bool `json:"final,omitempty"`
 	// Waiting are the numbers in the queue.
 	Waiting Ranges `json:"waiting,omitempty"`
 	// AtMost, if it is not 0, says that Waiting may hold numbers that have left

@@ -60,13 +60,24 @@ type LaneReport struct {
 	// Newer counts what was received beyond what the gateway had accepted when
 	// it was asked.
 	Newer uint64 `json:"newer,omitempty"`
+	// Final: it has accepted nothing since, so that Newer is a contradiction.
+	Final bool `json:"final,omitempty"`
 }
 
 // MaxListed bounds how many ranges a report lists of one kind in a lane.
 const MaxListed = 1000
 
-// Complete reports whether nothing is missing in the lane.
-func (r *LaneReport) Complete() bool { return r.Unexplained == 0 && r.Conflicts == 0 }
+// Complete reports whether nothing is missing in the lane, and nothing is there
+// that cannot be.
+func (r *LaneReport) Complete() bool { return r.Unexplained == 0 && r.Conflicts == 0 && r.Impossible() == 0 }
+
+// Impossible counts what was received and never accepted.
+func (r *LaneReport) Impossible() uint64 {
+	if r.Final {
+		return r.Newer
+	}
+	return 0
+}
 
 // Compared reports whether the gateway was asked what it holds.
 func (r *Report) Compared() bool {
@@ -141,7 +152,7 @@ func (l *lane) due(r *LaneReport) (all Ranges) {
 	}
 	accepted := h.Next - 1
 	r.Asked, r.Estimated, r.Accepted = true, h.AtMost > 0, max(accepted, r.Last)
-	r.Newer = l.received.above(accepted)
+	r.Newer, r.Final = l.received.above(accepted), h.Final
 	if r.Accepted > 0 {
 		all.Add(1, r.Accepted)
 	}

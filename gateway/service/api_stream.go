@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -122,7 +123,7 @@ func exported(m gateway.Message) ExportedMessage {
 		ID: m.ID.String(), Store: m.ID.Store, Lane: m.ID.Lane, Seq: m.ID.Seq,
 		Kind: m.Kind, Created: m.Created, Correlation: m.CorrelationID, ContentType: m.ContentType,
 	}
-	if json.Valid(m.Body) {
+	if utf8.Valid(m.Body) && json.Valid(m.Body) {
 		e.Body = m.Body
 	} else {
 		e.BodyBase64 = &m.Body
