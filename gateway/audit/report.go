@@ -69,7 +69,9 @@ const MaxListed = 1000
 
 // Complete reports whether nothing is missing in the lane, and nothing is there
 // that cannot be.
-func (r *LaneReport) Complete() bool { return r.Unexplained == 0 && r.Conflicts == 0 && r.Impossible() == 0 }
+func (r *LaneReport) Complete() bool {
+	return r.Unexplained == 0 && r.Conflicts == 0 && r.Impossible() == 0
+}
 
 // Impossible counts what was received and never accepted.
 func (r *LaneReport) Impossible() uint64 {

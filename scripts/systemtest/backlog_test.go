@@ -4,6 +4,7 @@ package systemtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func TestLiveReadingsPassAMillion(t *testing.T) {
 	h.restart(t)
 	eventually(t, 2*time.Minute, func() error { // its back-off may be long
 		if s, err := g.status(); err != nil || !s.Upstream.Connected {
-			return fmt.Errorf("not connected: %v", err)
+			return errors.Join(errors.New("not connected"), err)
 		}
 		return nil
 	})

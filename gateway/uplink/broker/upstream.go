@@ -139,7 +139,7 @@ func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt,
 	if len(payload) > s.maxBytes {
 		return nil, fmt.Errorf("%d bytes in its envelope, max_message_bytes is %d: %w", len(payload), s.maxBytes, uplink.ErrTooLarge)
 	}
-	return s.Conn.Send(uplink.PurposeOf(m.ID.Lane), s.topics.event(m), payload)
+	return s.Send(uplink.PurposeOf(m.ID.Lane), s.topics.event(m), payload)
 }
 
 // announceTimeout bounds the wait for the PUBACK of a presence message.

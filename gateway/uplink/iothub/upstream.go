@@ -129,7 +129,7 @@ func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt,
 	if err != nil {
 		return nil, err
 	}
-	return s.Conn.Send(uplink.PurposeOf(m.ID.Lane), topic, m.Body)
+	return s.Send(uplink.PurposeOf(m.ID.Lane), topic, m.Body)
 }
 
 // Renew is closed when the token has most of its life behind it.
