@@ -1,6 +1,7 @@
 package storeforward
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -196,6 +197,13 @@ func TestInheritedLanesGoWhenTheyAreDrained(t *testing.T) {
 	}
 	q := mustOpen(t, o)
 	mustAppend(t, q, msg(gateway.LaneTelemetry, "new"))
+	list, err := q.ListOf(before, gateway.LaneTelemetry, 2, 10)
+	if err != nil || len(list) != 1 || list[0].ID.Store != before || string(list[0].Body) != "two" {
+		t.Errorf("listed of the old store: %+v, %v", list, err)
+	}
+	if _, err := q.ListOf("0123456789ab", gateway.LaneTelemetry, 0, 10); !errors.Is(err, gateway.ErrInvalid) {
+		t.Errorf("of a store that never was: %v", err)
+	}
 	wantInherited(t, q, before, []string{"one", "two"})
 	mustClose(t, q)
 	for range 2 { // drained at the end of the first run, removed in the second

@@ -270,9 +270,20 @@ func cut(s string, n int) string {
 // List returns up to limit messages of a lane that wait, from sequence number
 // from on, without handing them out.
 func (q *Queue) List(name gateway.Lane, from uint64, limit int) ([]gateway.Message, error) {
-	l := q.own[name]
-	if l == nil {
+	if q.own[name] == nil {
 		return nil, q.noLane(name)
+	}
+	return q.ListOf(q.store, name, from, limit)
+}
+
+// ListOf is List for the messages of a lane that a given store has accepted,
+// which may be another one: see LaneStats.Store.
+func (q *Queue) ListOf(store string, name gateway.Lane, from uint64, limit int) ([]gateway.Message, error) {
+	q.mu.Lock()
+	l := q.lookup(gateway.MessageID{Store: store, Lane: name})
+	q.mu.Unlock()
+	if l == nil {
+		return nil, fmt.Errorf("lane %.40q has nothing of store %.40q: %w", name, store, gateway.ErrInvalid)
 	}
 	return q.list(l, from, limit)
 }

@@ -78,9 +78,6 @@ func printFindings(out io.Writer, l audit.LaneReport) {
 	if l.NotCompared > 0 {
 		fmt.Fprintf(out, "%s: %d repeats were not compared, the first delivery was too many messages before\n", name, l.NotCompared)
 	}
-	if l.Estimated {
-		fmt.Fprintf(out, "%s: the gateway knows only how many of these messages wait, not which\n", name)
-	}
 	switch {
 	case l.Impossible() > 0:
 		fmt.Fprintf(out, "%s: %d messages have numbers that this queue has not given out: it is older than what it has sent\n", name, l.Newer)

@@ -41,7 +41,7 @@ func (c *queueExportCmd) Run(io streams) error {
 		}
 		total := uint64(0)
 		for _, l := range s.Lanes {
-			if l.Store == s.Store && (string(l.Lane) == c.Lane || c.Lane == "" && l.Lane != gateway.LaneDeadLetter) {
+			if string(l.Lane) == c.Lane || c.Lane == "" && l.Lane != gateway.LaneDeadLetter {
 				total += l.Waiting
 			}
 		}
@@ -49,18 +49,8 @@ func (c *queueExportCmd) Run(io streams) error {
 		if err != nil {
 			return fmt.Errorf("export after %d messages: %w", count, err)
 		}
-		c.warnInherited(io, s)
 		return nil
 	})
-}
-
-// warnInherited names what is not in the export.
-func (c *queueExportCmd) warnInherited(io streams, s storeforward.Stats) {
-	for _, l := range s.Lanes {
-		if l.Store != s.Store && l.Waiting > 0 && (c.Lane == "" || c.Lane == string(l.Lane)) {
-			fmt.Fprintf(io.err, "not exported: %d messages of lane %s that wait under the id of the earlier store %s\n", l.Waiting, l.Lane, l.Store)
-		}
-	}
 }
 
 // exportTo copies the lines of an answer to a file, or to stdout for "", and

@@ -197,15 +197,6 @@ func TestTheEndsAreJudgedByWhatTheGatewayHolds(t *testing.T) {
 	if !l.Complete() || l.Newer != 1 || l.Accepted != 6 {
 		t.Errorf("more has come than was accepted when the gateway was asked: %+v", l)
 	}
-	estimated := func(n uint64) func(*Holding) {
-		return func(h *Holding) { h.Waiting, h.AtMost = Ranges{{7, 9}}, n }
-	}
-	if l = compare(estimated(3), gapRecord(1, 1, 2)); !l.Complete() || !l.Estimated {
-		t.Errorf("as many wait as are missing: %+v", l)
-	}
-	if l = compare(estimated(2), gapRecord(1, 1, 2)); l.Unexplained != 1 || l.Queued != 2 || !slices.Equal(l.Missing, Ranges{{7, 9}}) {
-		t.Errorf("fewer wait than are missing: %+v", l)
-	}
 }
 
 func TestHoldingsThatMakeNoSense(t *testing.T) {

@@ -13,9 +13,6 @@ type Holding struct {
 	Final bool `json:"final,omitempty"`
 	// Waiting are the numbers in the queue.
 	Waiting Ranges `json:"waiting,omitempty"`
-	// AtMost, if it is not 0, says that Waiting may hold numbers that have left
-	// already, and how many of it really wait.
-	AtMost uint64 `json:"at_most,omitempty"`
 	// Gaps explain numbers of this lane or of others, and the receiver may not
 	// have heard of them yet.
 	Gaps []gateway.Gap `json:"gaps,omitempty"`

@@ -54,9 +54,6 @@ type LaneReport struct {
 	// Accepted = Received + Explained + Queued + Unexplained.
 	Asked    bool   `json:"asked"`
 	Accepted uint64 `json:"accepted,omitempty"`
-	// Estimated: of what waits only the number is known, not which. A hole is
-	// then held for queued if there are not more holes than messages that wait.
-	Estimated bool `json:"estimated,omitempty"`
 	// Newer counts what was received beyond what the gateway had accepted when
 	// it was asked.
 	Newer uint64 `json:"newer,omitempty"`
@@ -134,11 +131,6 @@ func (l *lane) judge(r *LaneReport) {
 	missing := unexplained.minus(l.queued)
 	r.Holes, r.Explained = holes.Count(), holes.Count()-unexplained.Count()
 	r.Queued, r.Unexplained = unexplained.Count()-missing.Count(), missing.Count()
-	if r.Estimated && r.Queued > l.holding.AtMost {
-		r.Unexplained += r.Queued - l.holding.AtMost
-		r.Queued = l.holding.AtMost
-		missing = unexplained // which of them wait is not known
-	}
 	r.Missing = listed(missing)
 }
 
@@ -153,7 +145,7 @@ func (l *lane) due(r *LaneReport) (all Ranges) {
 		return all
 	}
 	accepted := h.Next - 1
-	r.Asked, r.Estimated, r.Accepted = true, h.AtMost > 0, max(accepted, r.Last)
+	r.Asked, r.Accepted = true, max(accepted, r.Last)
 	r.Newer, r.Final = l.received.above(accepted), h.Final
 	if r.Accepted > 0 {
 		all.Add(1, r.Accepted)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/audit"
-	"github.com/fieldpost/fieldpost/storeforward"
 )
 
 // holdings says what the queue still has of each lane, for an audit.
@@ -32,11 +31,8 @@ func (a *queueAPI) hold(ctx context.Context, progress func(done, total uint64)) 
 			continue
 		}
 		h := audit.Holding{Store: l.Store, Lane: l.Lane, Next: l.Next}
-		switch {
-		case l.Store != before.Store:
-			estimate(&h, l)
-		case l.Lane != gateway.LaneGaps:
-			err := a.each(ctx, l.Lane, 0, func(m gateway.Message) error {
+		if l.Lane != gateway.LaneGaps {
+			err := a.each(ctx, laneOf{l.Store, l.Lane}, 0, func(m gateway.Message) error {
 				h.Waiting.Add(m.ID.Seq, m.ID.Seq)
 				done++
 				progress(min(done, total), total)
@@ -48,43 +44,33 @@ func (a *queueAPI) hold(ctx context.Context, progress func(done, total uint64)) 
 		}
 		list = append(list, h)
 	}
-	return list, a.holdGaps(ctx, list, before.Store)
-}
-
-// estimate is for a lane that was inherited. It cannot be listed, but the
-// number of its messages is known.
-func estimate(h *audit.Holding, l storeforward.LaneStats) {
-	if l.Waiting == 0 {
-		return
-	}
-	h.Waiting.Add(l.First, l.Next-1)
-	if l.Waiting < l.Next-l.First {
-		h.AtMost = l.Waiting
-	}
+	return list, a.holdGaps(ctx, list)
 }
 
 // holdGaps adds what explains losses and may not have reached the receiver.
-func (a *queueAPI) holdGaps(ctx context.Context, list []audit.Holding, store string) error {
-	var gaps *audit.Holding
+func (a *queueAPI) holdGaps(ctx context.Context, list []audit.Holding) error {
+	stats := a.queue.Stats()
 	for i := range list {
-		if list[i].Store == store && list[i].Lane == gateway.LaneGaps {
-			gaps = &list[i]
+		h := &list[i]
+		if h.Lane != gateway.LaneGaps {
+			continue
+		}
+		for _, l := range stats.Lanes {
+			if l.Gap != nil && h.Store == stats.Store {
+				h.Gaps = append(h.Gaps, *l.Gap)
+			}
+		}
+		err := a.each(ctx, laneOf{h.Store, h.Lane}, 0, func(m gateway.Message) error {
+			h.Waiting.Add(m.ID.Seq, m.ID.Seq)
+			var g gateway.Gap
+			if json.Unmarshal(m.Body, &g) == nil && g.First > 0 && g.Last >= g.First {
+				h.Gaps = append(h.Gaps, g)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
-	if gaps == nil {
-		return nil // a store always has the lane
-	}
-	for _, l := range a.queue.Stats().Lanes {
-		if l.Gap != nil {
-			gaps.Gaps = append(gaps.Gaps, *l.Gap)
-		}
-	}
-	return a.each(ctx, gateway.LaneGaps, 0, func(m gateway.Message) error {
-		gaps.Waiting.Add(m.ID.Seq, m.ID.Seq)
-		var g gateway.Gap
-		if json.Unmarshal(m.Body, &g) == nil && g.First > 0 && g.Last >= g.First {
-			gaps.Gaps = append(gaps.Gaps, g)
-		}
-		return nil
-	})
+	return nil
 }

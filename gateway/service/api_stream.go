@@ -67,12 +67,12 @@ const exportPage = 64
 
 // each calls f with every message of a lane that waits, from a sequence number
 // on.
-func (a *queueAPI) each(ctx context.Context, lane gateway.Lane, from uint64, f func(gateway.Message) error) error {
+func (a *queueAPI) each(ctx context.Context, lane laneOf, from uint64, f func(gateway.Message) error) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		page, err := a.queue.List(lane, from, exportPage)
+		page, err := a.queue.ListOf(lane.store, lane.name, from, exportPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -90,13 +90,16 @@ func (a *queueAPI) export(w http.ResponseWriter, r *http.Request) {
 	s := newStream(w)
 	query := r.URL.Query()
 	from, err := strconv.ParseUint(orZero(query.Get("from")), 10, 64)
-	lanes := []gateway.Lane{gateway.Lane(query.Get("lane"))}
-	switch {
-	case err != nil || from > 0 && lanes[0] == "":
+	lane := gateway.Lane(query.Get("lane"))
+	if err != nil || from > 0 && lane == "" {
 		fault(w, http.StatusBadRequest, fmt.Errorf("from: want a sequence number, and a lane: %w", gateway.ErrInvalid))
 		return
-	case lanes[0] == "":
-		lanes = a.sentLanes()
+	}
+	lanes := a.lanes(lane)
+	if len(lanes) == 0 {
+		_, err := a.queue.List(lane, 0, 0)
+		s.end(err)
+		return
 	}
 	for _, lane := range lanes {
 		err := a.each(r.Context(), lane, from, func(m gateway.Message) error { return s.line(exported(m)) })
@@ -107,15 +110,21 @@ func (a *queueAPI) export(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sentLanes are the lanes of the store that are handed to the upstream.
-func (a *queueAPI) sentLanes() (lanes []gateway.Lane) {
-	stats := a.queue.Stats()
-	for _, l := range stats.Lanes {
-		if l.Store == stats.Store && l.Lane != gateway.LaneDeadLetter {
-			lanes = append(lanes, l.Lane)
+// laneOf names a lane, and the store that its messages were accepted by: the
+// queue's own or one that it has inherited.
+type laneOf struct {
+	store string
+	name  gateway.Lane
+}
+
+// lanes are those of a name, or all that are handed to the upstream.
+func (a *queueAPI) lanes(name gateway.Lane) (list []laneOf) {
+	for _, l := range a.queue.Stats().Lanes {
+		if l.Lane == name || name == "" && l.Lane != gateway.LaneDeadLetter {
+			list = append(list, laneOf{l.Store, l.Lane})
 		}
 	}
-	return lanes
+	return list
 }
 
 func exported(m gateway.Message) ExportedMessage {
