@@ -3,6 +3,7 @@ package mqtt_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"testing"
 	"time"
 
@@ -19,13 +20,18 @@ const drainWindow = 100
 var drainBody = bytes.Repeat([]byte("x"), 300)
 
 // bare is an upstream without anything around the body.
-type bare struct{ address string }
+type bare struct {
+	address  string
+	settings *tls.Config
+	meter    *uplink.Meter
+}
 
-func (u bare) Name() string { return "bare" }
-func (u bare) Window() int  { return drainWindow }
+func (u *bare) Name() string              { return "bare" }
+func (u *bare) Window() int               { return drainWindow }
+func (u *bare) CountWith(m *uplink.Meter) { u.meter = m }
 
-func (u bare) Connect(ctx context.Context) (uplink.Session, error) {
-	c, err := mqtt.Dial(ctx, mqtt.Options{Address: u.address, ClientID: "bench"})
+func (u *bare) Connect(ctx context.Context) (uplink.Session, error) {
+	c, err := mqtt.Dial(ctx, mqtt.Options{Address: u.address, ClientID: "bench", TLS: u.settings, Meter: u.meter})
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +41,7 @@ func (u bare) Connect(ctx context.Context) (uplink.Session, error) {
 type bareSession struct{ *mqtt.Conn }
 
 func (s bareSession) Publish(_ context.Context, m gateway.Message) (uplink.Receipt, error) {
-	return s.Conn.Publish("bench", m.Body, false)
+	return s.Conn.Send(uplink.ForTelemetry, "bench", m.Body)
 }
 
 // BenchmarkDrain compares the Sender with paho alone: same window, same broker,
@@ -60,7 +66,7 @@ func drainSender(b *testing.B, addr string, n int) time.Duration {
 	for range n {
 		store.Add(drainBody)
 	}
-	sender, err := uplink.New(uplink.Options{Store: store, Upstream: bare{addr}})
+	sender, err := uplink.New(uplink.Options{Store: store, Upstream: &bare{address: addr}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (c *Conn) subscribe(ctx context.Context, filter string) error {
 		return context.Cause(ctx)
 	}
 	if err := token.Error(); err != nil {
-		return err
+		return cmp.Or(c.Err(), err) // which knows why the connection was lost
 	}
 	// paho reports no error for a refusal; the code for it is 0x80.
 	if granted := token.Result()[filter]; granted > 2 {
