@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -50,7 +51,16 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	flag.Parse()
+	if !flagGiven("rapid.checks") { // make soak does many more
+		_ = flag.Set("rapid.checks", "30")
+	}
 	os.Exit(m.Run())
+}
+
+func flagGiven(name string) (given bool) {
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
 }
 
 // crashLanes are filled by one producer each: one gives up what is beyond a
@@ -215,7 +225,7 @@ type crashCourt struct {
 // each of the first steps of its work, then at steps and moments drawn by lot.
 // STOREFORWARD_CRASH_ROUNDS sets how often.
 func TestKill9LosesNothing(t *testing.T) {
-	rounds := 40
+	rounds := 25
 	if n, err := strconv.Atoi(os.Getenv("STOREFORWARD_CRASH_ROUNDS")); err == nil {
 		rounds = n
 	}
