@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 )
@@ -39,9 +38,9 @@ func (s *Service) senderOptions(u uplink.Upstream) uplink.Options {
 		Store: s.queue, Upstream: u, Log: s.log, Health: s.health, StartJitter: startJitter(),
 		MaxRate: int64(s.config.upstream.MaxRate), Meter: s.meter,
 	}
-	for _, name := range s.config.lanes() {
-		if lane := gateway.Lane(name); uplink.PurposeOf(lane) == uplink.ForTelemetry {
-			o.Telemetry = append(o.Telemetry, lane)
+	for _, l := range s.queue.Stats().Lanes { // those that the config has no more, too
+		if uplink.PurposeOf(l.Lane) == uplink.ForTelemetry {
+			o.Telemetry = append(o.Telemetry, l.Lane)
 		}
 	}
 	return o

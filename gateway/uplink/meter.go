@@ -125,8 +125,9 @@ func (m *Meter) State() PlanState {
 }
 
 // Thinning is the window to thin readings by; 0 while they pass as they come.
+// A plan that is to thin at all of it never does.
 func (m *Meter) Thinning() time.Duration {
-	if m.State() == PlanFree {
+	if m.State() == PlanFree || m.opts.Plan.ThinAt >= 1 {
 		return 0
 	}
 	return m.opts.Plan.ThinWindow

@@ -66,6 +66,13 @@ func TestPlanStates(t *testing.T) {
 	if s.Used != 1000 || s.Monthly != 1000 || s.ThinAt != 800 || s.Begins.Format(time.DateOnly) != "2026-11-15" || s.Resets.Format(time.DateOnly) != "2026-12-15" {
 		t.Errorf("standing %+v", s)
 	}
+	never := monthly
+	never.ThinAt = 1
+	full := newMeter(t, uplink.MeterOptions{Plan: never, Clock: cal})
+	full.Socket(0, 1000)
+	if s, w := full.State(), full.Thinning(); s != uplink.PlanHeld || w != 0 {
+		t.Errorf("thin at 100 %%: %s, window %v", s, w)
+	}
 	cal.set(t, "2026-12-14T23:59:59Z")
 	if s := m.State(); s != uplink.PlanHeld {
 		t.Errorf("%s before the month ends", s)

@@ -16,7 +16,7 @@ type Plan struct {
 	// 1 to 28.
 	ResetsOn int
 	// ThinAt is the share of Monthly from which on telemetry is thinned, above 0
-	// and up to 1.
+	// and up to 1, which is never.
 	ThinAt float64
 	// ThinWindow is how much time one thinned reading stands for.
 	ThinWindow time.Duration

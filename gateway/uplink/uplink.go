@@ -31,7 +31,7 @@ type Store interface {
 	// Reject sets aside a message that can never be sent.
 	Reject(ctx context.Context, id gateway.MessageID, reason string) error
 	// Rewind makes Next start again at the oldest message that is not
-	// acknowledged.
+	// acknowledged. It is called as a session begins.
 	Rewind()
 }
 

@@ -14,26 +14,33 @@ type Store struct {
 	mu       sync.Mutex
 	messages []gateway.Message // message n has the sequence number n+1
 	gone     []bool            // acknowledged or rejected
-	out      []bool            // handed out
-	head     int               // nothing before it is to be handed out
-	held     map[gateway.Lane]bool
+	lanes    map[gateway.Lane]*lane
 	left     int
 	rejected []gateway.MessageID
 	changed  chan struct{} // closed at the next change
+}
+
+// lane are the messages of one lane, as indexes.
+type lane struct {
+	indexes []int
+	head    int // of indexes: the next to hand out
+	held    bool
 }
 
 // Add appends a JSON message with the given body to the lane telemetry.
 func (s *Store) Add(body []byte) gateway.MessageID { return s.AddTo(gateway.LaneTelemetry, body) }
 
 // AddTo appends a JSON message to a lane. The lanes share one row of numbers.
-func (s *Store) AddTo(lane gateway.Lane, body []byte) gateway.MessageID {
+func (s *Store) AddTo(name gateway.Lane, body []byte) gateway.MessageID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := gateway.MessageID{Store: "mem", Lane: lane, Seq: uint64(len(s.messages) + 1)}
+	id := gateway.MessageID{Store: "mem", Lane: name, Seq: uint64(len(s.messages) + 1)}
 	s.messages = append(s.messages, gateway.Message{
 		ID: id, Kind: gateway.KindTelemetry, ContentType: "application/json", Body: body,
 	})
-	s.gone, s.out = append(s.gone, false), append(s.out, false)
+	s.gone = append(s.gone, false)
+	l := s.lane(name)
+	l.indexes = append(l.indexes, len(s.messages)-1)
 	s.left++
 	s.wake()
 	return id
@@ -59,26 +66,41 @@ func (s *Store) Next(ctx context.Context) (gateway.Message, error) {
 
 // next hands out the first message that may go. The caller holds mu.
 func (s *Store) next() (gateway.Message, bool) {
-	for s.head < len(s.messages) && (s.gone[s.head] || s.out[s.head]) {
-		s.head++
-	}
-	for i := s.head; i < len(s.messages); i++ {
-		if m := s.messages[i]; !s.gone[i] && !s.out[i] && !s.held[m.ID.Lane] {
-			s.out[i] = true
-			return m, true
+	var first *lane
+	for _, l := range s.lanes {
+		for l.head < len(l.indexes) && s.gone[l.indexes[l.head]] {
+			l.head++
+		}
+		if l.held || l.head == len(l.indexes) {
+			continue
+		}
+		if first == nil || l.indexes[l.head] < first.indexes[first.head] {
+			first = l
 		}
 	}
-	return gateway.Message{}, false
+	if first == nil {
+		return gateway.Message{}, false
+	}
+	first.head++
+	return s.messages[first.indexes[first.head-1]], true
+}
+
+// lane makes a lane at its first use. The caller holds mu.
+func (s *Store) lane(name gateway.Lane) *lane {
+	if s.lanes == nil {
+		s.lanes = make(map[gateway.Lane]*lane)
+	}
+	if s.lanes[name] == nil {
+		s.lanes[name] = &lane{}
+	}
+	return s.lanes[name]
 }
 
 // Hold keeps a lane back, or lets it go.
-func (s *Store) Hold(lane gateway.Lane, held bool) {
+func (s *Store) Hold(name gateway.Lane, held bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held == nil {
-		s.held = make(map[gateway.Lane]bool)
-	}
-	s.held[lane] = held
+	s.lane(name).held = held
 	s.wake()
 }
 
@@ -103,8 +125,9 @@ func (s *Store) Reject(_ context.Context, id gateway.MessageID, _ string) error 
 func (s *Store) Rewind() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.head = 0
-	clear(s.out)
+	for _, l := range s.lanes {
+		l.head = 0
+	}
 	s.wake()
 }
 
