@@ -173,6 +173,7 @@ func (o *Options) lane(name gateway.Lane) LaneOptions {
 	base.MaxBytes = cmp.Or(given.MaxBytes, base.MaxBytes)
 	base.MaxMessages = cmp.Or(given.MaxMessages, base.MaxMessages)
 	base.Backfill = cmp.Or(given.Backfill, base.Backfill, BackfillOrder)
+	base.Local = given.Local || base.Local
 	return base
 }
 

@@ -120,3 +120,18 @@ func TestAHeldLaneWaits(t *testing.T) {
 		t.Errorf("got %s, want the telemetry", m.ID)
 	}
 }
+
+// TestALocalLaneIsNotHandedOut, and keeps what it has.
+func TestALocalLaneIsNotHandedOut(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.Lanes = map[gateway.Lane]LaneOptions{"notes": {Local: true}}
+	q := mustOpen(t, o)
+	mustAppend(t, q, msg("notes", "kept"), msg("telemetry", "sent"))
+	if m := mustNext(t, q); m.ID.Lane != gateway.LaneTelemetry {
+		t.Errorf("got %s", m.ID)
+	}
+	wantEmpty(t, q)
+	if list, err := q.List("notes", 0, 10); err != nil || len(list) != 1 {
+		t.Errorf("%d listed, %v", len(list), err)
+	}
+}
