@@ -18,7 +18,7 @@ func TestLiveReadingsPassAMillion(t *testing.T) {
 	dir := t.TempDir()
 	h := startHub(t, dir)
 	g := prepareGateway(t, dir, h, "  max_age: 100ms\ndevices", "  max_age: 100ms\n  max_bytes: 256\ndevices",
-		"every: 100ms", "every: 1s", "    ca_file:", "    max_rate: 100kB/s\n    ca_file:")
+		"every: 100ms", "every: 1s", "backfill: order", "backfill: weave", "    ca_file:", "    max_rate: 100kB/s\n    ca_file:")
 	h.process.kill()
 	g.start(t)
 	if _, err := g.ingestWhenUp(t); err != nil {

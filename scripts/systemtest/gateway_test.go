@@ -46,6 +46,7 @@ queue:
   max_bytes: 128MB
   min_free: 64MB
   commit: {max_age: 100ms}
+  lanes: {telemetry: {backfill: order}} # which a woven backlog has none of
 batch:
   max_age: 100ms
 devices:
