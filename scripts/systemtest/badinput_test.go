@@ -293,7 +293,7 @@ func TestBadConfigEndsWith78(t *testing.T) {
 	g := prepareGateway(t, dir, h, "driver: sysfs", "driver: sisfs", "max_bytes: 128MB", "max_bytes: plenty")
 	for _, verb := range []string{"check", "run"} {
 		out := g.tool(t, 78, verb, "--config", g.config)
-		for _, want := range []string{g.config + ":10:14: queue.max_bytes: ", "plenty", g.config + ":17:25: devices[board].driver: ", "sisfs", "sysfs"} {
+		for _, want := range []string{g.config + ":10:14: queue.max_bytes: ", "plenty", g.config + ":18:25: devices[board].driver: ", "sisfs", "sysfs"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s: want %q in:\n%s", verb, want, out)
 			}
