@@ -41,7 +41,7 @@ func (u *bare) Connect(ctx context.Context) (uplink.Session, error) {
 type bareSession struct{ *mqtt.Conn }
 
 func (s bareSession) Publish(_ context.Context, m gateway.Message) (uplink.Receipt, error) {
-	return s.Conn.Send(uplink.ForTelemetry, "bench", m.Body)
+	return s.Send(uplink.ForTelemetry, "bench", m.Body)
 }
 
 // BenchmarkDrain compares the Sender with paho alone: same window, same broker,
