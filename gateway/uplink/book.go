@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/durable"
 )
 
 // book is the file in which a Meter keeps its month.
@@ -50,27 +50,8 @@ func (b book) write(path string) error {
 	if err != nil {
 		return fmt.Errorf("data plan: %w", err)
 	}
-	next := path + ".new"
-	if err := writeSynced(next, append(data, '\n')); err != nil {
+	if err := durable.Replace(path, append(data, '\n'), 0o640); err != nil {
 		return fmt.Errorf("data plan: %w", err)
 	}
-	if err := os.Rename(next, path); err != nil {
-		return fmt.Errorf("data plan: %w", err)
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("data plan: %w", err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return nil
 }
