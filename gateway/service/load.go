@@ -40,7 +40,7 @@ func Load(path string) (*Loaded, error) {
 	for _, section := range l.Upstreams {
 		spec, err := loadUpstream(&section)
 		l.upstream = spec
-		errs = append(errs, err)
+		errs = append(errs, err, l.checkLabelledLanes(&section, spec.config))
 	}
 	lanes := l.lanes()
 	ids := make(map[string]bool)
@@ -63,6 +63,23 @@ func Load(path string) (*Loaded, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// checkLabelledLanes finds lanes that an upstream has words about and the
+// queue does not have.
+func (c *Config) checkLabelledLanes(section *config.Section, upstream any) error {
+	labelled, ok := upstream.(interface{ LabelledLanes() []string })
+	if !ok {
+		return nil
+	}
+	lanes := append(c.lanes(), string(gateway.LaneResults), string(gateway.LaneGaps))
+	var errs []error
+	for _, lane := range labelled.LabelledLanes() {
+		if !slices.Contains(lanes, lane) {
+			errs = append(errs, section.Errorf("lane_properties."+lane, "there is no lane %q; want one of %s, or a lane named in queue.lanes", lane, strings.Join(lanes, ", ")))
+		}
+	}
+	return config.Join(errs...)
 }
 
 // lanes are the lanes that devices may use.

@@ -16,6 +16,7 @@ type Config struct {
 	KeepAlive        time.Duration `yaml:"keep_alive" default:"60s" min:"10s" max:"1177s" doc:"Longest silence on the line; a dead link is noticed within one and a half times as long"`
 	TokenTTL         time.Duration `yaml:"token_ttl" default:"1h" min:"1m" max:"24h" doc:"Life of the access token; the connection is renewed before it ends"`
 	InFlight         int           `yaml:"in_flight" default:"64" min:"1" max:"1000" doc:"Messages that may be sent before the first of them is confirmed"`
+	LabelConfig
 }
 
 // Validate names every field at fault.
@@ -36,5 +37,6 @@ func (c Config) Validate() error {
 	if c.InFlight < 1 || c.InFlight > 1000 {
 		fault("in_flight", fmt.Sprintf("%d is not allowed, want 1 to 1000", c.InFlight))
 	}
+	c.check(fault)
 	return errors.Join(faults...)
 }

@@ -126,11 +126,11 @@ func TestSizeLimit(t *testing.T) {
 	// "s-l-1", "text/plain", "utf-8", and store=s lane=l seq=1 kind=k
 	const properties = 5 + 10 + 5 + 6 + 5 + 4 + 5
 	m.Body = make([]byte, MaxMessageBytes-properties)
-	if _, err := eventTopic("d", m); err != nil {
+	if _, err := (labels{}).eventTopic("d", m); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}
 	m.Body = append(m.Body, 0)
-	if _, err := eventTopic("d", m); !errors.Is(err, uplink.ErrTooLarge) || !errors.Is(err, gateway.ErrInvalid) {
+	if _, err := (labels{}).eventTopic("d", m); !errors.Is(err, uplink.ErrTooLarge) || !errors.Is(err, gateway.ErrInvalid) {
 		t.Errorf("over the limit: %v, want ErrTooLarge", err)
 	}
 }

@@ -24,6 +24,7 @@ type Upstream struct {
 	intake uplink.Intake
 	log    *slog.Logger
 	meter  *uplink.Meter
+	labels labels
 	// oddities are reported once in the life of the program.
 	retained, foreign sync.Once
 }
@@ -38,7 +39,7 @@ func New(c Config, clk clock.Clock, inbox uplink.Inbox, log *slog.Logger) (*Upst
 		return nil, fmt.Errorf("upstream iothub: connection_string: %w", err)
 	}
 	log = cmp.Or(log, slog.New(slog.DiscardHandler))
-	return &Upstream{config: c, id: id, clock: clk, log: log, intake: uplink.Intake{Inbox: inbox, Log: log}}, nil
+	return &Upstream{config: c, id: id, labels: newLabels(c.LabelConfig), clock: clk, log: log, intake: uplink.Intake{Inbox: inbox, Log: log}}, nil
 }
 
 // Name is the hub and the device.
@@ -73,7 +74,7 @@ func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
 		_ = conn.Close(ctx) // the error that counts is that of the subscription
 		return nil, fmt.Errorf("%s: %w", u.Name(), err)
 	}
-	return newSession(conn, u.id.device, renewAfter(u.config.TokenTTL)), nil
+	return newSession(conn, u.labels, u.id.device, renewAfter(u.config.TokenTTL)), nil
 }
 
 func (u *Upstream) explain(err error) error {
@@ -112,20 +113,21 @@ func (u *Upstream) receive(ctx context.Context, m mqtt.Inbound) {
 // session is a connection that ends before its token does.
 type session struct {
 	*mqtt.Conn
+	labels labels
 	device string
 	renew  chan struct{}
 	timer  *time.Timer
 }
 
-func newSession(c *mqtt.Conn, device string, renewAfter time.Duration) *session {
-	s := &session{Conn: c, device: device, renew: make(chan struct{})}
+func newSession(c *mqtt.Conn, l labels, device string, renewAfter time.Duration) *session {
+	s := &session{Conn: c, labels: l, device: device, renew: make(chan struct{})}
 	s.timer = time.AfterFunc(renewAfter, func() { close(s.renew) })
 	return s
 }
 
 // Publish sends a device-to-cloud message.
 func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt, error) {
-	topic, err := eventTopic(s.device, m)
+	topic, err := s.labels.eventTopic(s.device, m)
 	if err != nil {
 		return nil, err
 	}
