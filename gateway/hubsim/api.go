@@ -16,7 +16,7 @@ func (h *Hub) routes() http.Handler {
 	azure := func(pattern string, want right, handle func(http.ResponseWriter, *http.Request) error) {
 		mux.Handle(pattern, h.guard(want, func(w http.ResponseWriter, r *http.Request) error {
 			if r.URL.Query().Get("api-version") == "" {
-				return &httpError{http.StatusBadRequest, "InvalidApiVersion", "api-version is missing in the query, for example ?api-version=2021-04-12"}
+				return &httpError{status: http.StatusBadRequest, code: "InvalidApiVersion", detail: "api-version is missing in the query, for example ?api-version=2021-04-12"}
 			}
 			return handle(w, r)
 		}))
@@ -27,6 +27,7 @@ func (h *Hub) routes() http.Handler {
 	azure("GET /devices/{id}", registryRead, h.getDevice)
 	azure("PUT /devices/{id}", registryWrite, h.putDevice)
 	azure("DELETE /devices/{id}", registryWrite, h.deleteDevice)
+	azure("POST /twins/{id}/methods", serviceConnect, h.postMethod)
 
 	own := func(pattern string, handle func(http.ResponseWriter, *http.Request) error) {
 		mux.Handle(pattern, h.guard(serviceConnect, handle))
@@ -57,7 +58,7 @@ func (h *Hub) guard(want right, handle func(http.ResponseWriter, *http.Request) 
 		err := h.allow(r, want)
 		if err != nil {
 			h.log.Warn("request refused: "+err.Error(), "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr)
-			err = &httpError{http.StatusUnauthorized, "IotHubUnauthorizedAccess", err.Error()}
+			err = &httpError{status: http.StatusUnauthorized, code: "IotHubUnauthorizedAccess", detail: err.Error()}
 		} else {
 			err = handle(w, r)
 		}
@@ -72,6 +73,10 @@ type httpError struct {
 	status int
 	code   string
 	detail string
+	// number and info are set for those routes whose errors have the second
+	// shape: JSON in the message.
+	number int
+	info   map[string]any
 }
 
 func (e *httpError) Error() string { return e.code + ": " + e.detail }
@@ -83,15 +88,15 @@ func asHTTP(err error) *httpError {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, errNoDevice):
-		return &httpError{http.StatusNotFound, "DeviceNotFound", err.Error()}
+		return &httpError{status: http.StatusNotFound, code: "DeviceNotFound", detail: err.Error()}
 	case errors.Is(err, errDeviceExists):
-		return &httpError{http.StatusConflict, "DeviceAlreadyExists", err.Error()}
+		return &httpError{status: http.StatusConflict, code: "DeviceAlreadyExists", detail: err.Error()}
 	case errors.Is(err, errETag):
-		return &httpError{http.StatusPreconditionFailed, "PreconditionFailed", err.Error()}
+		return &httpError{status: http.StatusPreconditionFailed, code: "PreconditionFailed", detail: err.Error()}
 	case errors.Is(err, errQueueFull):
-		return &httpError{http.StatusForbidden, "DeviceMaximumQueueDepthExceeded", err.Error()}
+		return &httpError{status: http.StatusForbidden, code: "DeviceMaximumQueueDepthExceeded", detail: err.Error()}
 	default:
-		return &httpError{http.StatusInternalServerError, "ServerError", err.Error()}
+		return &httpError{status: http.StatusInternalServerError, code: "ServerError", detail: err.Error()}
 	}
 }
 
@@ -104,11 +109,30 @@ func (h *Hub) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("iothub-errorcode", e.code)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(e.status)
-	_ = json.NewEncoder(w).Encode(map[string]string{ // the client may be gone
-		"Message": "ErrorCode:" + e.code + ";" + e.detail,
-		"ExceptionMessage": fmt.Sprintf("Tracking ID:%s-G:0-TimeStamp:%s",
-			randomHex(16), time.Now().UTC().Format("01/02/2006 15:04:05")),
-	})
+	_ = json.NewEncoder(w).Encode(e.body()) // the client may be gone
+}
+
+// body is one of the two shapes in which the hub writes errors.
+func (e *httpError) body() map[string]string {
+	if e.number == 0 {
+		return map[string]string{"Message": "ErrorCode:" + e.code + ";" + e.detail, "ExceptionMessage": "Tracking ID:" + trackingID()}
+	}
+	text, _ := json.Marshal(numbered{e.number, trackingID(), e.detail, e.info, time.Now().UTC()}) // cannot fail
+	return map[string]string{"Message": string(text), "ExceptionMessage": ""}
+}
+
+// numbered is an error with the hub's number for it. Devices get it as it is,
+// back ends inside a message.
+type numbered struct {
+	Code     int            `json:"errorCode"`
+	Tracking string         `json:"trackingId"`
+	Message  string         `json:"message"`
+	Info     map[string]any `json:"info"`
+	Time     time.Time      `json:"timestampUtc"`
+}
+
+func trackingID() string {
+	return fmt.Sprintf("%s-G:0-TimeStamp:%s", randomHex(16), time.Now().UTC().Format("01/02/2006 15:04:05"))
 }
 
 // answer writes a value as JSON.
@@ -118,5 +142,5 @@ func answer(w http.ResponseWriter, value any) error {
 }
 
 func invalid(format string, args ...any) error {
-	return &httpError{http.StatusBadRequest, "ArgumentInvalid", fmt.Sprintf(format, args...)}
+	return &httpError{status: http.StatusBadRequest, code: "ArgumentInvalid", detail: fmt.Sprintf(format, args...)}
 }

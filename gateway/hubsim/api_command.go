@@ -20,7 +20,7 @@ func (h *Hub) postCommand(w http.ResponseWriter, r *http.Request) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBytes))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return &httpError{http.StatusRequestEntityTooLarge, "MessageTooLarge", "the body of a cloud-to-device message has 65,536 bytes at most"}
+		return &httpError{status: http.StatusRequestEntityTooLarge, code: "MessageTooLarge", detail: "the body of a cloud-to-device message has 65,536 bytes at most"}
 	}
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func (h *Hub) postDisconnect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if c == nil {
-		return &httpError{http.StatusNotFound, "DeviceNotOnline", "the device is not connected"}
+		return &httpError{status: http.StatusNotFound, code: "DeviceNotOnline", detail: "the device is not connected"}
 	}
 	c.stop("asked for by a caller")
 	w.WriteHeader(http.StatusNoContent)

@@ -26,6 +26,7 @@ type conn struct {
 	filters  map[string]byte
 	inflight map[uint16]*command
 	packetID uint16
+	outbox   []packets.Packet // that need no PUBACK
 
 	wake   chan struct{} // there may be something to deliver
 	done   chan struct{} // closed at the end of the connection
@@ -63,7 +64,22 @@ func (c *conn) wakeUp() {
 	}
 }
 
-// deliver writes commands to the device until the connection ends.
+// maxOutbox is how many messages without PUBACK may wait for a device that
+// does not read.
+const maxOutbox = 1000
+
+// post puts a message that needs no PUBACK in the order of delivery. The mutex
+// of state is held.
+func (c *conn) post(p packets.Packet) {
+	if len(c.outbox) >= maxOutbox {
+		c.hub.running.Go(func() { c.stop("the device does not read what is sent to it") }) // closing may take a while
+		return
+	}
+	c.outbox = append(c.outbox, p)
+	c.wakeUp()
+}
+
+// deliver writes to the device until the connection ends.
 func (c *conn) deliver() {
 	for {
 		select {
@@ -77,7 +93,7 @@ func (c *conn) deliver() {
 				err = errors.Join(c.client.WritePacket(packet), c.wire.flush())
 			}
 			if err != nil {
-				c.stop("a command cannot be delivered", "error", err)
+				c.stop("a message cannot be delivered", "error", err)
 				return
 			}
 			if !ok {
@@ -87,10 +103,15 @@ func (c *conn) deliver() {
 	}
 }
 
-// next takes the oldest command that waits for c, as a packet.
+// next takes what waits for c: what needs no PUBACK, or else the oldest
+// command, as a packet.
 func (s *state) next(c *conn) (packet packets.Packet, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(c.outbox) > 0 {
+		packet, c.outbox = c.outbox[0], c.outbox[1:]
+		return packet, true, nil
+	}
 	d := s.devices[c.device]
 	qos, subscribed := c.deviceboundQoS()
 	if d == nil || d.conn != c || !subscribed {

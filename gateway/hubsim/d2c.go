@@ -19,6 +19,23 @@ var messageIDForm = regexp.MustCompile(`^[A-Za-z0-9\-:.+%_#*?!(),=@;$']{0,128}$`
 
 // publish takes a message from a device. nil sends the PUBACK.
 func (c *conn) publish(p packets.Packet) error {
+	if rest, ok := strings.CutPrefix(p.TopicName, methodAnswers); ok {
+		return c.judge(c.answered(rest, p.Payload))
+	}
+	return c.telemetry(p)
+}
+
+// judge closes the connection for what the hub does not take.
+func (c *conn) judge(err error) error {
+	if err != nil {
+		c.stop(err.Error())
+		return packets.ErrRejectPacket
+	}
+	return nil
+}
+
+// telemetry takes a device-to-cloud message.
+func (c *conn) telemetry(p packets.Packet) error {
 	f := c.hub.faults.take(c.device, publishFaults...)
 	if f.Kind == faultDropMessage {
 		return packets.ErrRejectPacket

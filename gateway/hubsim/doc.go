@@ -13,8 +13,8 @@
 // the loop that reads packets. Sessions, subscriptions, deliveries and
 // takeovers are the hub's own: it keeps them by device, as IoT Hub does.
 //
-// Not simulated: direct methods and twins (their subscriptions are granted, but
-// nothing comes, and a request ends the connection), file upload, modules,
+// Not simulated: twins (their subscriptions are granted, but nothing comes,
+// and a request ends the connection), file upload, modules,
 // certificates of devices, feedback on commands, and quotas.
 //
 // Sources: Microsoft, "Communicate with an IoT hub using the MQTT protocol",

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The kinds of faults. All but the last two strike when a message arrives.
+// The kinds of faults.
 const (
 	faultDropPuback  = "drop-puback"        // recorded, and no PUBACK
 	faultKill        = "kill-before-puback" // recorded, and the connection is cut
@@ -17,11 +17,15 @@ const (
 	faultDelayPuback = "delay-puback"       // recorded, and the PUBACK is late
 	faultRefuse      = "refuse-connect"     // CONNACK with a refusal
 	faultThrottle    = "throttle"           // cut right after the CONNACK
+
+	faultDropMethod       = "drop-method"        // the request does not reach the device
+	faultDropMethodAnswer = "drop-method-answer" // the answer does not reach the caller
 )
 
 var (
+	// publishFaults strike when a message arrives.
 	publishFaults = []string{faultDropPuback, faultKill, faultDropMessage, faultDelayPuback}
-	faultKinds    = append(slices.Clone(publishFaults), faultRefuse, faultThrottle)
+	faultKinds    = append(slices.Clone(publishFaults), faultRefuse, faultThrottle, faultDropMethod, faultDropMethodAnswer)
 )
 
 // fault is a mishap that will happen Count times.

@@ -67,6 +67,7 @@ type Hub struct {
 	record    *record
 	audit     *audit
 	faults    faults
+	calls     calls
 	broker    *broker
 
 	mqtt, https net.Listener

@@ -20,7 +20,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // rig is a hub with real sockets and files, and a log that tests can read.
 type rig struct {

@@ -10,7 +10,7 @@ import (
 // all that the hub has; so the five that it grants at most cannot be exceeded.
 func allowedFilter(device, filter string) bool {
 	switch filter {
-	case "$iothub/methods/POST/#", "$iothub/twin/res/#", "$iothub/twin/PATCH/properties/desired/#":
+	case methodRequests + "#", "$iothub/twin/res/#", "$iothub/twin/PATCH/properties/desired/#":
 		return true
 	}
 	return isDevicebound(device, filter)
@@ -48,7 +48,14 @@ func (s *state) attach(c *conn) (old *conn, err error) {
 	old = d.conn
 	d.conn, d.changed, d.activity = c, time.Now(), time.Now()
 	d.requeue()
+	s.announce()
 	return old, nil
+}
+
+// announce wakes those who wait for a device. The mutex is held.
+func (s *state) announce() {
+	close(s.news)
+	s.news = make(chan struct{})
 }
 
 // detach ends what c has begun, unless a newer connection has taken over.
@@ -88,11 +95,19 @@ func (s *state) subscribe(c *conn, changes map[string]byte) error {
 		}
 	}
 	c.filters = filters
+	s.announce()
 	return nil
 }
 
 // refused is the QoS in a SUBACK that says no.
 const refused = 0x80
+
+// reads reports whether c has subscribed to all below a topic. The mutex is
+// held.
+func (c *conn) reads(topic string) bool {
+	_, ok := c.filters[topic+"#"]
+	return ok
+}
 
 // deviceboundQoS is the QoS at which c wants commands. The mutex is held.
 func (c *conn) deviceboundQoS() (qos byte, ok bool) {

@@ -22,6 +22,8 @@ type state struct {
 	journal *journal
 	devices map[string]*device
 	number  int64 // of the newest command
+	// news is closed, and made anew, when a device connects or subscribes.
+	news chan struct{}
 }
 
 // change is one line of the journal; one field of it is set.
@@ -47,7 +49,7 @@ var (
 
 // openState replays the journal at path and puts a short one in its place.
 func openState(path string, ttl time.Duration) (*state, error) {
-	s := &state{ttl: ttl, devices: map[string]*device{}}
+	s := &state{ttl: ttl, devices: map[string]*device{}, news: make(chan struct{})}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		old, err := openJournal(path, s.replay)
 		if err != nil {
