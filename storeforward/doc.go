@@ -10,7 +10,8 @@
 //
 // # Limits
 //
-// One process opens a store at a time. One goroutine calls Next. A message body
+// One process opens a store at a time. One goroutine calls Next; lanes of
+// another receiver are handed out by an [Outlet] of their own. A message body
 // holds at most [MaxBodyBytes]; one Append at most [MaxAppendBytes]. There are
 // at most 100 lanes. A store needs [MinMaxBytes] of disk, and [MinMinFree] bytes
 // free beside it. Linux only; on 32-bit systems the engine can damage its

@@ -17,15 +17,18 @@ var weights = map[Priority]int{PriorityHigh: 4, PriorityNormal: 1}
 
 // Next waits for the next message to send and hands each out once, until
 // Rewind. Within a lane the order is that of acceptance, or its two rows if
-// the lane is woven.
-func (q *Queue) Next(ctx context.Context) (gateway.Message, error) {
+// the lane is woven. The lanes of other outlets are passed
+// over.
+func (q *Queue) Next(ctx context.Context) (gateway.Message, error) { return q.next(ctx, q.Outlet("")) }
+
+func (q *Queue) next(ctx context.Context, o *Outlet) (gateway.Message, error) {
 	for {
 		q.mu.Lock()
-		l, r := q.choose()
+		l, r := o.choose()
 		if l == nil {
 			q.mu.Unlock()
 			select {
-			case <-q.ready:
+			case <-o.ready:
 				continue
 			case <-ctx.Done():
 				return gateway.Message{}, ctx.Err()
@@ -48,12 +51,12 @@ func (q *Queue) Next(ctx context.Context) (gateway.Message, error) {
 
 // choose picks the lane that goes next by smooth weighted round robin: each
 // lane with messages earns its weight, the richest goes and pays for all.
-func (q *Queue) choose() (*lane, *reader) {
+func (o *Outlet) choose() (*lane, *reader) {
 	var best *lane
 	var reader *reader
 	total := 0
-	for _, l := range q.lanes {
-		if l.Local || l.held {
+	for _, l := range o.queue.lanes {
+		if l.Outlet != o.name || l.Local || l.held {
 			continue
 		}
 		r := l.pick()

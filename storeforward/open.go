@@ -76,10 +76,10 @@ func newCommitter(opts Options) (*committer, error) {
 		requests: make(chan *request, 256),
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
-		ready:    make(chan struct{}, 1),
 		room:     make(chan struct{}),
 		opened:   time.Now(), writtenBefore: deviceWritten(),
 	}
+	q.outlets = q.makeOutlets()
 	q.journal = &Journal{q: q, entries: make(map[string]*journalEntry)}
 	return &committer{Queue: q, packer: packer}, nil
 }

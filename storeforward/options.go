@@ -74,6 +74,9 @@ type LaneOptions struct {
 	Backfill Backfill
 	// Local lanes are kept on the board: Next never hands them out.
 	Local bool
+	// Outlet names the receiver of the lane, if it is not that of all the others:
+	// Queue.Outlet of that name hands it out, not Queue.Next.
+	Outlet string
 }
 
 // Clock gives the time and says whether it can be believed.
@@ -174,6 +177,7 @@ func (o *Options) lane(name gateway.Lane) LaneOptions {
 	base.MaxMessages = cmp.Or(given.MaxMessages, base.MaxMessages)
 	base.Backfill = cmp.Or(given.Backfill, base.Backfill, BackfillOrder)
 	base.Local = given.Local || base.Local
+	base.Outlet = given.Outlet
 	return base
 }
 

@@ -33,8 +33,8 @@ type Queue struct {
 	helpers  sync.WaitGroup
 	closing  sync.Once
 	closeErr error
-	// ready wakes Next after new messages or a Rewind.
-	ready chan struct{}
+	// outlets hand the lanes out; the one without a name is Next's own.
+	outlets map[string]*Outlet
 
 	// lanes are all lanes, own the ones that take messages. Both are complete
 	// when Open returns; mu guards what the lanes hold.
@@ -223,14 +223,7 @@ func (q *Queue) lookup(id gateway.MessageID) *lane {
 // Rewind makes Next start again at the oldest message of each lane that is
 // not acknowledged; call it when a link is new. That is also the moment from
 // which a lane with a backlog is woven.
-func (q *Queue) Rewind() {
-	q.mu.Lock()
-	for _, l := range q.lanes {
-		l.rewind()
-	}
-	q.mu.Unlock()
-	q.wake()
-}
+func (q *Queue) Rewind() { q.Outlet("").Rewind() }
 
 // Hold keeps a lane back: Next passes it over until it is let go. What waits
 // in it is kept, and the lane's bounds apply.
@@ -246,9 +239,8 @@ func (q *Queue) Hold(name gateway.Lane, held bool) {
 }
 
 func (q *Queue) wake() {
-	select {
-	case q.ready <- struct{}{}:
-	default:
+	for _, o := range q.outlets {
+		o.wake()
 	}
 }
 
