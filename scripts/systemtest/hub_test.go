@@ -2,13 +2,19 @@ package systemtest
 
 import (
 	"bufio"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +33,12 @@ type hub struct {
 			ID               string
 			ConnectionString string `json:"connection_string"`
 		}
+		DPS struct {
+			Endpoint string
+			IDScope  string `json:"id_scope"`
+			GroupKey string `json:"group_key"`
+		}
+		ServiceConnectionString string `json:"service_connection_string"`
 	}
 	client *http.Client
 }
@@ -93,7 +105,8 @@ func (h *hub) request(method, path, body string, header map[string]string) (*htt
 	}
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()
-		return nil, fmt.Errorf("%s %s: %s", method, path, resp.Status)
+		why, _ := io.ReadAll(resp.Body)
+		return nil, fmt.Errorf("%s %s: %s %s", method, path, resp.Status, why)
 	}
 	return resp, nil
 }
@@ -104,6 +117,43 @@ func (h *hub) post(path, body string, header map[string]string) error {
 		return err
 	}
 	return resp.Body.Close()
+}
+
+// get returns the body of an answer.
+func (h *hub) get(path string) (string, error) {
+	resp, err := h.request(http.MethodGet, path, "", nil)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
+}
+
+// groupKey is the key that the hub's enrolment group derives for a board.
+func (h *hub) groupKey(t testing.TB, registration string) string {
+	t.Helper()
+	secret, err := base64.StdEncoding.DecodeString(h.info.DPS.GroupKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(registration))
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// httpsPort is where back ends and WebSockets connect.
+func (h *hub) httpsPort(t testing.TB) int {
+	t.Helper()
+	_, port, err := net.SplitHostPort(h.info.HTTPS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // sendC2D queues a cloud-to-device message.

@@ -1,0 +1,100 @@
+// A device on Azure's own device SDK, as the maker ships it.
+'use strict';
+
+const fs = require('node:fs');
+const https = require('node:https');
+const { Client, Message } = require('azure-iot-device');
+const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
+const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
+const { Mqtt: ProvisioningMqtt } = require('azure-iot-provisioning-device-mqtt');
+const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
+const { happened, take } = require('./orders');
+
+let client;
+let twin;
+
+// connect opens the connection; with a webSocketPort, MQTT goes through a
+// WebSocket, whose port the SDK fixes at 443 unless an agent says otherwise.
+// It listens to commands first if it is to: what the hub has kept comes as soon
+// as the connection is open, and the SDK drops what nobody listens to.
+async function connect({ connectionString, webSocketPort, commands }) {
+  client = Client.fromConnectionString(connectionString, webSocketPort ? MqttWs : Mqtt);
+  if (webSocketPort) {
+    const ca = fs.readFileSync(process.env.NODE_EXTRA_CA_CERTS);
+    await client.setOptions({ mqtt: { webSocketAgent: new https.Agent({ port: webSocketPort, ca }) } });
+  }
+  client.on('disconnect', (err) => happened('disconnect', { reason: String(err) }));
+  if (commands) {
+    listen();
+  }
+  await client.open();
+}
+
+// register asks the provisioning service for hub and device id.
+async function register({ endpoint, scope, registration, key }) {
+  const login = new SymmetricKeySecurityClient(registration, key);
+  const dps = ProvisioningDeviceClient.create(endpoint, scope, new ProvisioningMqtt(), login);
+  const { assignedHub, deviceId } = await dps.register();
+  return { assignedHub, deviceId };
+}
+
+async function send({ body, system, properties }) {
+  const message = new Message(body);
+  Object.assign(message, system);
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    message.properties.add(name, value);
+  }
+  await client.sendEvent(message);
+}
+
+// listen tells of each command and completes it.
+function listen() {
+  client.on('message', (message) => {
+    const properties = {};
+    for (const { key, value } of message.properties.propertyList) {
+      properties[key] = value;
+    }
+    const { messageId, correlationId } = message;
+    happened('command', { id: messageId, correlation: correlationId, body: message.getData().toString(), properties });
+    client.complete(message, (err) => happened('completed', { id: messageId, failed: err ? String(err) : '' }));
+  });
+}
+
+// method answers each call of a method with what the caller has sent.
+async function method({ name, status }) {
+  client.onDeviceMethod(name, (request, response) => {
+    happened('method', { name: request.methodName, payload: request.payload });
+    response.send(status, { echo: request.payload }, (err) => {
+      if (err) {
+        happened('unanswered', { name, reason: String(err) });
+      }
+    });
+  });
+}
+
+async function readTwin() {
+  twin = await client.getTwin();
+  return properties();
+}
+
+// properties are those of the twin as the SDK has them now.
+async function properties() {
+  const { desired, reported } = twin.properties;
+  return JSON.parse(JSON.stringify({ desired, reported }));
+}
+
+async function watchTwin() {
+  twin.on('properties.desired', (patch) => happened('desired', { patch }));
+}
+
+async function report({ patch }) {
+  await new Promise((resolve, reject) => {
+    twin.properties.reported.update(patch, (err) => (err ? reject(err) : resolve()));
+  });
+}
+
+async function close() {
+  await client.close();
+}
+
+take({ connect, register, send, method, readTwin, properties, watchTwin, report, close });
