@@ -37,18 +37,20 @@ test: ## all tests, the outage test with real processes included
 	go test $(RACE) $$(go list ./... | grep -v /scripts/systemtest)
 	go test -count=1 -timeout 5m ./scripts/systemtest
 
-systemtest: ## the wider system tests: as root, with qemu-user-static, after make build
+systemtest: ## the wider system tests, with foreign parts: as root, after make build; .ci/run installs what they need
 	go vet -tags wide ./scripts/systemtest
-	go test -tags wide -count=1 -timeout 10m -v -run 'ARM64|DiskFillsUp|MillionIn64MB|LiveReadings' ./scripts/systemtest
+	go test -tags wide -count=1 -timeout 10m -v -run 'ARM64|DiskFillsUp|MillionIn64MB|LiveReadings|Node' ./scripts/systemtest
 
 test32: ## the queue on 32 bits; it fails now and then: the engine damages tables there
 	go test -tags wide -count=1 -timeout 10m -v -run 'ARM32|512MBOfAddresses' ./scripts/systemtest
 
-lint: ## gofumpt, staticcheck and the rules of .golangci.yml
-	@out=$$(go run mvdan.cc/gofumpt@v0.12.0 -l cmd gateway drivers storeforward firmware-bridge scripts); \
-	  test -z "$$out" || { echo "gofumpt wants:"; echo "$$out"; exit 1; }
-	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
-	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run --build-tags wide ./...
+# Its linters include all of staticcheck; its formatter is gofumpt, which looks
+# into the modules below this one too.
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+lint: ## golangci-lint: gofumpt, staticcheck and the rules of .golangci.yml
+	$(GOLANGCI) fmt --diff
+	$(GOLANGCI) run --build-tags wide ./...
 
 vulncheck: ## known vulnerabilities in what the programs really call
 	@out=$$(go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./... 2>&1); code=$$?; echo "$$out"; \

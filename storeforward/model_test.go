@@ -152,7 +152,7 @@ func (m *model) gone(name gateway.Lane) mark {
 	return mark{l.acked, slices.Clone(l.done)}
 }
 
-func (g mark) has(seq uint64) bool { return seq <= g.acked || g.done.has(seq) }
+func (m mark) has(seq uint64) bool { return seq <= m.acked || m.done.has(seq) }
 
 func (m *model) take(t *rapid.T, got gateway.Message) {
 	if got.ID.Lane == gateway.LaneGaps {
