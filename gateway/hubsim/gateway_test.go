@@ -56,9 +56,9 @@ func (b *suiteBroker) Arrived() (ids []string) {
 func (r *rig) upstream(inbox uplink.Inbox) *iothub.Upstream {
 	r.t.Helper()
 	u, err := iothub.New(iothub.Config{
-		ConnectionString: config.Secret(r.Info().Devices[0].ConnectionString), CAFile: r.Info().CA,
-		KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
-	}, clock.NewSystem(time.Time{}), inbox, nil)
+		SignInConfig: iothub.SignInConfig{ConnectionString: config.Secret(r.Info().Devices[0].ConnectionString)},
+		CAFile:       r.Info().CA, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
+	}, iothub.Parts{Clock: clock.NewSystem(time.Time{}), Inbox: inbox})
 	if err != nil {
 		r.t.Fatal(err)
 	}

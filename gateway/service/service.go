@@ -180,7 +180,10 @@ func (s *Service) assemble() error {
 		return err
 	}
 	spec := s.config.upstream
-	upstream, err := spec.kind.open(spec.config, wiring{gatewayID: s.id, clock: s.clock, inbox: command.NewInbox(s.dispatcher), log: s.log})
+	upstream, err := spec.kind.open(spec.config, wiring{
+		gatewayID: s.id, clock: s.clock, inbox: command.NewInbox(s.dispatcher), log: s.log,
+		health: s.health, dataDir: s.config.Gateway.DataDir,
+	})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fieldpost/fieldpost/gateway/clock"
 	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/broker"
 	"github.com/fieldpost/fieldpost/gateway/uplink/iothub"
@@ -25,6 +26,8 @@ type wiring struct {
 	clock     clock.Clock
 	inbox     uplink.Inbox
 	log       *slog.Logger
+	health    *health.Board
+	dataDir   string
 }
 
 // upstreamKinds is the table of upstreams: one row each.
@@ -32,7 +35,9 @@ var upstreamKinds = map[string]upstreamKind{
 	"iothub": {
 		config: func() any { return &iothub.Config{} },
 		open: func(c any, w wiring) (uplink.Upstream, error) {
-			return iothub.New(*c.(*iothub.Config), w.clock, w.inbox, w.log)
+			return iothub.New(*c.(*iothub.Config), iothub.Parts{
+				Clock: w.clock, Inbox: w.inbox, Log: w.log, Health: w.health, DataDir: w.dataDir,
+			})
 		},
 	},
 	"mqtt": {

@@ -1,7 +1,6 @@
 package iothub
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -10,16 +9,6 @@ import (
 	"strings"
 )
 
-// identity is who this device is, and where its hub listens.
-type identity struct {
-	host   string // of the hub, without port: part of user name and token
-	device string
-	key    []byte // signs tokens
-	// dial is where to connect, "host:port", and serverName the name that the
-	// certificate there must carry.
-	dial, serverName string
-}
-
 var (
 	hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$`)
 	// deviceForm is the alphabet of device ids, from the identity registry's documentation.
@@ -27,26 +16,37 @@ var (
 )
 
 // parseConnectionString reads HostName=…[:port];DeviceId=…;SharedAccessKey=…
-// [;GatewayHostName=…[:port]]. Its errors never quote the key.
-func parseConnectionString(s string) (identity, error) {
+// [;GatewayHostName=…[:port]], or with x509=true in the place of the key, which
+// then is nil. Its errors never quote the key.
+func parseConnectionString(s, defaultPort string) (id identity, key sharedKey, err error) {
 	fields, err := splitConnectionString(s)
 	if err != nil {
-		return identity{}, err
+		return identity{}, nil, err
 	}
-	id := identity{device: fields["DeviceId"]}
-	if !deviceForm.MatchString(id.device) {
-		return identity{}, fmt.Errorf("DeviceId %.40q: want 1 to 128 letters, digits or -.%%_*?!(),:=@$'", id.device)
+	if id, err = newIdentity(fields["HostName"], fields["DeviceId"], defaultPort); err != nil {
+		return identity{}, nil, err
 	}
-	if id.key, err = base64.StdEncoding.DecodeString(fields["SharedAccessKey"]); err != nil || len(id.key) == 0 {
-		return identity{}, errors.New("SharedAccessKey is not base64; copy the whole key, with the = at its end")
+	if _, certified := fields["x509"]; !certified {
+		if key, err = parseKey(fields["SharedAccessKey"]); err != nil {
+			return identity{}, nil, fmt.Errorf("SharedAccessKey %w", err)
+		}
 	}
-	if id.host, id.dial, err = address("HostName", fields["HostName"]); err != nil {
-		return identity{}, err
-	}
-	id.serverName = id.host
 	if gatewayHost, ok := fields["GatewayHostName"]; ok {
-		id.serverName, id.dial, err = address("GatewayHostName", gatewayHost)
+		if id.serverName, id.dial, err = address(gatewayHost, defaultPort); err != nil {
+			return identity{}, nil, fmt.Errorf("GatewayHostName: %w", err)
+		}
 	}
+	return id, key, nil
+}
+
+// newIdentity checks the names of a hub, perhaps with :port, and of a device.
+func newIdentity(host, device, defaultPort string) (id identity, err error) {
+	id.device = device
+	if !deviceForm.MatchString(device) {
+		return id, fmt.Errorf("device %.40q: want 1 to 128 letters, digits or -.%%_*?!(),:=@$'", device)
+	}
+	id.host, id.dial, err = address(host, defaultPort)
+	id.serverName = id.host
 	return id, err
 }
 
@@ -56,37 +56,50 @@ func splitConnectionString(s string) (map[string]string, error) {
 		name, value, _ := strings.Cut(part, "=")
 		switch name {
 		case "HostName", "DeviceId", "SharedAccessKey", "GatewayHostName":
+		case "x509":
+			if value != "true" {
+				return nil, errors.New("x509 is not true; leave it out, or give it that value")
+			}
 		case "SharedAccessKeyName":
 			return nil, errors.New("this is a connection string of the service (it has SharedAccessKeyName); take that of the device")
-		case "ModuleId", "x509":
-			return nil, fmt.Errorf("%s is not supported; use a device with a symmetric key", name)
+		case "ModuleId":
+			return nil, errors.New("ModuleId is not supported; take the connection string of the device")
 		default: // may hold a part of the key: say nothing of it
-			return nil, errors.New("want HostName=…;DeviceId=…;SharedAccessKey=…, perhaps with ;GatewayHostName=…, and nothing else")
+			return nil, errors.New("want HostName=…;DeviceId=…;SharedAccessKey=… (or x509=true in the place of the key), perhaps with ;GatewayHostName=…, and nothing else")
 		}
 		if _, twice := fields[name]; twice {
 			return nil, fmt.Errorf("%s is there twice", name)
 		}
 		fields[name] = value
 	}
-	for _, name := range []string{"HostName", "DeviceId", "SharedAccessKey"} {
-		if fields[name] == "" {
-			return nil, fmt.Errorf("%s is missing", name)
-		}
-	}
-	return fields, nil
+	return fields, complete(fields)
 }
 
-const defaultPort = "8883"
+func complete(fields map[string]string) error {
+	proof := "SharedAccessKey"
+	if fields["x509"] != "" {
+		if fields[proof] != "" {
+			return errors.New("it has both SharedAccessKey and x509=true; the device has one of them only")
+		}
+		proof = "x509"
+	}
+	for _, name := range []string{"HostName", "DeviceId", proof} {
+		if fields[name] == "" {
+			return fmt.Errorf("%s is missing", name)
+		}
+	}
+	return nil
+}
 
 // address splits host[:port] into the bare host and what to dial.
-func address(field, s string) (host, dial string, err error) {
+func address(s, defaultPort string) (host, dial string, err error) {
 	host, port, hasPort := strings.Cut(s, ":")
 	if !hasPort {
 		port = defaultPort
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 || !hostForm.MatchString(host) {
-		return "", "", fmt.Errorf("%s %.80q: want a host name, perhaps with :port", field, s)
+		return "", "", fmt.Errorf("host %.80q: want a host name, perhaps with :port", s)
 	}
 	return host, net.JoinHostPort(host, port), nil
 }

@@ -29,6 +29,7 @@ import (
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 )
 
@@ -51,14 +52,18 @@ type hub struct {
 	config Config
 	inbox  *inbox
 	clock  testClock
+	health *health.Board
+	secure *tls.Config // settings of the server, before the first connection
 
-	mu      sync.Mutex
-	refuse  bool
-	grants  int // PUBACKs left
-	events  []event
-	logins  int
-	acked   chan struct{} // one for each PUBACK that came in
-	expires []time.Time   // of the tokens that were shown
+	mu     sync.Mutex
+	refuse bool
+	// thumbprint is the certificate by which d1 is known; nil: by its key.
+	thumbprint []byte
+	grants     int // PUBACKs left
+	events     []event
+	logins     int
+	acked      chan struct{} // one for each PUBACK that came in
+	expires    []time.Time   // of the tokens that were shown
 }
 
 type event struct {
@@ -67,8 +72,8 @@ type event struct {
 }
 
 func startHub(t *testing.T) *hub {
-	secure, ca := certificate(t)
-	h := &hub{t: t, grants: math.MaxInt, acked: make(chan struct{}, 100), inbox: newInbox()}
+	secure, ca := serverCertificate(t)
+	h := &hub{t: t, secure: secure, grants: math.MaxInt, acked: make(chan struct{}, 100), inbox: newInbox(), health: health.NewBoard(slog.New(slog.DiscardHandler))}
 	h.server = mochi.New(&mochi.Options{InlineClient: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	l := listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0", TLSConfig: secure})
 	if err := errors.Join(h.server.AddHook(h, nil), h.server.AddListener(l), h.server.Serve()); err != nil {
@@ -77,18 +82,22 @@ func startHub(t *testing.T) *hub {
 	t.Cleanup(func() { _ = h.server.Close() })
 	_, port, _ := net.SplitHostPort(l.Address())
 	h.config = Config{
-		ConnectionString: config.Secret("HostName=localhost:" + port + ";DeviceId=d1;SharedAccessKey=" + testKey),
-		CAFile:           ca, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
+		SignInConfig: SignInConfig{ConnectionString: config.Secret("HostName=localhost:" + port + ";DeviceId=d1;SharedAccessKey=" + testKey)},
+		CAFile:       ca, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
 	}
 	return h
 }
 
 func (h *hub) upstream() *Upstream {
-	u, err := New(h.config, h.clock, h.inbox, nil)
+	u, err := New(h.config, h.parts())
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return u
+}
+
+func (h *hub) parts() Parts {
+	return Parts{Clock: h.clock, Inbox: h.inbox, Health: h.health}
 }
 
 func (h *hub) connect() uplink.Session {
@@ -152,12 +161,15 @@ func (h *hub) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 		h.t.Errorf("login as %s, user %s, clean %v", cl.ID, pk.Connect.Username, pk.Connect.Clean)
 	}
 	password := string(pk.Connect.Password)
+	if h.thumbprint != nil {
+		return !h.refuse && h.proven(password, cl.Net.Conn.(*tls.Conn))
+	}
 	_, digits, _ := strings.Cut(password, "&se=")
 	seconds, _ := strconv.ParseInt(digits, 10, 64)
 	expires := time.Unix(seconds, 0)
 	h.expires = append(h.expires, expires)
-	id, _ := parseConnectionString(h.config.ConnectionString.Reveal())
-	return !h.refuse && password == id.token(expires) && expires.After(time.Now())
+	id, key, _ := parseConnectionString(h.config.ConnectionString.Reveal(), defaultPort)
+	return !h.refuse && password == key.token(id.resource(), "", expires) && expires.After(time.Now())
 }
 
 func (h *hub) OnACLCheck(_ *mochi.Client, topic string, _ bool) bool {
@@ -221,7 +233,7 @@ func (i *inbox) Refuse(_ context.Context, id string, origin gateway.Origin, _ []
 	return nil
 }
 
-func certificate(t *testing.T) (server *tls.Config, caFile string) {
+func serverCertificate(t *testing.T) (server *tls.Config, caFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -22,7 +22,7 @@ func TestConnectionString(t *testing.T) {
 		{"other order, line feed", key[1:] + ";DeviceId=a=b@c;HostName=h\n", "h", "a=b@c", "h:8883", "h"},
 		{"semicolon at the end", "HostName=h;DeviceId=d1" + key + ";", "h", "d1", "h:8883", "h"},
 	} {
-		id, err := parseConnectionString(tc.s)
+		id, _, err := parseConnectionString(tc.s, "8883")
 		if err != nil || id.host != tc.host || id.device != tc.device || id.dial != tc.dial || id.serverName != tc.server {
 			t.Errorf("%s: %+v, %v", tc.name, id, err)
 		}
@@ -35,15 +35,17 @@ func TestConnectionStringFaults(t *testing.T) {
 		"DeviceId=d;SharedAccessKey=" + testKey:                              "HostName is missing",
 		"HostName=h;DeviceId=d;SharedAccessKey=c2Vjcm":                       "not base64",
 		"HostName=h;DeviceId=d;DeviceId=d;SharedAccessKey=c2Vj":              "DeviceId is there twice",
-		"HostName=h;DeviceId=d#;SharedAccessKey=c2Vj":                        "DeviceId",
-		"HostName=h_;DeviceId=d;SharedAccessKey=c2Vj":                        "HostName",
-		"HostName=h:99999;DeviceId=d;SharedAccessKey=c2Vj":                   "HostName",
+		"HostName=h;DeviceId=d#;SharedAccessKey=c2Vj":                        "device \"d#\"",
+		"HostName=h_;DeviceId=d;SharedAccessKey=c2Vj":                        "host \"h_\"",
+		"HostName=h:99999;DeviceId=d;SharedAccessKey=c2Vj":                   "host \"h:99999\"",
+		"HostName=h;DeviceId=d;SharedAccessKey=c2Vj;x509=true":               "both SharedAccessKey and x509",
+		"HostName=h;DeviceId=d;x509=1":                                       "x509 is not true",
 		"HostName=h;DeviceId=d;SharedAccessKey=c2Vj;GatewayHostName=":        "GatewayHostName",
 		"HostName=h;SharedAccessKeyName=iothubowner;SharedAccessKey=c2Vj":    "connection string of the service",
 		"HostName=h;DeviceId=d;ModuleId=m;SharedAccessKey=c2Vj":              "ModuleId is not supported",
 		"HostName=h;DeviceId=d;SharedAccessKey=c2Vj;rest-of-a-broken-c2Vjcm": "nothing else",
 	} {
-		_, err := parseConnectionString(s)
+		_, _, err := parseConnectionString(s, "8883")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", s, err, want)
 		} else if strings.Contains(err.Error(), "c2Vj") {
@@ -53,7 +55,7 @@ func TestConnectionStringFaults(t *testing.T) {
 }
 
 func TestValidateNamesEveryFault(t *testing.T) {
-	c := Config{ConnectionString: config.Secret("x"), KeepAlive: time.Hour, TokenTTL: time.Second}
+	c := Config{SignInConfig: SignInConfig{ConnectionString: config.Secret("x")}, KeepAlive: time.Hour, TokenTTL: time.Second}
 	err := c.Validate()
 	for _, field := range []string{"connection_string: ", "keep_alive: ", "token_ttl: ", "in_flight: "} {
 		if err == nil || !strings.Contains(err.Error(), field) {
@@ -73,8 +75,8 @@ func TestToken(t *testing.T) {
 		"d1":       "SharedAccessSignature sr=hub.azure-devices.net%2Fdevices%2Fd1&sig=Hx0vFcz8seMnUyFmuKQ6134NFvRK%2Bn9x8yRoFhgYirs%3D&se=1893456000",
 		"de=v@1:x": "SharedAccessSignature sr=hub.azure-devices.net%2Fdevices%2Fde%3Dv%401%3Ax&sig=Kug5mI9nntl6TNqUxICouF%2Fd%2FMyjOECn2fbQ2WnRosg%3D&se=1893456000",
 	} {
-		id := identity{host: "hub.azure-devices.net", device: device, key: key}
-		if got := id.token(time.Unix(1893456000, 0)); got != want {
+		id := identity{host: "hub.azure-devices.net", device: device}
+		if got := sharedKey(key).token(id.resource(), "", time.Unix(1893456000, 0)); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", device, got, want)
 		}
 	}
@@ -197,8 +199,8 @@ func FuzzConnectionString(f *testing.F) {
 	f.Add("HostName=h:1;DeviceId=d;SharedAccessKey=" + testKey + ";GatewayHostName=g")
 	f.Add(";;=;")
 	f.Fuzz(func(t *testing.T, s string) {
-		id, err := parseConnectionString(s)
-		if err == nil && (id.host == "" || id.device == "" || len(id.key) == 0 || id.dial == "") {
+		id, key, err := parseConnectionString(s, "8883")
+		if err == nil && (id.host == "" || id.device == "" || len(key) == 0 && !strings.Contains(s, "x509=true") || id.dial == "") {
 			t.Errorf("accepted %q as %+v", s, id)
 		}
 	})

@@ -111,7 +111,7 @@ func TestStorm(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.acked = make(chan struct{}, 100_000)
-	u, err := New(h.config, h.clock, l, nil)
+	u, err := New(h.config, Parts{Clock: h.clock, Inbox: l})
 	if err != nil {
 		t.Fatal(err)
 	}

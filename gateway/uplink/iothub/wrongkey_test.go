@@ -43,7 +43,7 @@ func TestWrongKey(t *testing.T) {
 	c.ConnectionString = config.Secret(strings.Replace(c.ConnectionString.Reveal(), testKey, wrong, 1))
 	book := &logbook{}
 	log := slog.New(slog.NewTextHandler(book, nil))
-	u, err := New(c, h.clock, h.inbox, log)
+	u, err := New(c, Parts{Clock: h.clock, Inbox: h.inbox, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestWrongKey(t *testing.T) {
 	if n := strings.Count(said, `msg="health condition" code=uplink-refused`); n != 1 {
 		t.Errorf("the condition is stated %d times", n)
 	}
-	if !strings.Contains(said, "check the key and the device id in connection_string") || !strings.Contains(said, "next_attempt_in=") {
+	if !strings.Contains(said, "the key, and that the clock of this board is right") || !strings.Contains(said, "next_attempt_in=") {
 		t.Error("the log does not say what to do, and when it is tried again")
 	}
 	if strings.Contains(said, wrong) || strings.Contains(said, "sig=") {

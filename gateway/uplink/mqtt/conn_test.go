@@ -43,8 +43,8 @@ func await[T any](t *testing.T, c <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(5 * time.Second):
-		t.Fatal("nothing came within 5 s")
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing came within 30 s")
 	}
 	return v
 }

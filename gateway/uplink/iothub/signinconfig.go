@@ -1,0 +1,79 @@
+package iothub
+
+import "github.com/fieldpost/fieldpost/gateway/config"
+
+// SignInConfig are the keys that say who this board is, and to which hub it
+// belongs. Either the connection string says it all, or host and device_id say
+// where to, and a key or a certificate proves it.
+type SignInConfig struct {
+	ConnectionString config.Secret `yaml:"connection_string" doc:"Device connection string of the hub: HostName=…;DeviceId=…;SharedAccessKey=…, or with x509=true in the place of the key" example:"${file:/etc/fieldpost/secrets/hub}"`
+	Host             string        `yaml:"host" doc:"Name of the hub, in the place of connection_string" example:"greenhouses.azure-devices.net"`
+	DeviceID         string        `yaml:"device_id" doc:"Name of this board in the hub, with host" example:"greenhouse-7"`
+	Key              config.Secret `yaml:"key" doc:"Key of this board, base64" example:"${credential:hub-key}"`
+	CertificateFile  string        `yaml:"certificate_file" doc:"PEM file with the certificate of this board, in the place of a key; it is read at each connection, so that a new file is all that a renewal takes" example:"/etc/fieldpost/device.pem"`
+	KeyFile          string        `yaml:"key_file" doc:"PEM file with the private key of certificate_file" example:"/etc/fieldpost/secrets/device.key"`
+}
+
+// signIn makes of the keys what they say, and notes what is wrong with them.
+func (c SignInConfig) signIn(f *faults) signIn {
+	if c.ConnectionString == "" {
+		return signIn{c.named(f), c.credential(f)}
+	}
+	if c.Host != "" || c.DeviceID != "" {
+		f.add("connection_string", "says host and device_id too; want it alone, or these without it")
+	}
+	id, key, err := parseConnectionString(c.ConnectionString.Reveal(), defaultPort)
+	switch {
+	case err != nil:
+		f.add("connection_string", "%v", err)
+	case key == nil && c.Key != "":
+		f.add("key", "stands beside a connection_string with x509=true; want certificate_file and key_file")
+	case key == nil:
+		return signIn{id, c.credential(f)}
+	case c.Key != "" || c.certified():
+		f.add("connection_string", "holds the key; want no key and no certificate beside it")
+	}
+	return signIn{id, key}
+}
+
+const defaultPort = "8883"
+
+// named is the device of a hub that host and device_id say.
+func (c SignInConfig) named(f *faults) identity {
+	if c.Host == "" && c.DeviceID == "" {
+		f.add("connection_string", "is missing; want it, or host and device_id")
+		return identity{}
+	}
+	id, err := newIdentity(c.Host, c.DeviceID, defaultPort)
+	if err != nil {
+		f.add("device_id", "with host: %v", err)
+	}
+	return id
+}
+
+func (c SignInConfig) certified() bool { return c.CertificateFile != "" || c.KeyFile != "" }
+
+// credential is the key, or the certificate, beside host and device_id.
+func (c SignInConfig) credential(f *faults) credential {
+	switch {
+	case c.Key != "" && c.certified():
+		f.add("key", "stands beside a certificate; want one of them only")
+	case c.Key != "":
+		key, err := parseKey(c.Key.Reveal())
+		if err != nil {
+			f.add("key", "%v", err)
+		}
+		return key
+	case c.certified() && c.CertificateFile == "":
+		f.add("certificate_file", "is missing beside key_file")
+	case c.certified() && c.KeyFile == "":
+		f.add("key_file", "is missing beside certificate_file")
+	case c.certified():
+		return certificate{file: c.CertificateFile, keyFile: c.KeyFile}
+	case c.ConnectionString != "":
+		f.add("certificate_file", "is missing: connection_string says x509=true")
+	case c.Host != "" || c.DeviceID != "":
+		f.add("key", "is missing; want it, or certificate_file and key_file")
+	}
+	return sharedKey(nil)
+}
