@@ -223,6 +223,7 @@ func (s *Service) work(ctx context.Context, api *api) error {
 	}
 	frontStage.start(api.run)
 	frontStage.start(s.watch)
+	frontStage.start(s.meter.Run)
 
 	var err error
 	select {

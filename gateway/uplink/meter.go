@@ -162,10 +162,10 @@ func (m *Meter) turn() {
 const saveEvery = 10 * time.Minute
 
 // Run keeps the file up to date until ctx ends, and once more then. Without a
-// plan or a file it does nothing.
-func (m *Meter) Run(ctx context.Context) {
+// plan or a file it does nothing. It returns nil.
+func (m *Meter) Run(ctx context.Context) error {
 	if m.opts.File == "" || !m.Planned() {
-		return
+		return nil
 	}
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
@@ -176,6 +176,7 @@ func (m *Meter) Run(ctx context.Context) {
 		}
 		m.save()
 	}
+	return nil
 }
 
 func (m *Meter) save() {

@@ -119,7 +119,7 @@ func keep(t *testing.T, m *uplink.Meter, d time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { m.Run(ctx); close(ended) }()
+	go func() { _ = m.Run(ctx); close(ended) }()
 	time.Sleep(d)
 	cancel()
 	<-ended
@@ -157,7 +157,7 @@ func TestACrashForgetsTenMinutes(t *testing.T) {
 		m := newMeter(t, o)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
-		go func() { m.Run(ctx); close(ended) }()
+		go func() { _ = m.Run(ctx); close(ended) }()
 		m.Socket(0, 7)
 		time.Sleep(10*time.Minute - time.Second)
 		if _, err := os.Stat(o.File); !os.IsNotExist(err) {

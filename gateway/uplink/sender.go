@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -20,13 +19,17 @@ type Options struct {
 	Upstream Upstream
 	Log      *slog.Logger
 	Health   *health.Board
+	// Child names whom the sender is for, if it is one of several beside the
+	// gateway's own: its conditions and its heart carry the name.
+	Child string
 
 	// MaxRate bounds the bytes per second that leave; 0 is no bound. Telemetry
 	// waits for its share in the store; what else there is to send goes at once
 	// and makes telemetry wait longer.
 	MaxRate int64
 	// Meter counts the bytes, if Upstream is Metered; its plan may hold
-	// telemetry back. Left out, it is one without a plan.
+	// telemetry back. Several senders may share one. Left out, it is one without
+	// a plan.
 	Meter *Meter
 	// Telemetry are the lanes that wait for MaxRate and the plan; default is the
 	// lane telemetry. The Store must be a Holder for it.
@@ -84,7 +87,7 @@ func New(o Options) (*Sender, error) {
 	}
 	return &Sender{
 		opts: o, log: o.Log, gate: gate,
-		state: newState(o.Upstream.Name(), o.Health, o.OfflineAfter),
+		state: newState(o),
 		pause: backoff{min: o.MinBackoff, max: o.MaxBackoff},
 	}, nil
 }
@@ -140,12 +143,11 @@ var errNoSession = fmt.Errorf("no session within %v: %w", connectTimeout, gatewa
 // disconnects and returns nil.
 func (s *Sender) Run(ctx context.Context) error {
 	// Waiting for a PUBACK is bounded by AckTimeout; the rest is for Connect.
-	s.heart = s.opts.Health.Heart("uplink", s.opts.AckTimeout+connectTimeout)
+	s.heart = s.opts.Health.Heart(forChild("uplink", s.opts.Child), s.opts.AckTimeout+connectTimeout)
 	defer s.opts.Health.Remove(s.heart)
 	s.state.begin()
 	defer s.state.end()
 	defer s.gate.open()
-	defer s.keepBook()()
 	s.wait(ctx, between(0, s.opts.StartJitter))
 	for ctx.Err() == nil {
 		s.heart.Beat()
@@ -153,17 +155,6 @@ func (s *Sender) Run(ctx context.Context) error {
 		s.wait(ctx, pause)
 	}
 	return nil
-}
-
-// keepBook runs the meter; the function that it returns ends that.
-func (s *Sender) keepBook() (end func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var keeping sync.WaitGroup
-	keeping.Go(func() { s.opts.Meter.Run(ctx) })
-	return func() {
-		cancel()
-		keeping.Wait()
-	}
 }
 
 // attempt runs one session from Connect to its end, and says how long to

@@ -9,7 +9,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 )
 
-// The health conditions of the uplink.
+// The health conditions of the uplink; those of a child end in :name.
 const (
 	// ConditionOffline stands while there is no connection.
 	ConditionOffline = "uplink-offline"
@@ -49,6 +49,7 @@ type Stats struct {
 // state keeps the Stats and the conditions that follow from them.
 type state struct {
 	board *health.Board
+	child string
 	after time.Duration // offline for so long is worth a condition
 
 	mu       sync.Mutex
@@ -58,9 +59,23 @@ type state struct {
 	over     bool
 }
 
-func newState(name string, board *health.Board, after time.Duration) *state {
-	return &state{board: board, after: after, stats: Stats{Upstream: name, Since: time.Now()}}
+func newState(o Options) *state {
+	return &state{board: o.Health, child: o.Child, after: o.OfflineAfter, stats: Stats{Upstream: o.Upstream.Name(), Since: time.Now()}}
 }
+
+// forChild is the name of a condition or a heart of one of several senders.
+func forChild(name, child string) string {
+	if child == "" {
+		return name
+	}
+	return name + ":" + child
+}
+
+func (s *state) raise(code string, severity health.Severity, summary string) {
+	s.board.Raise(forChild(code, s.child), severity, summary)
+}
+
+func (s *state) clear(code string) { s.board.Clear(forChild(code, s.child)) }
 
 // begin starts to watch for how long there is no connection.
 func (s *state) begin() {
@@ -91,8 +106,8 @@ func (s *state) up() {
 		s.stats.Reconnects++
 	}
 	s.overdue.Stop()
-	s.board.Clear(ConditionOffline)
-	s.board.Clear(ConditionRefused)
+	s.clear(ConditionOffline)
+	s.clear(ConditionRefused)
 }
 
 // down notes the end of a session, or of an attempt to open one.
@@ -110,7 +125,7 @@ func (s *state) down(err error, next time.Duration) {
 	}
 	switch {
 	case errors.Is(err, ErrRefused):
-		s.board.Raise(ConditionRefused, health.Error, s.stats.LastError)
+		s.raise(ConditionRefused, health.Error, s.stats.LastError)
 		s.raiseOffline()
 	case errors.Is(err, ErrNotReady), now.Sub(s.stats.Since) >= s.after:
 		s.raiseOffline()
@@ -130,7 +145,7 @@ func (s *state) raiseOffline() {
 	if s.stats.LastError != "" {
 		reason = s.stats.LastError
 	}
-	s.board.Raise(ConditionOffline, health.Warning,
+	s.raise(ConditionOffline, health.Warning,
 		fmt.Sprintf("no connection to %s, messages wait in the queue: %s", s.stats.Upstream, reason))
 }
 
@@ -140,6 +155,6 @@ func (s *state) end() {
 	defer s.mu.Unlock()
 	s.over, s.stats.Connected, s.stats.NextAttempt = true, false, time.Time{}
 	s.overdue.Stop()
-	s.board.Clear(ConditionOffline)
-	s.board.Clear(ConditionRefused)
+	s.clear(ConditionOffline)
+	s.clear(ConditionRefused)
 }
