@@ -14,12 +14,7 @@ func (h *Hub) routes() http.Handler {
 	mux := http.NewServeMux()
 	// Those of IoT Hub want an api-version.
 	azure := func(pattern string, want right, handle func(http.ResponseWriter, *http.Request) error) {
-		mux.Handle(pattern, h.guard(want, func(w http.ResponseWriter, r *http.Request) error {
-			if r.URL.Query().Get("api-version") == "" {
-				return &httpError{status: http.StatusBadRequest, code: "InvalidApiVersion", detail: "api-version is missing in the query, for example ?api-version=2021-04-12"}
-			}
-			return handle(w, r)
-		}))
+		mux.Handle(pattern, h.guard(want, versioned(handle)))
 	}
 	azure("POST /devices/{id}/messages/devicebound", serviceConnect, h.postCommand)
 	azure("GET /devices/{$}", registryRead, h.listDevices)
@@ -41,21 +36,38 @@ func (h *Hub) routes() http.Handler {
 	own("POST /hubsim/faults", h.postFault)
 	own("DELETE /hubsim/faults", h.deleteFaults)
 	own("POST /hubsim/devices/{id}/disconnect", h.postDisconnect)
+	h.uploadRoutes(mux)
 	mux.HandleFunc("GET /$iothub/websocket", h.webSocket) // the MQTT in it has its own login
 	// Pages of other sites must not act through the browser of somebody who
 	// may act without a token.
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-// guard checks the right to call, waits for the handler at Close and answers
-// its error.
+// versioned refuses requests that do not say which version of the API they
+// mean.
+func versioned(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.URL.Query().Get("api-version") == "" {
+			return &httpError{status: http.StatusBadRequest, code: "InvalidApiVersion", detail: "api-version is missing in the query, for example ?api-version=2021-04-12"}
+		}
+		return handle(w, r)
+	}
+}
+
+// guard lets callers of the service with a right in.
 func (h *Hub) guard(want right, handle func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return h.guardBy(func(r *http.Request) error { return h.allow(r, want) }, handle)
+}
+
+// guardBy checks the right to call, waits for the handler at Close and answers
+// its error.
+func (h *Hub) guardBy(allow func(*http.Request) error, handle func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.enter() {
 			return
 		}
 		defer h.running.Done()
-		err := h.allow(r, want)
+		err := allow(r)
 		if err != nil {
 			h.log.Warn("request refused: "+err.Error(), "method", r.Method, "path", r.URL.Path, "remote", r.RemoteAddr)
 			err = &httpError{status: http.StatusUnauthorized, code: "IotHubUnauthorizedAccess", detail: err.Error()}

@@ -154,7 +154,7 @@ func TestFaultsThatAreNone(t *testing.T) {
 		`{"kind":"delay-puback"}`:                      "1 to 600000",
 		`{"kind":"drop-puback","ms":5}`:                "delay-puback alone",
 		`{"kind":"refuse-connect","code":4}`:           "3 or 5",
-		`{"kind":"throttle","code":3}`:                 "refuse-connect alone",
+		`{"kind":"throttle","code":3}`:                 "code is for refuse-connect, ",
 		`{"kind":"drop-puback","colour":"red"}`:        "colour",
 		`{"kind":"throttle","after":-1}`:               "after -1",
 		`drop-puback`:                                  "for example",

@@ -14,7 +14,7 @@
 // takeovers are the hub's own: it keeps them by device, as IoT Hub does.
 //
 // Not simulated: twins (their subscriptions are granted, but nothing comes,
-// and a request ends the connection), file upload, modules,
+// and a request ends the connection), modules,
 // certificates of devices, feedback on commands, and quotas.
 //
 // Sources: Microsoft, "Communicate with an IoT hub using the MQTT protocol",

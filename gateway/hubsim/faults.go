@@ -25,7 +25,7 @@ const (
 var (
 	// publishFaults strike when a message arrives.
 	publishFaults = []string{faultDropPuback, faultKill, faultDropMessage, faultDelayPuback}
-	faultKinds    = append(slices.Clone(publishFaults), faultRefuse, faultThrottle, faultDropMethod, faultDropMethodAnswer)
+	faultKinds    = slices.Concat(publishFaults, []string{faultRefuse, faultThrottle, faultDropMethod, faultDropMethodAnswer}, httpFaults, storageFaults)
 )
 
 // fault is a mishap that will happen Count times.
@@ -39,7 +39,8 @@ type fault struct {
 	// Milliseconds is by how much delay-puback is late.
 	Milliseconds int `json:"ms,omitempty"`
 	// Code is the answer of refuse-connect: 3 for unavailable, which is the
-	// default, or 5 for not authorized.
+	// default, or 5 for not authorized; of fail-upload, fail-notification and
+	// fail-block it is an HTTP status, 400 to 599, by default 500.
 	Code int `json:"code,omitempty"`
 }
 
@@ -50,6 +51,9 @@ func (f *fault) complete() error {
 	}
 	if f.Kind == faultRefuse && f.Code == 0 {
 		f.Code = 3
+	}
+	if slices.Contains(httpFaults, f.Kind) && f.Code == 0 {
+		f.Code = 500
 	}
 	switch {
 	case !slices.Contains(faultKinds, f.Kind):
@@ -71,12 +75,17 @@ func (f *fault) checkDetails() error {
 	} else if f.Milliseconds != 0 {
 		return fmt.Errorf("ms is for %s alone", faultDelayPuback)
 	}
-	if f.Kind == faultRefuse {
+	switch {
+	case f.Kind == faultRefuse:
 		if f.Code != 3 && f.Code != 5 {
 			return fmt.Errorf("code %d is not allowed, want 3 or 5", f.Code)
 		}
-	} else if f.Code != 0 {
-		return fmt.Errorf("code is for %s alone", faultRefuse)
+	case slices.Contains(httpFaults, f.Kind):
+		if f.Code < 400 || f.Code > 599 {
+			return fmt.Errorf("code %d is not allowed, want an HTTP status from 400 to 599", f.Code)
+		}
+	case f.Code != 0:
+		return fmt.Errorf("code is for %s, %s alone", faultRefuse, strings.Join(httpFaults, ", "))
 	}
 	return nil
 }

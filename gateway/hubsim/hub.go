@@ -29,7 +29,10 @@ type Options struct {
 	// CommandTTL is the life of a command whose sender names no expiry: 1 min
 	// to 48 h, 0 is 1 h.
 	CommandTTL time.Duration
-	Log        *slog.Logger
+	// UploadTTL is how long a device may take to upload a file: 1 s to 24 h, 0
+	// is 1 h.
+	UploadTTL time.Duration
+	Log       *slog.Logger
 }
 
 func (o *Options) complete() error {
@@ -50,6 +53,12 @@ func (o *Options) complete() error {
 	if o.CommandTTL < time.Minute || o.CommandTTL > 48*time.Hour {
 		return fmt.Errorf("time to live of commands: %v is not allowed, want 1m to 48h", o.CommandTTL)
 	}
+	if o.UploadTTL == 0 {
+		o.UploadTTL = defaultUploadTTL
+	}
+	if o.UploadTTL < time.Second || o.UploadTTL > 24*time.Hour {
+		return fmt.Errorf("time to live of uploads: %v is not allowed, want 1s to 24h", o.UploadTTL)
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -65,6 +74,8 @@ type Hub struct {
 	secrets   *secrets
 	state     *state
 	record    *record
+	uploads   *uploads
+	blobs     *blobs
 	audit     *audit
 	faults    faults
 	calls     calls
@@ -131,6 +142,12 @@ func (h *Hub) load() (err error) {
 		return err
 	}
 	if h.state, err = openState(filepath.Join(dir, "state.ndjson"), h.options.CommandTTL); err != nil {
+		return err
+	}
+	if h.uploads, err = openUploads(filepath.Join(dir, "uploads.ndjson")); err != nil {
+		return err
+	}
+	if h.blobs, err = openBlobs(filepath.Join(dir, "blobs")); err != nil {
 		return err
 	}
 	for _, id := range h.options.Devices {
@@ -206,6 +223,9 @@ func (h *Hub) close() error {
 	}
 	if h.record != nil && h.record.journal != nil {
 		note(h.record.journal.close())
+	}
+	if h.uploads != nil && h.uploads.journal != nil {
+		note(h.uploads.close())
 	}
 	if h.state != nil && h.state.journal != nil {
 		note(h.state.close())

@@ -55,9 +55,14 @@ func (h *Hub) Info() Info {
 }
 
 // endpoint is where devices connect: name and port.
-func (h *Hub) endpoint() string {
+func (h *Hub) endpoint() string { return h.nameAndPort(h.mqtt) }
+
+// httpsEndpoint is where devices upload files.
+func (h *Hub) httpsEndpoint() string { return h.nameAndPort(h.https) }
+
+func (h *Hub) nameAndPort(l net.Listener) string {
 	port := 0
-	if a, ok := h.mqtt.Addr().(*net.TCPAddr); ok {
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
 		port = a.Port
 	}
 	return net.JoinHostPort(h.options.Host, strconv.Itoa(port))
