@@ -1,14 +1,9 @@
 package storeforward
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -22,6 +17,8 @@ type engine struct {
 
 	mu sync.RWMutex // held for writing while the database is opened anew
 	db *badger.DB   // nil if that failed
+	// version is that of the last transaction.
+	version uint64
 
 	logs syncer
 }
@@ -54,11 +51,21 @@ func engineOptions(opts Options) badger.Options {
 
 func openEngine(o Options) (*engine, error) {
 	opts := engineOptions(o)
-	db, err := badger.Open(opts)
+	e := &engine{opts: opts, logs: syncer{dir: opts.Dir, data: o.datasync}}
+	return e, e.open()
+}
+
+// open opens the database. The engine leaves the versions of transactions to
+// this package: there is one writer, and the engine's own way to count hands
+// each number to two more goroutines, twice a transaction.
+func (e *engine) open() error {
+	db, err := badger.OpenManaged(e.opts)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &engine{opts: opts, db: db, logs: syncer{dir: opts.Dir, data: o.datasync}}, nil
+	e.db, e.version = db, db.MaxVersion()
+	db.SetDiscardTs(e.version)
+	return nil
 }
 
 // errEngineDown: the database could not be opened again after an error.
@@ -80,16 +87,24 @@ func (e *engine) view(read func(*badger.Txn) error) (err error) {
 }
 
 // update writes one transaction and returns nil when it is on disk. After an
-// error it is open whether it is; renew must be called before the next.
+// error it is open whether it is; renew must be called before the next. One
+// goroutine calls it at a time.
 func (e *engine) update(write func(*badger.Txn) error) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if e.db == nil {
 		return errEngineDown
 	}
-	if err := e.db.Update(write); err != nil {
+	txn := e.db.NewTransactionAt(e.version, true)
+	defer txn.Discard()
+	if err := write(txn); err != nil {
 		return err
 	}
+	e.version++
+	if err := txn.CommitAt(e.version, nil); err != nil {
+		return err
+	}
+	e.db.SetDiscardTs(e.version) // older versions of a key are not read any more
 	return e.logs.sync()
 }
 
@@ -99,6 +114,7 @@ func (e *engine) dropPrefix(prefixes ...[]byte) error {
 	if e.db == nil {
 		return errEngineDown
 	}
+	defer e.logs.relist() // it has begun new logs
 	return e.db.DropPrefix(prefixes...)
 }
 
@@ -119,11 +135,9 @@ func (e *engine) renew() error {
 	if err := removeUnborn(e.opts.Dir); err != nil {
 		return err
 	}
-	db, err := badger.Open(e.opts)
-	if err != nil {
+	if err := e.open(); err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	e.db = db
 	return nil
 }
 
@@ -137,89 +151,6 @@ func (e *engine) close() error {
 	err := e.db.Close()
 	e.db = nil
 	return err
-}
-
-// syncer makes commits durable with one flush of the disk each, where the
-// engine's own way takes two: one for its log of the memtable and one for the
-// value log, which is empty here. All logs are synced, since the engine may
-// have begun a new one amid a commit; one that is gone is in a table that was
-// synced. A log that was synced while there was a newer one is complete.
-type syncer struct {
-	dir  string
-	data func(fd int) error
-	open map[string]*os.File
-	full map[string]bool // complete and synced
-}
-
-func (s *syncer) sync() error {
-	names, err := filepath.Glob(filepath.Join(s.dir, "*.mem"))
-	if err != nil {
-		return err
-	}
-	s.dropGone(names)
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
-	fresh := false
-	for i, name := range names { // in the order of their age
-		if s.full[name] {
-			continue
-		}
-		f := s.open[name]
-		if f == nil {
-			if f, err = os.OpenFile(name, os.O_RDWR, 0); errors.Is(err, fs.ErrNotExist) {
-				continue
-			} else if err != nil {
-				return fmt.Errorf("sync: %w", err)
-			}
-			s.open[name], fresh = f, true
-		}
-		if err := s.data(int(f.Fd())); err != nil {
-			return fmt.Errorf("sync %s: %w", filepath.Base(name), err)
-		}
-		if i < len(names)-1 {
-			s.full[name] = true
-		}
-	}
-	if fresh {
-		return syncDir(s.dir)
-	}
-	return nil
-}
-
-// dropGone closes the logs that are there no more.
-func (s *syncer) dropGone(names []string) {
-	if s.open == nil {
-		s.open, s.full = make(map[string]*os.File), make(map[string]bool)
-	}
-	there := make(map[string]bool, len(names))
-	for _, name := range names {
-		there[name] = true
-	}
-	for name, f := range s.open {
-		if !there[name] {
-			_ = f.Close() // it was only synced through
-			delete(s.open, name)
-			delete(s.full, name)
-		}
-	}
-}
-
-func (s *syncer) close() {
-	for _, f := range s.open {
-		_ = f.Close()
-	}
-	s.open, s.full = nil, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync: %w", err)
-	}
-	defer func() { _ = d.Close() }()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
 }
 
 // engineLog hands Badger's warnings to the log and drops its chatter.

@@ -1,0 +1,150 @@
+package storeforward
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// syncer makes commits durable with one flush of the disk each, where the
+// engine's own way takes two: one for its log of the memtable and one for the
+// value log, which is empty here.
+//
+// The engine numbers its logs. A transaction begins at most one, so that
+// between two of them it is enough to ask for the next number; all that may
+// hold something new are synced. A log that was synced while there was a newer
+// one is complete. One that is gone is in a table that was synced.
+type syncer struct {
+	dir  string
+	data func(fd int) error
+	// open are the logs that are not complete, oldest first; they are known if
+	// listed is set.
+	open   []memLog
+	listed bool
+	// complete is the number of the newest log that is complete and synced.
+	complete int
+}
+
+// memLog is a log of the engine, open so that it can be synced.
+type memLog struct {
+	number int
+	fd     int
+}
+
+const memLogSuffix = ".mem"
+
+func (s *syncer) sync() error {
+	fresh, err := s.find()
+	if err != nil {
+		return err
+	}
+	for _, l := range s.open {
+		if err := s.data(l.fd); err != nil {
+			return fmt.Errorf("sync %s: %w", memLogName(l.number), err)
+		}
+	}
+	for len(s.open) > 1 {
+		s.complete = s.open[0].number
+		s.forget()
+	}
+	if fresh {
+		return syncDir(s.dir)
+	}
+	return nil
+}
+
+// find opens the logs that are new, and reports whether there are any.
+func (s *syncer) find() (fresh bool, err error) {
+	if !s.listed || len(s.open) == 0 {
+		return s.list()
+	}
+	return s.add(s.open[len(s.open)-1].number + 1)
+}
+
+// list looks for logs in the directory, and lets go of those that are gone.
+func (s *syncer) list() (fresh bool, err error) {
+	paths, err := filepath.Glob(filepath.Join(s.dir, "*"+memLogSuffix))
+	if err != nil {
+		return false, err
+	}
+	var numbers []int
+	for _, path := range paths {
+		n, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), memLogSuffix))
+		if err == nil && n > s.complete {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	before := s.open
+	s.open = nil
+	for _, l := range before {
+		if slices.Contains(numbers, l.number) {
+			s.open = append(s.open, l)
+		} else {
+			_ = unix.Close(l.fd) // it was only synced through
+		}
+	}
+	for _, n := range numbers {
+		if slices.ContainsFunc(s.open, func(l memLog) bool { return l.number == n }) {
+			continue
+		}
+		added, err := s.add(n)
+		if err != nil {
+			return fresh, err
+		}
+		fresh = fresh || added
+	}
+	s.listed = true
+	return fresh, nil
+}
+
+// add opens a log; added is false if there is none of that number.
+func (s *syncer) add(number int) (added bool, err error) {
+	fd, err := unix.Open(filepath.Join(s.dir, memLogName(number)), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("sync %s: %w", memLogName(number), err)
+	}
+	s.open = append(s.open, memLog{number, fd})
+	return true, nil
+}
+
+// forget closes the oldest log.
+func (s *syncer) forget() {
+	_ = unix.Close(s.open[0].fd) // it was only synced through
+	s.open = slices.Delete(s.open, 0, 1)
+}
+
+// relist makes the next sync look for logs anew, whatever their numbers.
+func (s *syncer) relist() { s.listed = false }
+
+// close forgets everything; the engine may begin to count anew.
+func (s *syncer) close() {
+	for len(s.open) > 0 {
+		s.forget()
+	}
+	s.listed, s.complete = false, 0
+}
+
+// memLogName is how the engine names its logs.
+func memLogName(number int) string { return fmt.Sprintf("%05d%s", number, memLogSuffix) }
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	defer func() { _ = d.Close() }()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}
