@@ -14,6 +14,8 @@ type Origin string
 const (
 	// OriginC2D is a cloud-to-device message of IoT Hub.
 	OriginC2D Origin = "c2d"
+	// OriginMethod is a direct method of IoT Hub, whose caller waits.
+	OriginMethod Origin = "method"
 	// OriginMQTT is a message on the command topic of a plain broker.
 	OriginMQTT Origin = "mqtt"
 	// OriginLocal is the command line on the board itself.

@@ -1,6 +1,9 @@
 package gateway
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Sentinel errors: what a caller may decide on. Wrap them with %w and say
 // which device, which operation and what to do about it.
@@ -15,6 +18,9 @@ var (
 	ErrExpired = errors.New("expired")
 	// ErrDenied: a rule forbids it.
 	ErrDenied = errors.New("denied")
+	// ErrUnknown: there is no such device, or it cannot be asked for that. It
+	// is a kind of ErrDenied.
+	ErrUnknown = fmt.Errorf("no such device or action: %w", ErrDenied)
 	// ErrFull: there is no room, on disk or in a bounded buffer.
 	ErrFull = errors.New("full")
 )

@@ -36,18 +36,24 @@ func (d *Dispatcher) Do(ctx context.Context, cmd gateway.Command) (gateway.Resul
 		r.Repeated = true
 		return r, nil
 	}
+	return d.wait(ctx, cmd.ID, t)
+}
+
+// wait is for the final state of a command under way. An error wraps that of
+// ctx, and then the command goes on, or gateway.ErrUnavailable.
+func (d *Dispatcher) wait(ctx context.Context, id string, t *ticket) (gateway.Result, error) {
 	select {
 	case <-t.done:
 		return t.result, nil
 	case <-d.stopped:
 	case <-ctx.Done():
-		return gateway.Result{}, fmt.Errorf("command %s goes on, its result will be reported upstream: %w", cmd.ID, ctx.Err())
+		return gateway.Result{}, fmt.Errorf("command %s goes on, its result will be reported upstream: %w", id, ctx.Err())
 	}
 	select {
 	case <-t.done: // finished as the last thing
 		return t.result, nil
 	default:
-		return gateway.Result{}, fmt.Errorf("command %s: the gateway stops; the next start decides what becomes of it: %w", cmd.ID, gateway.ErrUnavailable)
+		return gateway.Result{}, fmt.Errorf("command %s: the gateway stops; the next start decides what becomes of it: %w", id, gateway.ErrUnavailable)
 	}
 }
 

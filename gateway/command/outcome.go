@@ -43,15 +43,10 @@ func (w *worker) outcome(ctx, work context.Context, e gateway.Entry) (gateway.Re
 
 // judge decides whether a command may be carried out now.
 func (w *worker) judge(cmd gateway.Command) (gateway.Action, error) {
-	if w.actuator == nil {
-		return gateway.Action{}, w.stray(cmd)
+	action, err := w.find(cmd)
+	if err != nil {
+		return action, err
 	}
-	i := slices.IndexFunc(w.actions, func(a gateway.Action) bool { return a.Name == cmd.Action })
-	if i < 0 {
-		return gateway.Action{}, fmt.Errorf("unknown action %q; device %s can: %s: %w",
-			cmd.Action, w.id, w.actionNames(), gateway.ErrDenied)
-	}
-	action := w.actions[i]
 	if err := action.Check(cmd.Args); err != nil {
 		return action, err
 	}
@@ -68,11 +63,24 @@ func (w *worker) judge(cmd gateway.Command) (gateway.Action, error) {
 	return action, nil
 }
 
+// find is the action that a command asks for; an error wraps gateway.ErrUnknown.
+func (w *worker) find(cmd gateway.Command) (gateway.Action, error) {
+	if w.actuator == nil {
+		return gateway.Action{}, w.stray(cmd)
+	}
+	i := slices.IndexFunc(w.actions, func(a gateway.Action) bool { return a.Name == cmd.Action })
+	if i < 0 {
+		return gateway.Action{}, fmt.Errorf("unknown action %q; device %s can: %s: %w",
+			cmd.Action, w.id, w.actionNames(), gateway.ErrUnknown)
+	}
+	return w.actions[i], nil
+}
+
 func (w *worker) stray(cmd gateway.Command) error {
 	if slices.Contains(w.opts.Sensors, cmd.Device) {
-		return fmt.Errorf("device %s cannot be asked to do anything; devices that can: %s: %w", cmd.Device, w.known, gateway.ErrDenied)
+		return fmt.Errorf("device %s cannot be asked to do anything; devices that can: %s: %w", cmd.Device, w.known, gateway.ErrUnknown)
 	}
-	return fmt.Errorf("unknown device %q; devices that take commands: %s: %w", cmd.Device, w.known, gateway.ErrDenied)
+	return fmt.Errorf("unknown device %q; devices that take commands: %s: %w", cmd.Device, w.known, gateway.ErrUnknown)
 }
 
 func (w *worker) actionNames() string {

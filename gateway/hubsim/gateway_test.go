@@ -53,11 +53,12 @@ func (b *suiteBroker) Arrived() (ids []string) {
 	return ids
 }
 
-func (r *rig) upstream(inbox uplink.Inbox) *iothub.Upstream {
+func (r *rig) upstream(inbox iothub.Inbox) *iothub.Upstream {
 	r.t.Helper()
 	u, err := iothub.New(iothub.Config{
 		SignInConfig: iothub.SignInConfig{ConnectionString: config.Secret(r.Info().Devices[0].ConnectionString)},
 		CAFile:       r.Info().CA, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
+		Tier: "standard", MethodTimeout: 20 * time.Second,
 	}, iothub.Parts{Clock: clock.NewSystem(time.Time{}), Inbox: inbox})
 	if err != nil {
 		r.t.Fatal(err)
@@ -79,6 +80,13 @@ func (i *inbox) Accept(_ context.Context, c gateway.Command) error {
 func (i *inbox) Refuse(_ context.Context, id string, _ gateway.Origin, _ []byte, _ string) error {
 	i.refused <- id
 	return nil
+}
+
+func (i *inbox) Call(_ context.Context, c gateway.Command) (func(context.Context) (gateway.Result, error), error) {
+	i.commands <- c
+	return func(context.Context) (gateway.Result, error) {
+		return gateway.Result{CommandID: c.ID, Device: c.Device, Action: c.Action, Status: gateway.StatusDone}, nil
+	}, nil
 }
 
 func TestGatewayTakesCommands(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/config"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
@@ -24,7 +25,7 @@ type upstreamKind struct {
 type wiring struct {
 	gatewayID string
 	clock     clock.Clock
-	inbox     uplink.Inbox
+	inbox     *command.Inbox
 	log       *slog.Logger
 	health    *health.Board
 	dataDir   string

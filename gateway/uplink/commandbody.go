@@ -43,18 +43,11 @@ func ParseCommandBody(body []byte, extra ...string) (CommandBody, error) {
 }
 
 func (c *CommandBody) parse(body []byte, extra []string) error {
-	switch {
-	case len(body) > MaxCommandBytes:
-		return fmt.Errorf("command of %d bytes, at most %d are allowed", len(body), MaxCommandBytes)
-	case !utf8.Valid(body):
-		return errors.New("command is not UTF-8")
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	if err := object(d, "command", func(key string) error { return c.field(d, key, extra) }); err != nil {
+	err := whole(body, func(d *json.Decoder) error {
+		return object(d, "command", func(key string) error { return c.field(d, key, extra) })
+	})
+	if err != nil {
 		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("there is something behind the JSON object")
 	}
 	if c.Device == "" || c.Action == "" {
 		return errors.New(`a command needs "device" and "action"`)
@@ -75,6 +68,10 @@ func (c *CommandBody) field(d *json.Decoder, key string, extra []string) error {
 	if key != "args" {
 		return fmt.Errorf("unknown key %.40q, allowed: device, action, args%s", key, strings.Join(append([]string{""}, extra...), ", "))
 	}
+	return c.args(d)
+}
+
+func (c *CommandBody) args(d *json.Decoder) error {
 	c.Args = map[string]any{}
 	return object(d, "args", func(name string) error {
 		v, err := scalar(d)
@@ -84,6 +81,37 @@ func (c *CommandBody) field(d *json.Decoder, key string, extra []string) error {
 		c.Args[name] = v
 		return nil
 	})
+}
+
+// ParseArgs reads the arguments of a command that is named elsewhere: a JSON
+// object under the rules of ParseCommandBody. null and nothing are no arguments.
+func ParseArgs(body []byte) (map[string]any, error) {
+	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || string(trimmed) == "null" {
+		return nil, nil
+	}
+	var c CommandBody
+	if err := whole(body, c.args); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, gateway.ErrInvalid)
+	}
+	return c.Args, nil
+}
+
+// whole reads a body that is one JSON object and nothing else.
+func whole(body []byte, read func(*json.Decoder) error) error {
+	switch {
+	case len(body) > MaxCommandBytes:
+		return fmt.Errorf("command of %d bytes, at most %d are allowed", len(body), MaxCommandBytes)
+	case !utf8.Valid(body):
+		return errors.New("command is not UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if err := read(d); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("there is something behind the JSON object")
+	}
+	return nil
 }
 
 // object reads { "key": … }; field must consume the value of its key.

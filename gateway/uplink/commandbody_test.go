@@ -22,6 +22,21 @@ func TestParseCommandBody(t *testing.T) {
 	}
 }
 
+func TestParseArgs(t *testing.T) {
+	for body, want := range map[string]map[string]any{
+		"": nil, " \n": nil, " null ": nil, `{}`: {}, `{"on":true,"level":1.5,"mode":"eco"}`: {"on": true, "level": 1.5, "mode": "eco"},
+	} {
+		if got, err := uplink.ParseArgs([]byte(body)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, %v", body, got, err)
+		}
+	}
+	for _, body := range []string{`[]`, `1`, `"x"`, `{"a":null}`, `{"a":[]}`, `{"a":1}x`, `{"a":1,"a":2}`, "\xff", `{"a":"` + strings.Repeat("x", 64<<10) + `"}`} {
+		if _, err := uplink.ParseArgs([]byte(body)); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("%.40s: error %v, want ErrInvalid", body, err)
+		}
+	}
+}
+
 func TestParseCommandBodyIsStrict(t *testing.T) {
 	for body, want := range map[string]string{
 		``:                              "not a JSON object",

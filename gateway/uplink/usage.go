@@ -14,7 +14,8 @@ const (
 	ForTelemetry
 	// ForRecords is what the lanes alerts, results and gaps carry.
 	ForRecords
-	// ForCommands is what comes in for the devices, and the PUBACKs for it.
+	// ForCommands is what comes in for the devices and as settings, and what
+	// confirms and answers it.
 	ForCommands
 	// ForKeepAlive is pings and their answers.
 	ForKeepAlive

@@ -10,14 +10,14 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 )
 
-func (id identity) deviceboundPrefix() string {
-	return "devices/" + id.device + "/messages/devicebound/"
+func deviceboundPrefix(device string) string {
+	return "devices/" + device + "/messages/devicebound/"
 }
 
 // cutDevicebound returns the property bag of a cloud-to-device topic. Hubs
 // write devicebound and deviceBound.
-func (id identity) cutDevicebound(topic string) (bag string, ok bool) {
-	prefix := id.deviceboundPrefix()
+func cutDevicebound(device, topic string) (bag string, ok bool) {
+	prefix := deviceboundPrefix(device)
 	if len(topic) < len(prefix) || !strings.EqualFold(topic[:len(prefix)], prefix) {
 		return "", false
 	}

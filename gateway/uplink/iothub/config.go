@@ -11,12 +11,20 @@ import (
 // Config is the section of an upstream of type iothub.
 type Config struct {
 	SignInConfig
-	CAFile    string        `yaml:"ca_file" doc:"PEM file with certificates to trust beside those of the system"`
-	KeepAlive time.Duration `yaml:"keep_alive" default:"60s" min:"10s" max:"1177s" doc:"Longest silence on the line; a dead link is noticed within one and a half times as long"`
-	TokenTTL  time.Duration `yaml:"token_ttl" default:"6h" min:"1m" max:"24h" doc:"Life of the access token; the connection is made anew before it ends, which costs some 5 kB. Without meaning for certificates"`
-	InFlight  int           `yaml:"in_flight" default:"64" min:"1" max:"1000" doc:"Messages that may be sent before the first of them is confirmed"`
+	CAFile        string        `yaml:"ca_file" doc:"PEM file with certificates to trust beside those of the system"`
+	KeepAlive     time.Duration `yaml:"keep_alive" default:"60s" min:"10s" max:"1177s" doc:"Longest silence on the line; a dead link is noticed within one and a half times as long"`
+	TokenTTL      time.Duration `yaml:"token_ttl" default:"6h" min:"1m" max:"24h" doc:"Life of the access token; the connection is made anew before it ends, which costs some 5 kB. Without meaning for certificates"`
+	Tier          string        `yaml:"tier" default:"standard" oneof:"standard|basic" doc:"Tier of the hub. One of the basic tier sends nothing to its devices: no messages, no direct methods, no settings. The free tier counts as standard"`
+	MethodTimeout time.Duration `yaml:"method_timeout" default:"25s" min:"1s" max:"300s" doc:"A direct method is answered within this time; make it shorter than the caller's own, which is 30s unless the caller says otherwise"`
+	InFlight      int           `yaml:"in_flight" default:"64" min:"1" max:"1000" doc:"Messages that may be sent before the first of them is confirmed"`
 	LabelConfig
 }
+
+// The tiers.
+const (
+	tierStandard = "standard"
+	tierBasic    = "basic"
+)
 
 // Validate names every field at fault.
 func (c Config) Validate() error {
@@ -27,6 +35,12 @@ func (c Config) Validate() error {
 	}
 	if c.TokenTTL < time.Minute || c.TokenTTL > 24*time.Hour {
 		f.add("token_ttl", "%v is not allowed, want 1m to 24h", c.TokenTTL)
+	}
+	if c.Tier != tierStandard && c.Tier != tierBasic {
+		f.add("tier", "there is no tier %.40q, want standard or basic", c.Tier)
+	}
+	if c.MethodTimeout < time.Second || c.MethodTimeout > 300*time.Second {
+		f.add("method_timeout", "%v is not allowed, want 1s to 300s", c.MethodTimeout)
 	}
 	if c.InFlight < 1 || c.InFlight > 1000 {
 		f.add("in_flight", "%d is not allowed, want 1 to 1000", c.InFlight)

@@ -63,7 +63,14 @@ type hub struct {
 	events     []event
 	logins     int
 	acked      chan struct{} // one for each PUBACK that came in
-	expires    []time.Time   // of the tokens that were shown
+	told       chan told
+	expires    []time.Time // of the tokens that were shown
+}
+
+// told is what the device says beside its events.
+type told struct {
+	topic, body string
+	qos         byte
 }
 
 type event struct {
@@ -73,7 +80,7 @@ type event struct {
 
 func startHub(t *testing.T) *hub {
 	secure, ca := serverCertificate(t)
-	h := &hub{t: t, secure: secure, grants: math.MaxInt, acked: make(chan struct{}, 100), inbox: newInbox(), health: health.NewBoard(slog.New(slog.DiscardHandler))}
+	h := &hub{t: t, secure: secure, grants: math.MaxInt, acked: make(chan struct{}, 100), told: make(chan told, 100), inbox: newInbox(), health: health.NewBoard(slog.New(slog.DiscardHandler))}
 	h.server = mochi.New(&mochi.Options{InlineClient: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	l := listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0", TLSConfig: secure})
 	if err := errors.Join(h.server.AddHook(h, nil), h.server.AddListener(l), h.server.Serve()); err != nil {
@@ -84,6 +91,7 @@ func startHub(t *testing.T) *hub {
 	h.config = Config{
 		SignInConfig: SignInConfig{ConnectionString: config.Secret("HostName=localhost:" + port + ";DeviceId=d1;SharedAccessKey=" + testKey)},
 		CAFile:       ca, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
+		Tier: tierStandard, MethodTimeout: 30 * time.Second,
 	}
 	return h
 }
@@ -173,12 +181,16 @@ func (h *hub) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 }
 
 func (h *hub) OnACLCheck(_ *mochi.Client, topic string, _ bool) bool {
-	return strings.HasPrefix(topic, "devices/d1/messages/")
+	return strings.HasPrefix(topic, "devices/d1/messages/") || strings.HasPrefix(topic, "$iothub/")
 }
 
 func (h *hub) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
 	if cl.Net.Inline {
 		return pk, nil
+	}
+	if strings.HasPrefix(pk.TopicName, "$iothub/") {
+		h.told <- told{topic: pk.TopicName, body: string(pk.Payload), qos: pk.FixedHeader.Qos}
+		return pk, packets.CodeSuccessIgnore
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -206,6 +218,8 @@ type inbox struct {
 	refused  chan string
 	failed   chan struct{} // one for each Accept that failed
 	failures chan error    // the answers to the next Accepts
+	// call answers direct methods.
+	call func(ctx context.Context, cmd gateway.Command) (gateway.Result, error)
 }
 
 func newInbox() *inbox {
@@ -231,6 +245,17 @@ func (i *inbox) Accept(_ context.Context, cmd gateway.Command) error {
 func (i *inbox) Refuse(_ context.Context, id string, origin gateway.Origin, _ []byte, reason string) error {
 	i.refused <- id + " " + string(origin) + " " + reason
 	return nil
+}
+
+// Call refuses nothing; what call returns is the end of the wait.
+func (i *inbox) Call(_ context.Context, cmd gateway.Command) (func(context.Context) (gateway.Result, error), error) {
+	select {
+	case err := <-i.failures:
+		return nil, err
+	default:
+		i.got <- cmd
+		return func(ctx context.Context) (gateway.Result, error) { return i.call(ctx, cmd) }, nil
+	}
 }
 
 func serverCertificate(t *testing.T) (server *tls.Config, caFile string) {

@@ -2,6 +2,7 @@ package iothub
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,17 +14,70 @@ import (
 // session is one connection to the hub. It asks to be made anew before its
 // token ends.
 type session struct {
-	*mqtt.Conn
-	labels   labels
+	*mqtt.Conn // nil until open
+	*Upstream
 	device   string
 	renew    chan struct{}
 	watching sync.WaitGroup // the goroutine that looks after the proof
+
+	ctx    context.Context // of the work, which ends before the connection does
+	cancel context.CancelFunc
+	work   sync.WaitGroup // what is done with incoming messages
+	opened chan struct{}  // closed once Conn is set
+
+	commands chan mqtt.Inbound
+	calls    chan struct{} // a token for each direct method under way
 }
 
-func (u *Upstream) newSession(c *mqtt.Conn, id identity, l lease) *session {
-	s := &session{Conn: c, labels: u.labels, device: id.device, renew: make(chan struct{})}
-	s.watching.Go(func() { u.watch(s, l) })
+func newSession(u *Upstream, device string) *session {
+	s := &session{
+		Upstream: u, device: device, renew: make(chan struct{}), opened: make(chan struct{}),
+		commands: make(chan mqtt.Inbound, maxWaiting), calls: make(chan struct{}, maxCalls),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.work.Go(s.takeCommands)
 	return s
+}
+
+// open begins the life of the session with its connection.
+func (s *session) open(c *mqtt.Conn, l lease) {
+	s.Conn = c
+	s.watching.Go(func() { s.watch(s, l) })
+	close(s.opened)
+}
+
+// awaitOpen reports whether there is, or soon was, a connection to send on.
+func (s *session) awaitOpen() bool {
+	select {
+	case <-s.opened:
+		return true
+	case <-s.ctx.Done():
+	}
+	select {
+	case <-s.opened: // it ends, and takes a last word
+		return true
+	default:
+		return false
+	}
+}
+
+// abandon ends a session that has found no connection.
+func (s *session) abandon() {
+	s.cancel()
+	s.work.Wait()
+}
+
+// subscribe asks for what the tier of the hub has.
+func (s *session) subscribe(ctx context.Context) error {
+	if s.config.Tier == tierBasic {
+		return nil
+	}
+	for _, filter := range []string{deviceboundPrefix(s.device) + "#", methodPrefix + "#"} {
+		if err := s.Subscribe(ctx, filter); err != nil {
+			return fmt.Errorf("%w; if this hub is of the basic tier, set tier: basic", err)
+		}
+	}
+	return nil
 }
 
 // Publish sends a device-to-cloud message.
@@ -38,8 +92,12 @@ func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt,
 // Renew is closed when the token has most of its life behind it.
 func (s *session) Renew() <-chan struct{} { return s.renew }
 
-// Close says goodbye.
+// Close ends the work first: whoever waits for a direct method gets a last word.
 func (s *session) Close(ctx context.Context) error {
+	s.cancel()
+	stuck := context.AfterFunc(ctx, s.Abort)
+	s.work.Wait()
+	stuck()
 	err := s.Conn.Close(ctx)
 	s.watching.Wait()
 	return err

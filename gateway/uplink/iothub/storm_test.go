@@ -50,6 +50,10 @@ func (l *ledger) Refuse(context.Context, string, gateway.Origin, []byte, string)
 	return gateway.ErrFull
 }
 
+func (l *ledger) Call(context.Context, gateway.Command) (func(context.Context) (gateway.Result, error), error) {
+	return nil, gateway.ErrFull
+}
+
 func (l *ledger) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{mochi.OnQosPublish, mochi.OnPacketRead}, b) >= 0
 }

@@ -18,11 +18,18 @@ import (
 type Parts struct {
 	Clock clock.Clock
 	// Inbox takes the commands.
-	Inbox  uplink.Inbox
+	Inbox  Inbox
 	Log    *slog.Logger
 	Health *health.Board
 	// DataDir holds what has to outlive a restart; empty: nothing does.
 	DataDir string
+}
+
+// Inbox takes in both kinds of commands: those that are acknowledged, and those
+// that are answered.
+type Inbox interface {
+	uplink.Inbox
+	Caller
 }
 
 // Upstream is one device of one hub.
@@ -60,8 +67,7 @@ func (u *Upstream) Window() int { return u.config.InFlight }
 // CountWith makes m count what passes.
 func (u *Upstream) CountWith(m *uplink.Meter) { u.meter = m }
 
-// Connect signs in, which needs the time of day, and subscribes to
-// cloud-to-device messages.
+// Connect signs in, which needs the time of day, and subscribes to commands.
 func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
 	s, err := u.connect(ctx)
 	if err != nil {
@@ -80,19 +86,22 @@ func (u *Upstream) connect(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	u.judge(l.certificate)
-	conn, err := u.dial(ctx, l)
+	s := newSession(u, l.device)
+	conn, err := u.dial(ctx, l, s)
 	u.signIn.settle(err)
 	if err != nil {
+		s.abandon()
 		return nil, u.explain(err)
 	}
-	if err := conn.Subscribe(ctx, l.deviceboundPrefix()+"#"); err != nil {
-		_ = conn.Close(ctx) // the error that counts is that of the subscription
+	s.open(conn, lease)
+	if err := s.subscribe(ctx); err != nil {
+		_ = s.Close(ctx) // the error that counts is that of the subscription
 		return nil, err
 	}
-	return u.newSession(conn, l.identity, lease), nil
+	return s, nil
 }
 
-func (u *Upstream) dial(ctx context.Context, l login) (*mqtt.Conn, error) {
+func (u *Upstream) dial(ctx context.Context, l login, s *session) (*mqtt.Conn, error) {
 	settings, err := mqtt.NewTLS(l.serverName, u.config.CAFile)
 	if err != nil {
 		return nil, err
@@ -101,7 +110,7 @@ func (u *Upstream) dial(ctx context.Context, l login) (*mqtt.Conn, error) {
 	return mqtt.Dial(ctx, mqtt.Options{
 		Address: l.dial, TLS: settings, KeepAlive: u.config.KeepAlive,
 		ClientID: l.device, Username: l.userName(), Password: l.token,
-		OnMessage: func(ctx context.Context, m mqtt.Inbound) { u.receive(ctx, l.identity, m) }, Meter: u.meter,
+		OnMessage: s.receive, Meter: u.meter,
 	})
 }
 
@@ -111,25 +120,4 @@ func (u *Upstream) explain(err error) error {
 			u.signIn.hint(), err) // the same each time, so that the health condition is logged once
 	}
 	return err
-}
-
-// receive takes one message from the hub. What is not acknowledged comes again.
-func (u *Upstream) receive(ctx context.Context, id identity, m mqtt.Inbound) {
-	bag, ok := id.cutDevicebound(m.Topic)
-	switch {
-	case m.Retained:
-		u.retained.Do(func() {
-			u.parts.Log.Warn("retained messages are ignored, commands must not be retained", "topic", m.Topic)
-		})
-	case !ok:
-		u.foreign.Do(func() {
-			u.parts.Log.Warn("messages of other topics are ignored, another program may have subscribed for this device", "topic", m.Topic)
-		})
-	default:
-		cmd, fault := parseDevicebound(bag, m.Payload, u.parts.Clock.Now())
-		if u.intake.Take(ctx, cmd, fault, m.Payload) != nil {
-			return
-		}
-	}
-	m.Ack()
 }

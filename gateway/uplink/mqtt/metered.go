@@ -90,7 +90,9 @@ func (o *purposes) outgoing(packet []byte) (p uplink.Purpose) {
 	case packets.Publish:
 		o.change(func() {
 			p = o.handed.next()
-			o.written.put(p)
+			if packet[0]&6 != 0 { // with QoS 0 nothing confirms it
+				o.written.put(p)
+			}
 		})
 		return p
 	case packets.Puback:

@@ -105,6 +105,11 @@ func TestTheMeterSeesTheSocket(t *testing.T) {
 					t.Fatal(err)
 				}
 				*size += last.Size()
+				if i%100 == 0 { // and nobody confirms it
+					if err := c.Tell(uplink.ForCommands, "a", make([]byte, 15)); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
 			await(t, last.Done())
 			if err := broker.Publish("cmd", make([]byte, 500), false, 1); err != nil {
@@ -122,7 +127,7 @@ func TestTheMeterSeesTheSocket(t *testing.T) {
 			if want := (uplink.Traffic{In: 4 * 100, Out: uint64(records)}); u.Records != want {
 				t.Errorf("records %+v, want %+v", u.Records, want)
 			}
-			if want := (uplink.Traffic{In: 3 + 5 + 2 + 500, Out: 4}); u.Commands != want {
+			if want := (uplink.Traffic{In: 3 + 5 + 2 + 500, Out: 4 + 3*(2+3+15)}); u.Commands != want {
 				t.Errorf("commands %+v, want %+v", u.Commands, want)
 			}
 			// CONNECT and SUBSCRIBE, or with TLS a handshake and 22 bytes a packet.
