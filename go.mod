@@ -6,6 +6,7 @@ require (
 	github.com/alecthomas/kong v1.17.0 // the command lines
 	github.com/coreos/go-systemd/v22 v22.7.0 // readiness and watchdog
 	github.com/dgraph-io/badger/v4 v4.9.6
+	github.com/dgraph-io/ristretto/v2 v2.2.0 // tests only; Badger brings it anyway
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/goccy/go-yaml v1.19.2 // the config file: strict, with line and column
 	github.com/gorilla/websocket v1.5.3 // hubsim only; paho brings it anyway
@@ -20,7 +21,6 @@ require (
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/dgraph-io/ristretto/v2 v2.2.0 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect

@@ -14,8 +14,7 @@
 // another receiver are handed out by an [Outlet] of their own. A message body
 // holds at most [MaxBodyBytes]; one Append at most [MaxAppendBytes]. There are
 // at most 100 lanes. A store needs [MinMaxBytes] of disk, and [MinMinFree] bytes
-// free beside it. Linux only; on 32-bit systems the engine can damage its
-// tables.
+// free beside it. Linux only.
 //
 // # Invariants
 //

@@ -25,10 +25,10 @@ type engine struct {
 
 // engineOptions make Badger small: values stay in the tree, so that the value
 // log is never used; nothing is cached, since tables are mapped and not
-// compressed; blocks hold the largest record, since on 32-bit systems a value
-// larger than a block damages its table. The engine does not sync: see syncer.
+// compressed; a block holds the largest record, so that it is not moved while
+// it is built. The engine does not sync: see syncer.
 func engineOptions(opts Options) badger.Options {
-	return badger.DefaultOptions(opts.Dir).
+	o := badger.DefaultOptions(opts.Dir).
 		WithSyncWrites(false).
 		WithMemTableSize(memTableBytes).
 		WithNumMemtables(1).
@@ -47,6 +47,10 @@ func engineOptions(opts Options) badger.Options {
 		WithMetricsEnabled(false).
 		WithNumGoroutines(1).
 		WithLogger(engineLog{opts.Log})
+	if narrow {
+		o = oneBuffer(o)
+	}
+	return o
 }
 
 func openEngine(o Options) (*engine, error) {
@@ -59,7 +63,7 @@ func openEngine(o Options) (*engine, error) {
 // this package: there is one writer, and the engine's own way to count hands
 // each number to two more goroutines, twice a transaction.
 func (e *engine) open() error {
-	db, err := badger.OpenManaged(e.opts)
+	db, err := openBadger(e.opts)
 	if err != nil {
 		return err
 	}
@@ -115,7 +119,13 @@ func (e *engine) dropPrefix(prefixes ...[]byte) error {
 		return errEngineDown
 	}
 	defer e.logs.relist() // it has begun new logs
-	return e.db.DropPrefix(prefixes...)
+	if err := e.db.DropPrefix(prefixes...); err != nil {
+		return err
+	}
+	if narrow {
+		return checkLevelZero(e.db)
+	}
+	return nil
 }
 
 // renew closes and opens the database: after a sync that failed, the kernel

@@ -23,19 +23,14 @@ import (
 // Tables that the manifest does not name are what a kill has left of a
 // compaction; the engine removes them, see checkCut. If whole is set, every block is read.
 func checkTables(opts badger.Options, whole bool) error {
-	manifest, err := os.Open(filepath.Join(opts.Dir, badger.ManifestFilename))
+	content, end, err := readManifest(opts)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // a new store
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { _ = manifest.Close() }()
-	content, end, err := badger.ReplayManifestFile(manifest, opts.ExternalMagicVersion, opts)
-	if err != nil {
-		return fmt.Errorf("manifest: %w", err)
-	}
-	if err := checkCut(manifest, end, content, opts.Dir); err != nil {
+	if err := checkCut(opts.Dir, content, end); err != nil {
 		return err
 	}
 	for id := range content.Tables {
@@ -49,8 +44,8 @@ func checkTables(opts badger.Options, whole bool) error {
 // checkCut looks at a manifest whose last record is not whole, which the engine
 // cuts off: after a kill in the midst of writing that is right, but if there is
 // a sound table that it no longer names, the engine would delete that.
-func checkCut(manifest *os.File, end int64, content badger.Manifest, dir string) error {
-	info, err := manifest.Stat()
+func checkCut(dir string, content badger.Manifest, end int64) error {
+	info, err := os.Stat(filepath.Join(dir, badger.ManifestFilename))
 	if err != nil || info.Size() == end {
 		return err
 	}

@@ -113,10 +113,10 @@ func TestARM32Queue(t *testing.T) {
 		t.Fatal("qemu-arm-static is missing: install qemu-user-static")
 	}
 	cmd := exec.Command(emulator, queueTests(t, "arm"), "-test.v",
-		"-test.run", "Order|Drained|DropOldest|Survives|Chunks|Largest|Retry|Rejected|Interval|Expir|Itself|Woven|Encrypt|Fails")
+		"-test.run", "Order|Drained|DropOldest|Survives|Chunks|Largest|Retry|Rejected|Interval|Expir|Itself|Woven|Encrypt|Fails|OneBuffer|LevelZero|HalfABlock")
 	cmd.Dir = t.TempDir()
 	out, err := cmd.CombinedOutput()
-	if err != nil || strings.Count(string(out), "--- PASS") < 15 {
+	if err != nil || strings.Count(string(out), "--- PASS") < 18 {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
