@@ -16,10 +16,11 @@ type view struct {
 	connected         bool
 	changed, activity time.Time
 	waiting           int // commands
+	twin              *twin
 }
 
 func (d *device) view() view {
-	v := view{identity: d.identity, connected: d.conn != nil, changed: d.changed, activity: d.activity}
+	v := view{identity: d.identity, connected: d.conn != nil, changed: d.changed, activity: d.activity, twin: d.twin}
 	for _, c := range d.commands {
 		if !c.ended() {
 			v.waiting++
