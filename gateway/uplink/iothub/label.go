@@ -1,6 +1,7 @@
 package iothub
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -125,7 +126,11 @@ func checkLabels(field string, m map[string]string, fault func(field, problem st
 	}
 }
 
-func compareFold(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }
+// compareFold puts names next to each other that differ in case alone, lower
+// case first.
+func compareFold(a, b string) int {
+	return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(b, a))
+}
 
 func isOwn(name string) bool {
 	return slices.ContainsFunc(ownProperties, func(own string) bool { return strings.EqualFold(own, name) })
