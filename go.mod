@@ -9,7 +9,7 @@ require (
 	github.com/dgraph-io/ristretto/v2 v2.2.0 // tests only; Badger brings it anyway
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/goccy/go-yaml v1.19.2 // the config file: strict, with line and column
-	github.com/gorilla/websocket v1.5.3 // hubsim only; paho brings it anyway
+	github.com/gorilla/websocket v1.5.3 // MQTT in WebSockets; paho brings it anyway
 	github.com/klauspost/compress v1.18.0 // chunks of the queue; Badger brings it anyway
 	github.com/mochi-mqtt/server/v2 v2.7.9 // hubsim and tests only
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only

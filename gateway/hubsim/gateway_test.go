@@ -2,6 +2,7 @@ package hubsim
 
 import (
 	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -20,12 +21,17 @@ func TestUplinkSuite(t *testing.T) {
 	uplinktest.Run(t, func(t *testing.T) uplinktest.Broker { return &suiteBroker{rig: startRig(t)} })
 }
 
+func TestUplinkSuiteInWebSocket(t *testing.T) {
+	uplinktest.Run(t, func(t *testing.T) uplinktest.Broker { return &suiteBroker{rig: startRig(t), transport: "websocket"} })
+}
+
 // suiteBroker is the hub as the suite of the uplink wants it.
 type suiteBroker struct {
 	*rig
+	transport string
 }
 
-func (b *suiteBroker) Upstream() uplink.Upstream { return b.upstream(nil) }
+func (b *suiteBroker) Upstream() uplink.Upstream { return b.upstreamBy(b.transport, nil) }
 func (b *suiteBroker) TooLarge() int             { return iothub.MaxMessageBytes }
 func (b *suiteBroker) SendPubacks()              { b.faults.clear() }
 
@@ -53,17 +59,30 @@ func (b *suiteBroker) Arrived() (ids []string) {
 	return ids
 }
 
-func (r *rig) upstream(inbox iothub.Inbox) *iothub.Upstream {
+func (r *rig) upstream(inbox iothub.Inbox) *iothub.Upstream { return r.upstreamBy("mqtt", inbox) }
+
+// upstreamBy is the client over a transport of its choice, as device d1.
+func (r *rig) upstreamBy(transport string, inbox iothub.Inbox) *iothub.Upstream {
 	r.t.Helper()
+	device := r.Info().Devices[0].ConnectionString
+	if transport == "websocket" {
+		mqtt, https := port(r.Info().MQTT), port(r.Info().HTTPS)
+		device = strings.Replace(device, ":"+mqtt, ":"+https, 1)
+	}
 	u, err := iothub.New(iothub.Config{
-		SignInConfig: iothub.SignInConfig{ConnectionString: config.Secret(r.Info().Devices[0].ConnectionString)},
-		CAFile:       r.Info().CA, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
+		SignInConfig: iothub.SignInConfig{ConnectionString: config.Secret(device)},
+		CAFile:       r.Info().CA, Transport: transport, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
 		Tier: "standard", MethodTimeout: 20 * time.Second,
 	}, iothub.Parts{Clock: clock.NewSystem(time.Time{}), Inbox: inbox})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return u
+}
+
+func port(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
 }
 
 // inbox hands on what the gateway has understood.

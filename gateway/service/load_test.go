@@ -118,7 +118,7 @@ func TestDefaultsInTheAnnotatedFileAreTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Keys whose default is to be left out show an example instead.
-	shown := regexp.MustCompile(`(?m)^ *# (ca_file|actuations|max_rate|data_plan|max_bytes: 256MB|max_messages|encryption_key|card_endurance).*\n`).ReplaceAll(text, nil)
+	shown := regexp.MustCompile(`(?m)^ *# (ca_file|proxy|actuations|max_rate|data_plan|max_bytes: 256MB|max_messages|encryption_key|card_endurance).*\n`).ReplaceAll(text, nil)
 	// The other upstream is shown whole in comments; it stays one.
 	head, rest, found := bytes.Cut(shown, []byte("  # Or any MQTT broker:"))
 	_, tail, found2 := bytes.Cut(rest, []byte("\n\n"))

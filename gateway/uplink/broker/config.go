@@ -3,23 +3,21 @@ package broker
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
 // Config is the section of an upstream of type mqtt.
 type Config struct {
-	URL             string        `yaml:"url" required:"true" doc:"Where the broker listens: mqtt://host:1883, or mqtts://host:8883 with TLS" example:"mqtts://broker.example:8883"`
+	URL             string        `yaml:"url" required:"true" doc:"Where the broker listens: mqtt://host:1883, or mqtts://host:8883 with TLS; ws://host:80/mqtt or wss://host:443/mqtt in a WebSocket" example:"mqtts://broker.example:8883"`
+	Proxy           config.Secret `yaml:"proxy" doc:"HTTP proxy to go through: http://user:password@host:3128. HTTPS_PROXY in the environment is not looked at" example:"http://proxy.example:3128"`
 	ClientID        string        `yaml:"client_id" doc:"MQTT client id, the same for ever and of this gateway alone; fieldpost-{gateway} if empty"`
 	Username        string        `yaml:"username" doc:"User name for the broker"`
 	Password        config.Secret `yaml:"password" doc:"Password for the broker" example:"${file:/etc/fieldpost/secrets/broker}"`
-	CAFile          string        `yaml:"ca_file" doc:"PEM file with certificates to trust beside those of the system; mqtts only"`
+	CAFile          string        `yaml:"ca_file" doc:"PEM file with certificates to trust beside those of the system; mqtts and wss only"`
 	Topic           string        `yaml:"topic" default:"fieldpost/{gateway}/{lane}" doc:"Topic of outgoing messages; {gateway}, {lane} and {kind} are filled in"`
 	CommandTopic    string        `yaml:"command_topic" default:"fieldpost/{gateway}/commands" doc:"Topic on which commands come in; {gateway} is filled in"`
 	StatusTopic     string        `yaml:"status_topic" default:"fieldpost/{gateway}/status" doc:"Topic of the retained online or offline; {gateway} is filled in"`
@@ -39,8 +37,10 @@ func (c Config) Validate() error {
 	place, err := parseURL(c.URL)
 	check("url", err)
 	if err == nil && !place.secure && c.CAFile != "" {
-		check("ca_file", errors.New("is for mqtts:// only, and url is mqtt://"))
+		check("ca_file", errors.New("is for mqtts:// and wss:// only, and url is neither"))
 	}
+	_, err = mqtt.ParseProxy(c.Proxy.Reveal())
+	check("proxy", err)
 	if c.Username == "" && c.Password != "" {
 		check("password", errors.New("needs a username beside it"))
 	}
@@ -56,34 +56,4 @@ func (c Config) Validate() error {
 		check("max_message_bytes", fmt.Errorf("%d is not allowed, want 1024 to 268000000", c.MaxMessageBytes))
 	}
 	return errors.Join(faults...)
-}
-
-// endpoint is where a broker listens.
-type endpoint struct {
-	dial, serverName string
-	secure           bool
-}
-
-func parseURL(s string) (endpoint, error) {
-	const want = "want mqtt://host:port or mqtts://host:port"
-	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" {
-		return endpoint{}, errors.New(want)
-	}
-	ports := map[string]string{"mqtt": "1883", "mqtts": "8883"}
-	port, known := ports[u.Scheme]
-	switch {
-	case !known:
-		return endpoint{}, fmt.Errorf("the scheme %.20q is unknown, %s", u.Scheme, want)
-	case u.User != nil:
-		return endpoint{}, errors.New("holds a user; use username and password")
-	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return endpoint{}, fmt.Errorf("holds more than a host and a port, %s", want)
-	case u.Port() != "":
-		port = u.Port()
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return endpoint{}, fmt.Errorf("the port %s is not one of 1 to 65535", port)
-	}
-	return endpoint{dial: net.JoinHostPort(u.Hostname(), port), serverName: u.Hostname(), secure: u.Scheme == "mqtts"}, nil
 }

@@ -21,6 +21,8 @@ func TestValidate(t *testing.T) {
 		"url: holds a user":                   func(c *Config) { c.URL = "mqtt://u:p@h" },
 		"url: holds more":                     func(c *Config) { c.URL = "mqtt://h/x" },
 		"url: the port":                       func(c *Config) { c.URL = "mqtt://h:0" },
+		"url: holds a fragment":               func(c *Config) { c.URL = "ws://h/x#y" },
+		"proxy: want http://host":             func(c *Config) { c.Proxy = "h:3128" },
 		"ca_file: is for mqtts":               func(c *Config) { c.CAFile = "/ca.pem" },
 		"password: needs a username":          func(c *Config) { c.Username = "" },
 		"topic: {device} is unknown":          func(c *Config) { c.Topic = "a/{device}" },
@@ -45,11 +47,13 @@ func TestValidate(t *testing.T) {
 
 func TestParseURL(t *testing.T) {
 	for s, want := range map[string]endpoint{
-		"mqtt://h":          {"h:1883", "h", false},
-		"mqtts://h":         {"h:8883", "h", true},
-		"mqtts://h:1/":      {"h:1", "h", true},
-		"mqtt://[fe80::1]":  {"[fe80::1]:1883", "fe80::1", false},
-		"mqtt://10.0.0.1:9": {"10.0.0.1:9", "10.0.0.1", false},
+		"mqtt://h":          {"h:1883", "h", false, ""},
+		"mqtts://h":         {"h:8883", "h", true, ""},
+		"mqtts://h:1/":      {"h:1", "h", true, ""},
+		"mqtt://[fe80::1]":  {"[fe80::1]:1883", "fe80::1", false, ""},
+		"mqtt://10.0.0.1:9": {"10.0.0.1:9", "10.0.0.1", false, ""},
+		"ws://h/mqtt":       {"h:80", "h", false, "ws://h/mqtt"},
+		"wss://h:1/a?b=c":   {"h:1", "h", true, "wss://h:1/a?b=c"},
 	} {
 		if got, err := parseURL(s); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", s, got, err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -41,18 +42,36 @@ type server struct {
 type event struct{ topic, payload string }
 
 func startServer(t *testing.T) *server {
+	return startServerAt(t, listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0"}), "mqtt://")
+}
+
+// startWebSocketServer is the same in a WebSocket.
+func startWebSocketServer(t *testing.T) *server {
+	return startServerAt(t, listeners.NewWebsocket(listeners.Config{ID: "t", Address: freeAddress(t)}), "ws://")
+}
+
+// freeAddress is for a listener that does not tell where it listens.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func startServerAt(t *testing.T, l listeners.Listener, scheme string) *server {
 	s := &server{
 		t: t, grants: math.MaxInt, status: make(chan string, 100), acked: make(chan struct{}, 100),
 		inbox: inbox{got: make(chan gateway.Command, 100), refused: make(chan string, 100)},
 	}
 	s.server = mochi.New(&mochi.Options{InlineClient: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	l := listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0"})
 	if err := errors.Join(s.server.AddHook(s, nil), s.server.AddListener(l), s.server.Serve()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.server.Close() })
 	s.config = validConfig()
-	s.config.URL = "mqtt://" + l.Address()
+	s.config.URL = scheme + l.Address()
 	return s
 }
 

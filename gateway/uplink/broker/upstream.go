@@ -21,6 +21,7 @@ import (
 type Upstream struct {
 	config   Config
 	endpoint endpoint
+	proxy    *mqtt.Proxy
 	clientID string
 	topics   topics
 	clock    clock.Clock
@@ -44,10 +45,14 @@ func New(c Config, gatewayID string, clk clock.Clock, inbox uplink.Inbox, log *s
 	if err != nil {
 		return nil, fmt.Errorf("upstream mqtt: url: %w", err)
 	}
+	proxy, err := mqtt.ParseProxy(c.Proxy.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("upstream mqtt: proxy: %w", err)
+	}
 	t, _ := c.topics(gatewayID) // Validate has told the faults
 	log = cmp.Or(log, slog.New(slog.DiscardHandler))
 	return &Upstream{
-		config: c, endpoint: place, clientID: cmp.Or(c.ClientID, "fieldpost-"+gatewayID), topics: t,
+		config: c, endpoint: place, proxy: proxy, clientID: cmp.Or(c.ClientID, "fieldpost-"+gatewayID), topics: t,
 		clock: clk, log: log, intake: uplink.Intake{Inbox: inbox, Log: log},
 	}, nil
 }
@@ -68,7 +73,7 @@ func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
 		return nil, fmt.Errorf("%s: %w", u.Name(), err)
 	}
 	conn, err := mqtt.Dial(ctx, mqtt.Options{
-		Address: u.endpoint.dial, TLS: settings, KeepAlive: u.config.KeepAlive,
+		Address: u.endpoint.dial, WebSocket: u.endpoint.webSocket, Proxy: u.proxy, TLS: settings, KeepAlive: u.config.KeepAlive,
 		ClientID: u.clientID, Username: u.config.Username, Password: u.config.Password.Reveal(),
 		Will:      &mqtt.Will{Topic: u.topics.status, Payload: []byte(offline), Retained: true},
 		OnMessage: u.receive, Meter: u.meter,

@@ -16,6 +16,10 @@ func TestSuite(t *testing.T) {
 	uplinktest.Run(t, func(t *testing.T) uplinktest.Broker { return startServer(t) })
 }
 
+func TestSuiteInWebSocket(t *testing.T) {
+	uplinktest.Run(t, func(t *testing.T) uplinktest.Broker { return startWebSocketServer(t) })
+}
+
 func TestMessageOnTheWire(t *testing.T) {
 	s := startServer(t)
 	session := s.connect()

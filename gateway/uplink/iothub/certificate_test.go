@@ -70,7 +70,7 @@ func write(t *testing.T, file string, data []byte) {
 }
 
 func (h *hub) useCertificate(c SignInConfig) {
-	id, _, err := parseConnectionString(h.config.ConnectionString.Reveal(), defaultPort)
+	id, _, err := parseConnectionString(h.config.ConnectionString.Reveal(), "8883")
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestSignInConfig(t *testing.T) {
 		"x509 string, no file": {SignInConfig{ConnectionString: "HostName=h;DeviceId=d;x509=true"}, "certificate_file: is missing"},
 	} {
 		var f faults
-		s := tc.c.signIn(&f)
+		s := tc.c.signIn("8883", &f)
 		err := errors.Join(f...)
 		if tc.want == "" && (err != nil || s.name() != "h/d") || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)

@@ -6,11 +6,15 @@ import (
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
 // Config is the section of an upstream of type iothub.
 type Config struct {
 	SignInConfig
+	Transport     string        `yaml:"transport" default:"mqtt" oneof:"mqtt|websocket" doc:"How MQTT is carried: on TLS, to port 8883, or in a WebSocket on TLS, to port 443, which more firewalls let through"`
+	Proxy         config.Secret `yaml:"proxy" doc:"HTTP proxy to go through: http://user:password@host:3128. HTTPS_PROXY in the environment is not looked at" example:"http://proxy.example:3128"`
 	CAFile        string        `yaml:"ca_file" doc:"PEM file with certificates to trust beside those of the system"`
 	KeepAlive     time.Duration `yaml:"keep_alive" default:"60s" min:"10s" max:"1177s" doc:"Longest silence on the line; a dead link is noticed within one and a half times as long"`
 	TokenTTL      time.Duration `yaml:"token_ttl" default:"6h" min:"1m" max:"24h" doc:"Life of the access token; the connection is made anew before it ends, which costs some 5 kB. Without meaning for certificates"`
@@ -30,6 +34,12 @@ const (
 func (c Config) Validate() error {
 	var f faults
 	c.signIn(&f)
+	if c.Transport != "" && c.Transport != overTLS && c.Transport != overWebSocket {
+		f.add("transport", "%.20q is not allowed, want mqtt or websocket", c.Transport)
+	}
+	if _, err := mqtt.ParseProxy(c.Proxy.Reveal()); err != nil {
+		f.add("proxy", "%v", err)
+	}
 	if c.KeepAlive < 10*time.Second || c.KeepAlive > 1177*time.Second {
 		f.add("keep_alive", "%v is not allowed, want 10s to 1177s (the hub closes after 1.5 times as long, 1767 s at most)", c.KeepAlive)
 	}
@@ -48,6 +58,23 @@ func (c Config) Validate() error {
 	c.check(func(field, problem string) { f.add(field, "%s", problem) })
 	return errors.Join(f...)
 }
+
+// The transports.
+const (
+	overTLS       = "mqtt"
+	overWebSocket = "websocket"
+)
+
+// port is where hubs listen for the transport.
+func (c Config) port() string {
+	if c.Transport == overWebSocket {
+		return "443"
+	}
+	return "8883"
+}
+
+// signIn makes of the keys what they say, and notes what is wrong with them.
+func (c Config) signIn(f *faults) signIn { return c.SignInConfig.signIn(c.port(), f) }
 
 // faults collects what is wrong with a config, field by field.
 type faults []error

@@ -18,12 +18,12 @@ var (
 // parseConnectionString reads HostName=…[:port];DeviceId=…;SharedAccessKey=…
 // [;GatewayHostName=…[:port]], or with x509=true in the place of the key, which
 // then is nil. Its errors never quote the key.
-func parseConnectionString(s, defaultPort string) (id identity, key sharedKey, err error) {
+func parseConnectionString(s, port string) (id identity, key sharedKey, err error) {
 	fields, err := splitConnectionString(s)
 	if err != nil {
 		return identity{}, nil, err
 	}
-	if id, err = newIdentity(fields["HostName"], fields["DeviceId"], defaultPort); err != nil {
+	if id, err = newIdentity(fields["HostName"], fields["DeviceId"], port); err != nil {
 		return identity{}, nil, err
 	}
 	if _, certified := fields["x509"]; !certified {
@@ -32,7 +32,7 @@ func parseConnectionString(s, defaultPort string) (id identity, key sharedKey, e
 		}
 	}
 	if gatewayHost, ok := fields["GatewayHostName"]; ok {
-		if id.serverName, id.dial, err = address(gatewayHost, defaultPort); err != nil {
+		if id.serverName, id.dial, err = address(gatewayHost, port); err != nil {
 			return identity{}, nil, fmt.Errorf("GatewayHostName: %w", err)
 		}
 	}
@@ -40,12 +40,12 @@ func parseConnectionString(s, defaultPort string) (id identity, key sharedKey, e
 }
 
 // newIdentity checks the names of a hub, perhaps with :port, and of a device.
-func newIdentity(host, device, defaultPort string) (id identity, err error) {
+func newIdentity(host, device, port string) (id identity, err error) {
 	id.device = device
 	if !deviceForm.MatchString(device) {
 		return id, fmt.Errorf("device %.40q: want 1 to 128 letters, digits or -.%%_*?!(),:=@$'", device)
 	}
-	id.host, id.dial, err = address(host, defaultPort)
+	id.host, id.dial, err = address(host, port)
 	id.serverName = id.host
 	return id, err
 }
@@ -92,10 +92,10 @@ func complete(fields map[string]string) error {
 }
 
 // address splits host[:port] into the bare host and what to dial.
-func address(s, defaultPort string) (host, dial string, err error) {
-	host, port, hasPort := strings.Cut(s, ":")
-	if !hasPort {
-		port = defaultPort
+func address(s, port string) (host, dial string, err error) {
+	host, own, hasPort := strings.Cut(s, ":")
+	if hasPort {
+		port = own
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 || !hostForm.MatchString(host) {

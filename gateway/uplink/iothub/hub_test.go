@@ -90,7 +90,7 @@ func startHub(t *testing.T) *hub {
 	_, port, _ := net.SplitHostPort(l.Address())
 	h.config = Config{
 		SignInConfig: SignInConfig{ConnectionString: config.Secret("HostName=localhost:" + port + ";DeviceId=d1;SharedAccessKey=" + testKey)},
-		CAFile:       ca, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
+		CAFile:       ca, Transport: overTLS, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
 		Tier: tierStandard, MethodTimeout: 30 * time.Second,
 	}
 	return h
@@ -176,7 +176,7 @@ func (h *hub) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	seconds, _ := strconv.ParseInt(digits, 10, 64)
 	expires := time.Unix(seconds, 0)
 	h.expires = append(h.expires, expires)
-	id, key, _ := parseConnectionString(h.config.ConnectionString.Reveal(), defaultPort)
+	id, key, _ := parseConnectionString(h.config.ConnectionString.Reveal(), "8883")
 	return !h.refuse && password == key.token(id.resource(), "", expires) && expires.After(time.Now())
 }
 

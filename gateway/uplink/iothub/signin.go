@@ -61,9 +61,7 @@ func (s signIn) login(ctx context.Context, expires time.Time) (login, error) {
 type identity struct {
 	host   string // of the hub, without port: part of user name and token
 	device string
-	// dial is where to connect, "host:port", and serverName the name that the
-	// certificate there must carry.
-	dial, serverName string
+	endpoint
 }
 
 // An identity from the configuration is a locator: it never changes.

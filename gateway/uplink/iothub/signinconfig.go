@@ -14,15 +14,16 @@ type SignInConfig struct {
 	KeyFile          string        `yaml:"key_file" doc:"PEM file with the private key of certificate_file" example:"/etc/fieldpost/secrets/device.key"`
 }
 
-// signIn makes of the keys what they say, and notes what is wrong with them.
-func (c SignInConfig) signIn(f *faults) signIn {
+// signIn makes of the keys what they say, and notes what is wrong with them. The
+// port is where hubs listen that name none.
+func (c SignInConfig) signIn(port string, f *faults) signIn {
 	if c.ConnectionString == "" {
-		return signIn{c.named(f), c.credential(f)}
+		return signIn{c.named(port, f), c.credential(f)}
 	}
 	if c.Host != "" || c.DeviceID != "" {
 		f.add("connection_string", "says host and device_id too; want it alone, or these without it")
 	}
-	id, key, err := parseConnectionString(c.ConnectionString.Reveal(), defaultPort)
+	id, key, err := parseConnectionString(c.ConnectionString.Reveal(), port)
 	switch {
 	case err != nil:
 		f.add("connection_string", "%v", err)
@@ -36,15 +37,13 @@ func (c SignInConfig) signIn(f *faults) signIn {
 	return signIn{id, key}
 }
 
-const defaultPort = "8883"
-
 // named is the device of a hub that host and device_id say.
-func (c SignInConfig) named(f *faults) identity {
+func (c SignInConfig) named(port string, f *faults) identity {
 	if c.Host == "" && c.DeviceID == "" {
 		f.add("connection_string", "is missing; want it, or host and device_id")
 		return identity{}
 	}
-	id, err := newIdentity(c.Host, c.DeviceID, defaultPort)
+	id, err := newIdentity(c.Host, c.DeviceID, port)
 	if err != nil {
 		f.add("device_id", "with host: %v", err)
 	}

@@ -38,7 +38,7 @@ type Upstream struct {
 	parts  Parts
 	signIn signIn
 	intake uplink.Intake
-	meter  *uplink.Meter
+	line   *line
 	labels labels
 	// oddities are reported once in the life of the program.
 	retained, foreign sync.Once
@@ -54,7 +54,7 @@ func New(c Config, p Parts) (*Upstream, error) {
 	return &Upstream{
 		config: c, parts: p, intake: uplink.Intake{Inbox: p.Inbox, Log: p.Log},
 		signIn: c.signIn(new(faults)), // Validate has told the faults
-		labels: newLabels(c.LabelConfig),
+		labels: newLabels(c.LabelConfig), line: newLine(c),
 	}, nil
 }
 
@@ -65,7 +65,7 @@ func (u *Upstream) Name() string { return "iothub " + u.signIn.name() }
 func (u *Upstream) Window() int { return u.config.InFlight }
 
 // CountWith makes m count what passes.
-func (u *Upstream) CountWith(m *uplink.Meter) { u.meter = m }
+func (u *Upstream) CountWith(m *uplink.Meter) { u.line.meter = m }
 
 // Connect signs in, which needs the time of day, and subscribes to commands.
 func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
@@ -102,15 +102,8 @@ func (u *Upstream) connect(ctx context.Context) (*session, error) {
 }
 
 func (u *Upstream) dial(ctx context.Context, l login, s *session) (*mqtt.Conn, error) {
-	settings, err := mqtt.NewTLS(l.serverName, u.config.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	l.show(settings)
-	return mqtt.Dial(ctx, mqtt.Options{
-		Address: l.dial, TLS: settings, KeepAlive: u.config.KeepAlive,
-		ClientID: l.device, Username: l.userName(), Password: l.token,
-		OnMessage: s.receive, Meter: u.meter,
+	return u.line.dial(ctx, l.endpoint, l.proof, mqtt.Options{
+		KeepAlive: u.config.KeepAlive, ClientID: l.device, Username: l.userName(), OnMessage: s.receive,
 	})
 }
 

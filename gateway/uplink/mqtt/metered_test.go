@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	mochi "github.com/mochi-mqtt/server/v2"
+
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 	"github.com/fieldpost/fieldpost/gateway/uplink/uplinktest"
@@ -74,23 +76,39 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // is for.
 func TestTheMeterSeesTheSocket(t *testing.T) {
 	secure, ca := certificate(t, time.Now().Add(time.Hour))
-	for name, settings := range map[string]*tls.Config{"plain": nil, "TLS": newTLS(t, "localhost", ca)} {
+	for name, tc := range map[string]struct{ tls, webSocket, proxy bool }{
+		"plain": {}, "TLS": {tls: true}, "WebSocket": {webSocket: true},
+		"WebSocket on TLS through a proxy": {tls: true, webSocket: true, proxy: true},
+	} {
 		t.Run(name, func(t *testing.T) {
-			var server *tls.Config
-			if settings != nil {
-				server = secure
+			var server, settings *tls.Config
+			if tc.tls {
+				server, settings = secure, newTLS(t, "localhost", ca)
 			}
-			addr, broker := startBroker(t, &hook{}, server)
-			w := startWire(t, addr)
+			var o mqtt.Options
+			var broker *mochi.Server
+			if tc.webSocket {
+				o.Address, broker = startBroker(t, &hook{}, nil)
+				o = inWebSocket(t, o.Address, server)
+			} else {
+				o.Address, broker = startBroker(t, &hook{}, server)
+			}
+			var w *wire
+			if tc.proxy {
+				w = startWire(t, startProxy(t).URL().Host)
+				o.Proxy = proxyAt(t, "http://user:p%40ss@"+w.address)
+			} else {
+				w = startWire(t, o.Address)
+				o.Address = w.address
+			}
 			m, err := uplink.NewMeter(uplink.MeterOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := make(chan struct{}, 1)
-			c := dial(t, mqtt.Options{
-				Address: w.address, TLS: settings, Meter: m, KeepAlive: 2 * time.Second,
-				OnMessage: func(_ context.Context, in mqtt.Inbound) { in.Ack(); got <- struct{}{} },
-			})
+			o.TLS, o.Meter, o.KeepAlive = settings, m, 2*time.Second
+			o.OnMessage = func(_ context.Context, in mqtt.Inbound) { in.Ack(); got <- struct{}{} }
+			c := dial(t, o)
 			if err := c.Subscribe(t.Context(), "cmd"); err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +134,7 @@ func TestTheMeterSeesTheSocket(t *testing.T) {
 				t.Fatal(err)
 			}
 			await(t, got)
-			eventually(t, "a ping and its answer", func() bool { return m.Bytes().KeepAlive == uplink.Traffic{In: 2, Out: 2} })
+			eventually(t, "a ping and its answer", func() bool { k := m.Bytes().KeepAlive; return k.In >= 2 && k.Out >= 2 })
 			eventually(t, "the meter says what the wire has seen", func() bool {
 				return m.Bytes().Total() == uplink.Traffic{In: w.in.Load(), Out: w.out.Load()}
 			})
@@ -130,8 +148,16 @@ func TestTheMeterSeesTheSocket(t *testing.T) {
 			if want := (uplink.Traffic{In: 3 + 5 + 2 + 500, Out: 4 + 3*(2+3+15)}); u.Commands != want {
 				t.Errorf("commands %+v, want %+v", u.Commands, want)
 			}
-			// CONNECT and SUBSCRIBE, or with TLS a handshake and 22 bytes a packet.
-			if out := u.Connection.Out; settings == nil && out > 60 || settings != nil && out < 300*22 {
+			// CONNECT and SUBSCRIBE; with TLS a handshake and 22 bytes a packet; with a
+			// WebSocket its request and 6 bytes or more a packet.
+			least, most := uint64(0), uint64(60)
+			if tc.webSocket {
+				least, most = 300*6, 300*8+400
+			}
+			if tc.tls {
+				least, most = least+300*22, 1<<20
+			}
+			if out := u.Connection.Out; out < least || out > most {
 				t.Errorf("connection %+v", u.Connection)
 			}
 		})

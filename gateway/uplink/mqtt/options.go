@@ -15,6 +15,12 @@ type Options struct {
 	Address string
 	// TLS is nil for a plain connection; see NewTLS.
 	TLS *tls.Config
+	// WebSocket is the ws:// or, with TLS, wss:// address to ask for at Address,
+	// if MQTT is to be spoken in a WebSocket; empty if not.
+	WebSocket string
+	// Proxy is what to go through; nil for none. It, not this board, then finds
+	// Address.
+	Proxy *Proxy
 
 	ClientID string
 	Username string

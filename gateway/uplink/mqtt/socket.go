@@ -5,8 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"time"
+
+	"github.com/fieldpost/fieldpost/gateway/wsconn"
 )
 
 // errLost is all that paho is told of a loss. It must not read like the error
@@ -39,21 +42,47 @@ func (c *Conn) dial(ctx context.Context) (net.Conn, error) {
 	return s, nil
 }
 
+// line makes what MQTT is spoken on, from the outside in: a TCP connection, a
+// way through a proxy, TLS, a WebSocket.
 func (c *Conn) line(ctx context.Context) (net.Conn, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.opts.Address)
+	line, err := c.reach(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if c.opts.TLS != nil {
+		secured := tls.Client(line, c.opts.TLS)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			return nil, explainTLS(c.opts.TLS.ServerName, err)
+		}
+		line = secured
+	}
+	if c.opts.WebSocket == "" {
+		return line, nil
+	}
+	return wsconn.Open(ctx, line, c.opts.WebSocket)
+}
+
+// reach connects to the server, perhaps through a proxy.
+func (c *Conn) reach(ctx context.Context) (net.Conn, error) {
+	address := c.opts.Address
+	if c.opts.Proxy != nil {
+		address = c.opts.Proxy.url.Host
+	}
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		if c.opts.Proxy != nil {
+			err = fmt.Errorf("proxy %v: %w", c.opts.Proxy, err)
+		}
 		return nil, err
 	}
 	c.adopt(raw)
 	line := meteredLine{raw, c.opts.Meter}
-	if c.opts.TLS == nil {
-		return line, nil
+	if c.opts.Proxy != nil {
+		if err := c.opts.Proxy.open(line, c.opts.Address); err != nil {
+			return nil, err
+		}
 	}
-	secured := tls.Client(line, c.opts.TLS)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		return nil, explainTLS(c.opts.TLS.ServerName, err)
-	}
-	return secured, nil
+	return line, nil
 }
 
 // adopt makes raw the line that fail cuts.

@@ -1,0 +1,60 @@
+package iothub
+
+import (
+	"context"
+	"net"
+
+	"github.com/fieldpost/fieldpost/gateway/uplink"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
+)
+
+// endpoint is where a service listens.
+type endpoint struct {
+	// dial is where to connect, "host:port", and serverName the name that the
+	// certificate there must carry.
+	dial, serverName string
+}
+
+// line opens connections as the config says how: over which transport, through
+// which proxy, trusting whom.
+type line struct {
+	webSocket bool
+	proxy     *mqtt.Proxy
+	caFile    string
+	meter     *uplink.Meter
+}
+
+func newLine(c Config) *line {
+	proxy, _ := mqtt.ParseProxy(c.Proxy.Reveal()) // Validate has told the fault
+	return &line{webSocket: c.Transport == overWebSocket, proxy: proxy, caFile: c.CAFile}
+}
+
+// dial signs in at an endpoint. o says the rest.
+func (l *line) dial(ctx context.Context, at endpoint, p proof, o mqtt.Options) (*mqtt.Conn, error) {
+	settings, err := mqtt.NewTLS(at.serverName, l.caFile)
+	if err != nil {
+		return nil, err
+	}
+	p.show(settings)
+	o.Address, o.TLS, o.Proxy, o.Meter, o.Password = at.dial, settings, l.proxy, l.meter, p.token
+	if l.webSocket {
+		o.WebSocket = webSocketURL(at.dial, p.certificate != nil)
+	}
+	return mqtt.Dial(ctx, o)
+}
+
+// webSocketURL is where hubs and the provisioning service serve WebSockets. Who
+// has no certificate says so, or the service would ask for one within TLS.
+//
+// Source: Azure SDK for Embedded C, az_iot_hub_client.h.
+func webSocketURL(dial string, certified bool) string {
+	host, port, err := net.SplitHostPort(dial)
+	if err != nil || port != "443" {
+		host = dial
+	}
+	url := "wss://" + host + "/$iothub/websocket"
+	if !certified {
+		url += "?iothub-no-client-cert=true"
+	}
+	return url
+}
