@@ -24,6 +24,26 @@ const (
 	LaneDeadLetter Lane = "deadletter"
 )
 
+const resultsSuffix = "_results"
+
+// Results is the lane of the results of commands for devices whose readings go
+// to lane l, if that is a child's: a device of the upstream behind this gateway.
+func (l Lane) Results() Lane { return l + resultsSuffix }
+
+// HoldsResults reports whether the lane is one of results of commands.
+func (l Lane) HoldsResults() bool {
+	return l == LaneResults || strings.HasSuffix(string(l), resultsSuffix)
+}
+
+// BuiltIn reports whether fieldpost itself fills the lane.
+func (l Lane) BuiltIn() bool {
+	switch l {
+	case LaneTelemetry, LaneAlerts, LaneResults, LaneGaps, LaneDeadLetter:
+		return true
+	}
+	return false
+}
+
 // Kind says what the body of a message is.
 type Kind string
 

@@ -81,24 +81,32 @@ func printStatus(out io.Writer, s service.Status) {
 }
 
 func printUpstream(out io.Writer, s service.Status) {
-	u := s.Upstream
+	fmt.Fprintf(out, "upstream  ")
+	printSender(out, s.Now, s.Upstream)
+	printLink(out, s)
+	for _, c := range s.Children {
+		fmt.Fprintf(out, "child     %s: ", c.Lane)
+		printSender(out, s.Now, c.UpstreamStatus)
+	}
+}
+
+func printSender(out io.Writer, now time.Time, u service.UpstreamStatus) {
 	if u.Connected {
-		fmt.Fprintf(out, "upstream  %s, connected for %s", u.Upstream, age(s.Now.Sub(u.Since)))
+		fmt.Fprintf(out, "%s, connected for %s", u.Upstream, age(now.Sub(u.Since)))
 	} else {
-		fmt.Fprintf(out, "upstream  %s, OFFLINE", u.Upstream)
+		fmt.Fprintf(out, "%s, OFFLINE", u.Upstream)
 		if !u.Since.IsZero() {
-			fmt.Fprintf(out, " for %s", age(s.Now.Sub(u.Since)))
+			fmt.Fprintf(out, " for %s", age(now.Sub(u.Since)))
 		}
-		if u.NextAttempt.After(s.Now) {
-			fmt.Fprintf(out, ", next attempt in %s", age(u.NextAttempt.Sub(s.Now)))
+		if u.NextAttempt.After(now) {
+			fmt.Fprintf(out, ", next attempt in %s", age(u.NextAttempt.Sub(now)))
 		}
 		if u.LastError != "" {
 			fmt.Fprintf(out, ": %s", u.LastError)
 		}
 	}
 	fmt.Fprintf(out, "\n          %d sent, %d acknowledged (last %s), %d repeated, %d rejected, %d reconnects\n",
-		u.Published, u.Acknowledged, ago(s.Now, u.LastPuback), u.Resent, u.Rejected, u.Reconnects)
-	printLink(out, s)
+		u.Published, u.Acknowledged, ago(now, u.LastPuback), u.Resent, u.Rejected, u.Reconnects)
 }
 
 func printDevices(out io.Writer, now time.Time, devices []service.DeviceStatus) {

@@ -21,6 +21,9 @@ func (i *Inbox) Call(ctx context.Context, cmd gateway.Command) (wait func(contex
 	if err := Check(cmd); err != nil {
 		return nil, err
 	}
+	if err := i.reaches(cmd.Device); err != nil {
+		return nil, err
+	}
 	w := d.workerOf(cmd.Device)
 	if _, err := w.find(cmd); err != nil {
 		return nil, err
@@ -28,7 +31,7 @@ func (i *Inbox) Call(ctx context.Context, cmd gateway.Command) (wait func(contex
 	if len(w.slots) == cap(w.slots) {
 		return nil, fmt.Errorf("%d commands wait for device %s already: %w", room, cmd.Device, gateway.ErrFull)
 	}
-	t, repeat, err := d.admit(ctx, cmd)
+	t, repeat, err := d.admit(ctx, i.scope(cmd))
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +39,9 @@ func (i *Inbox) Call(ctx context.Context, cmd gateway.Command) (wait func(contex
 		if repeat != nil {
 			r := *repeat
 			r.Repeated = true
-			return r, nil
+			return unscoped(r), nil
 		}
-		return d.wait(ctx, cmd.ID, t)
+		r, err := d.wait(ctx, cmd.ID, t)
+		return unscoped(r), err
 	}, nil
 }

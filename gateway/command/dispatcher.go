@@ -42,6 +42,9 @@ type Options struct {
 	Actuators map[gateway.DeviceID]gateway.Actuator
 	// Sensors are the other devices: commands for them are denied by name.
 	Sensors []gateway.DeviceID
+	// Children are the devices that belong to a child, with the lane that names
+	// it.
+	Children map[gateway.DeviceID]gateway.Lane
 	// Timeout bounds the execution of actions that have no bound of their own;
 	// default 10 s.
 	Timeout time.Duration

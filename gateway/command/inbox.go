@@ -12,9 +12,11 @@ import (
 // Inbox takes commands in from upstreams.
 type Inbox struct {
 	dispatcher *Dispatcher
+	child      gateway.Lane // whose inbox it is; empty: the gateway's own
 }
 
-// NewInbox returns the inbox of a dispatcher.
+// NewInbox returns the inbox of the gateway itself, for all devices that belong
+// to no child.
 func NewInbox(d *Dispatcher) *Inbox { return &Inbox{dispatcher: d} }
 
 // Accept takes a command in. nil means that it is on record, so that the
@@ -35,13 +37,16 @@ func (i *Inbox) Accept(ctx context.Context, cmd gateway.Command) error {
 
 func (i *Inbox) accept(ctx context.Context, cmd gateway.Command) error {
 	d := i.dispatcher
-	_, repeat, err := d.admit(ctx, cmd)
+	if err := i.reaches(cmd.Device); err != nil {
+		return i.deny(ctx, cmd, err)
+	}
+	_, repeat, err := d.admit(ctx, i.scope(cmd))
 	if err != nil || repeat == nil {
 		return err
 	}
 	r := *repeat
 	r.Repeated = true
-	if _, err := d.opts.Queue.Append(ctx, resultMessage(r, d.opts.Clock.Now())); err != nil {
+	if _, err := d.opts.Queue.Append(ctx, resultMessage(r, i.results(), d.opts.Clock.Now())); err != nil {
 		return fmt.Errorf("answer the repeated command %s: %w", cmd.ID, err)
 	}
 	d.counts.repeated.Add(1)
@@ -60,7 +65,7 @@ func (i *Inbox) Refuse(ctx context.Context, id string, origin gateway.Origin, ra
 		CommandID: id, Status: gateway.StatusDenied, Detail: "malformed: " + reason, Finished: now.UTC(),
 	})
 	letter := deadLetter(id, origin, raw, reason, now)
-	if _, err := d.opts.Queue.Append(ctx, letter, resultMessage(result, now)); err != nil {
+	if _, err := d.opts.Queue.Append(ctx, letter, resultMessage(result, i.results(), now)); err != nil {
 		return fmt.Errorf("refuse command %.40q from %s: %w", id, origin, err)
 	}
 	d.counts.refused.Add(1)

@@ -40,10 +40,11 @@ func sanitize(r gateway.Result) gateway.Result {
 }
 
 // resultMessage reports a result that has been sanitized.
-func resultMessage(r gateway.Result, now time.Time) gateway.Message {
+func resultMessage(r gateway.Result, lane gateway.Lane, now time.Time) gateway.Message {
+	r = unscoped(r)
 	body, _ := json.Marshal(r) // sanitize has tried
 	return gateway.Message{
-		ID: gateway.MessageID{Lane: gateway.LaneResults}, Kind: gateway.KindResult,
+		ID: gateway.MessageID{Lane: lane}, Kind: gateway.KindResult,
 		Created: now.UTC(), CorrelationID: r.CommandID, ContentType: contentType, Body: body,
 	}
 }

@@ -60,6 +60,7 @@ type rig struct {
 	disk  *disk
 	pump  *machine
 	fan   *machine
+	valve *machine // belongs to the child node7
 	clock *wall
 	board *health.Board
 	logs  *bytes.Buffer // only to be read when nothing runs
@@ -71,7 +72,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, disk: &disk{}, pump: &machine{}, fan: &machine{}, clock: &wall{}, logs: new(bytes.Buffer)}
+	r := &rig{t: t, disk: &disk{}, pump: &machine{}, fan: &machine{}, valve: &machine{}, clock: &wall{}, logs: new(bytes.Buffer)}
 	r.assemble()
 	return r
 }
@@ -82,7 +83,8 @@ func (r *rig) assemble() {
 	r.board = health.NewBoard(log)
 	d, err := command.NewDispatcher(command.Options{
 		Journal: r.disk, Queue: r.disk, Clock: r.clock,
-		Actuators: map[gateway.DeviceID]gateway.Actuator{"pump": r.pump, "fan": r.fan},
+		Actuators: map[gateway.DeviceID]gateway.Actuator{"pump": r.pump, "fan": r.fan, "valve": r.valve},
+		Children:  map[gateway.DeviceID]gateway.Lane{"valve": "node7"},
 		Sensors:   []gateway.DeviceID{"air"},
 		Log:       log, Health: r.board,
 	})

@@ -97,6 +97,7 @@ func (w *worker) nextResumed() (gateway.Entry, bool) {
 func (w *worker) do(work context.Context, cmd gateway.Command, timeout time.Duration) (map[string]any, error) {
 	ctx, cancel := context.WithTimeout(work, timeout)
 	defer cancel()
+	cmd.ID = sendersID(cmd.ID)
 	c := enter(ctx, w.log, w.actuator, cmd)
 	back := c.await(work, timeout+courtesy, w.heart.Beat)
 	if !back && work.Err() != nil { // the stop has cut it short

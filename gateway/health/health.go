@@ -34,6 +34,13 @@ type Condition struct {
 // Board holds the conditions and the hearts of one gateway. It is safe for
 // concurrent use.
 type Board struct {
+	*state
+	// part is appended to what is raised and registered by this view.
+	part string
+}
+
+// state is shared by all views of a board.
+type state struct {
 	log *slog.Logger
 	now func() time.Time
 
@@ -44,16 +51,23 @@ type Board struct {
 
 // NewBoard returns an empty board that logs changes to log.
 func NewBoard(log *slog.Logger) *Board {
-	return &Board{
+	return &Board{state: &state{
 		log: log, now: time.Now,
 		conditions: make(map[string]Condition),
 		hearts:     make(map[string]*Heart),
-	}
+	}}
+}
+
+// Of is a view of the board for one of several parts that have the same
+// conditions: their codes, and the names of hearts, end in :part there.
+func (b *Board) Of(part string) *Board {
+	return &Board{state: b.state, part: b.part + ":" + part}
 }
 
 // Raise states a condition. Raising it again only updates the summary, and
 // is logged only if that changed.
 func (b *Board) Raise(code string, severity Severity, summary string) {
+	code += b.part
 	b.mu.Lock()
 	old, had := b.conditions[code]
 	c := Condition{Code: code, Severity: severity, Summary: summary, Since: b.now()}
@@ -74,6 +88,7 @@ func (b *Board) Raise(code string, severity Severity, summary string) {
 
 // Clear ends a condition; clearing one that is not raised does nothing.
 func (b *Board) Clear(code string) {
+	code += b.part
 	b.mu.Lock()
 	old, had := b.conditions[code]
 	delete(b.conditions, code)

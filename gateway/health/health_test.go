@@ -74,3 +74,27 @@ func TestHeartsThatStop(t *testing.T) {
 		b.Remove(again)
 	})
 }
+
+// TestPartsHaveConditionsOfTheirOwn on one board.
+func TestPartsHaveConditionsOfTheirOwn(t *testing.T) {
+	b, _ := newBoard()
+	part := b.Of("node7")
+	b.Raise("offline", health.Warning, "no link")
+	part.Raise("offline", health.Warning, "no link either")
+	heart := part.Heart("uplink", -1)
+	if got := b.Stuck(); !slices.Equal(got, []string{"uplink:node7"}) {
+		t.Errorf("stuck: %v", got)
+	}
+	b.Remove(heart)
+	if got := part.Stuck(); len(got) != 0 {
+		t.Errorf("stuck: %v", got)
+	}
+	b.Clear("offline")
+	if list := b.Conditions(); len(list) != 1 || list[0].Code != "offline:node7" {
+		t.Errorf("conditions %+v", list)
+	}
+	part.Clear("offline")
+	if list := part.Conditions(); len(list) != 0 {
+		t.Errorf("conditions %+v", list)
+	}
+}

@@ -17,10 +17,10 @@ type Heart struct {
 
 // Heart registers a worker that promises to beat at least every maxSilence.
 func (b *Board) Heart(name string, maxSilence time.Duration) *Heart {
-	h := &Heart{name: name, maxSilence: maxSilence}
+	h := &Heart{name: name + b.part, maxSilence: maxSilence}
 	h.Beat()
 	b.mu.Lock()
-	b.hearts[name] = h
+	b.hearts[h.name] = h
 	b.mu.Unlock()
 	return h
 }

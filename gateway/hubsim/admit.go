@@ -35,7 +35,7 @@ func (h *Hub) admitDevice(cl *mochi.Client, l login, p packets.Packet) (client, 
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(h, cl, id, l.apiVersion, p.Connect.Clean)
+	c := newConn(h, cl, id, p.Connect.Clean)
 	if p.Connect.WillFlag {
 		if _, err := c.event(p.Connect.WillTopic, p.Connect.WillPayload); err != nil {
 			return nil, fmt.Errorf("the last will is no message: %w", err)

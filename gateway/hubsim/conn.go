@@ -12,14 +12,12 @@ import (
 
 // conn is one MQTT connection of a device.
 type conn struct {
-	hub    *Hub
-	client *mochi.Client
-	wire   *wire
-	device string
-	// apiVersion is that of the user name, perhaps "".
-	apiVersion string
-	clean      bool
-	resumed    bool // a session was there
+	hub     *Hub
+	client  *mochi.Client
+	wire    *wire
+	device  string
+	clean   bool
+	resumed bool // a session was there
 	// stamps is the JSON of what the hub adds to every message; see event.
 	stamps []byte
 	log    *slog.Logger
@@ -170,9 +168,9 @@ func (s *state) acknowledged(c *conn, packetID uint16) error {
 	return s.step(cmd, stateCompleted, cmd.Deliveries)
 }
 
-func newConn(h *Hub, cl *mochi.Client, id identity, apiVersion string, clean bool) *conn {
+func newConn(h *Hub, cl *mochi.Client, id identity, clean bool) *conn {
 	return &conn{
-		hub: h, client: cl, wire: link(cl), device: id.ID, apiVersion: apiVersion, clean: clean, stamps: stamps(id),
+		hub: h, client: cl, wire: link(cl), device: id.ID, clean: clean, stamps: stamps(id),
 		log:      h.log.With("device", id.ID),
 		inflight: map[uint16]*command{},
 		wake:     make(chan struct{}, 1), done: make(chan struct{}),

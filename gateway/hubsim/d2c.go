@@ -22,9 +22,6 @@ func (c *conn) publish(p packets.Packet) error {
 	if rest, ok := strings.CutPrefix(p.TopicName, methodAnswers); ok {
 		return c.judge(c.answered(rest, p.Payload))
 	}
-	if topic, ok := strings.CutPrefix(p.TopicName, twinRequests); ok {
-		return c.judge(c.askTwin(topic, p.Payload))
-	}
 	return c.telemetry(p)
 }
 

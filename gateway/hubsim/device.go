@@ -44,7 +44,6 @@ func (i *identity) complete() error {
 // device is what the hub knows of one device. The mutex of state guards it.
 type device struct {
 	identity
-	twin *twin // never nil
 	// filters are the subscriptions with their QoS that a session with clean=0
 	// has left behind; nil if there is no session.
 	filters map[string]byte

@@ -16,11 +16,10 @@ type view struct {
 	connected         bool
 	changed, activity time.Time
 	waiting           int // commands
-	twin              *twin
 }
 
 func (d *device) view() view {
-	v := view{identity: d.identity, connected: d.conn != nil, changed: d.changed, activity: d.activity, twin: d.twin}
+	v := view{identity: d.identity, connected: d.conn != nil, changed: d.changed, activity: d.activity}
 	for _, c := range d.commands {
 		if !c.ended() {
 			v.waiting++

@@ -14,15 +14,12 @@ import (
 )
 
 // state is what the hub remembers beside the messages: devices, sessions and
-// commands. On disk it is a journal of changes, written anew at each start and
-// whenever it has grown much longer than what it says.
+// commands. On disk it is a journal of changes, written anew at each start.
 type state struct {
-	path string
-	ttl  time.Duration // of a command whose sender names no expiry
+	ttl time.Duration // of a command whose sender names no expiry
 
 	mu      sync.Mutex
 	journal *journal
-	longest int64 // bytes of journal before it is written anew
 	devices map[string]*device
 	number  int64 // of the newest command
 	// news is closed, and made anew, when a device connects or subscribes.
@@ -36,15 +33,6 @@ type change struct {
 	Session *session  `json:"session,omitempty"`
 	Command *command  `json:"command,omitempty"` // was sent
 	Step    *step     `json:"step,omitempty"`    // what became of a command
-	// TwinChange is a change of a twin, Twin a whole one.
-	TwinChange *twinChange `json:"twin_change,omitempty"`
-	Twin       *twinLine   `json:"twin,omitempty"`
-}
-
-// twinLine is the twin of a device.
-type twinLine struct {
-	Device string `json:"device"`
-	Twin   *twin  `json:"twin"`
 }
 
 // session is what a device that connects with clean=0 finds again.
@@ -59,54 +47,26 @@ var (
 	errOver     = errors.New("the connection is over")
 )
 
-// shortJournal is a journal that is never too long.
-const shortJournal = 8 << 20
-
 // openState replays the journal at path and puts a short one in its place.
 func openState(path string, ttl time.Duration) (*state, error) {
-	s := &state{path: path, ttl: ttl, devices: map[string]*device{}, news: make(chan struct{})}
+	s := &state{ttl: ttl, devices: map[string]*device{}, news: make(chan struct{})}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		old, err := openJournal(path, s.replay)
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range s.devices {
-			d.requeue() // its connection ended with the process
-		}
 		if err := errors.Join(old.close(), writeFile(path, s.snapshot(), 0o600)); err != nil {
 			return nil, err
 		}
 	}
-	return s, s.reopen()
-}
-
-// reopen opens the journal that is short now.
-func (s *state) reopen() (err error) {
-	s.journal, err = openJournal(s.path, func([]byte) error { return nil })
-	if err == nil {
-		s.longest = max(shortJournal, 4*s.journal.size)
-	}
-	return err
-}
-
-// compact writes the journal anew if it has become long. The caller holds the
-// mutex. If there is no room for that, the long one goes on.
-func (s *state) compact() error {
-	if s.journal.size < s.longest {
-		return nil
-	}
-	if err := writeFile(s.path, s.snapshot(), 0o600); err != nil {
-		s.longest *= 2
-		return nil
-	}
-	return errors.Join(s.journal.close(), s.reopen())
+	var err error
+	s.journal, err = openJournal(path, func([]byte) error { return nil })
+	return s, err
 }
 
 func (s *state) replay(line []byte) error {
-	in := json.NewDecoder(bytes.NewReader(line))
-	in.UseNumber() // as documents have them
 	var c change
-	if err := in.Decode(&c); err != nil {
+	if err := json.Unmarshal(line, &c); err != nil {
 		return err
 	}
 	return s.apply(c)
@@ -121,7 +81,7 @@ func (s *state) commit(c change) error {
 	if err := s.journal.append(append(line, '\n')); err != nil {
 		return err
 	}
-	return errors.Join(s.apply(c), s.compact())
+	return s.apply(c)
 }
 
 func (s *state) apply(c change) error {
@@ -129,7 +89,7 @@ func (s *state) apply(c change) error {
 	case c.Device != nil:
 		d := s.devices[c.Device.ID]
 		if d == nil {
-			d = &device{twin: newTwin()}
+			d = &device{}
 			s.devices[c.Device.ID] = d
 		}
 		d.identity = *c.Device
@@ -137,10 +97,6 @@ func (s *state) apply(c change) error {
 	case c.Deleted != "":
 		delete(s.devices, c.Deleted)
 		return nil
-	case c.TwinChange != nil:
-		return s.with(c.TwinChange.Device, func(d *device) { d.twin = d.twin.after(*c.TwinChange) })
-	case c.Twin != nil && c.Twin.Twin != nil:
-		return s.with(c.Twin.Device, func(d *device) { d.twin = c.Twin.Twin })
 	case c.Session != nil:
 		return s.with(c.Session.Device, func(d *device) { d.filters = c.Session.Filters })
 	case c.Command != nil:
@@ -167,14 +123,12 @@ func (s *state) snapshot() []byte {
 	out := json.NewEncoder(&b) // of these types, into memory: cannot fail
 	for _, d := range s.sorted() {
 		_ = out.Encode(change{Device: &d.identity})
-		_ = out.Encode(change{Twin: &twinLine{d.ID, d.twin}})
 		if d.filters != nil {
 			_ = out.Encode(change{Session: &session{Device: d.ID, Filters: d.filters}})
 		}
 		for _, c := range d.commands {
-			again := *c
-			again.requeue() // a replay finds no connection
-			_ = out.Encode(change{Command: &again})
+			c.requeue() // its connection ended with the process
+			_ = out.Encode(change{Command: c})
 		}
 	}
 	return b.Bytes()

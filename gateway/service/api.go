@@ -26,11 +26,22 @@ type Status struct {
 	ClockTrusted bool               `json:"clock_trusted"`
 	BootID       string             `json:"boot_id,omitempty"`
 	Conditions   []health.Condition `json:"conditions"`
-	Upstream     uplink.Stats       `json:"upstream"`
+	Upstream     UpstreamStatus     `json:"upstream"`
+	Children     []ChildStatus      `json:"children,omitempty"`
 	Queue        storeforward.Stats `json:"queue"`
 	Devices      []DeviceStatus     `json:"devices"`
 	Commands     command.Stats      `json:"commands"`
 	Memory       MemoryStatus       `json:"memory"`
+}
+
+// UpstreamStatus is one connection to the upstream.
+type UpstreamStatus = uplink.Stats
+
+// ChildStatus is the connection of a child. The bytes are those of the whole
+// line, which all share.
+type ChildStatus struct {
+	Lane gateway.Lane `json:"lane"`
+	UpstreamStatus
 }
 
 // DeviceStatus is one device: how it does and what it can be asked to do.

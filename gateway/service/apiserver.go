@@ -128,10 +128,14 @@ func (a *api) do(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) status() Status {
+	var children []ChildStatus
+	for _, c := range a.children {
+		children = append(children, ChildStatus{c.lane, c.sender.Stats()})
+	}
 	return Status{
 		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: a.started, Now: a.clock.Now(),
 		ClockTrusted: a.clock.Trusted(), BootID: clock.BootID(),
-		Conditions: a.health.Conditions(), Upstream: a.sender.Stats(), Queue: a.queue.Stats(),
+		Conditions: a.health.Conditions(), Upstream: a.sender.Stats(), Children: children, Queue: a.queue.Stats(),
 		Devices: a.deviceStatus(), Commands: a.dispatcher.Stats(),
 		Memory: MemoryStatus{RSSBytes: residentBytes(), Goroutines: runtime.NumGoroutine()},
 	}

@@ -104,6 +104,8 @@ func (c *Config) Validate() error {
 		switch {
 		case name == string(gateway.LaneGaps) || name == string(gateway.LaneDeadLetter):
 			errs = append(errs, &gateway.FieldError{Field: field, Problem: "this lane is the gateway's own and cannot be changed"})
+		case name != string(gateway.LaneResults) && gateway.Lane(name).HoldsResults():
+			errs = append(errs, &gateway.FieldError{Field: field, Problem: "names that end in _results are kept for children of the gateway, whose results are sent in order and never dropped"})
 		case !gateway.ValidLane(name):
 			errs = append(errs, &gateway.FieldError{Field: field, Problem: "want a lower-case letter, then up to 30 of a-z, 0-9 and _"})
 		}
@@ -129,18 +131,19 @@ func (c *GatewayConfig) id() (string, error) {
 	return strings.ToLower(host), nil
 }
 
-// storeOptions puts the sections of the queue into the store's terms.
-func (c *Config) storeOptions() storeforward.Options {
-	o := storeforward.Defaults(c.Gateway.DataDir + "/queue")
-	o.MaxBytes = int64(c.Queue.MaxBytes)
-	o.MinFree = int64(c.Queue.MinFree)
-	o.CommitAge = c.Queue.Commit.MaxAge
-	o.CommitMessages = c.Queue.Commit.MaxMessages
-	o.JournalEntries = c.Queue.Journal
-	o.Key = []byte(c.Queue.Key.Reveal())
-	o.CardBytes = int64(c.Queue.Card)
+// storeOptions puts the sections of the queue into the store's terms. What is
+// for a child leaves by an outlet with the name of its lane.
+func (l *Loaded) storeOptions() storeforward.Options {
+	o := storeforward.Defaults(l.Gateway.DataDir + "/queue")
+	o.MaxBytes = int64(l.Queue.MaxBytes)
+	o.MinFree = int64(l.Queue.MinFree)
+	o.CommitAge = l.Queue.Commit.MaxAge
+	o.CommitMessages = l.Queue.Commit.MaxMessages
+	o.JournalEntries = l.Queue.Journal
+	o.Key = []byte(l.Queue.Key.Reveal())
+	o.CardBytes = int64(l.Queue.Card)
 	o.Lanes = make(map[gateway.Lane]storeforward.LaneOptions)
-	for name, lane := range c.Queue.Lanes {
+	for name, lane := range l.Queue.Lanes {
 		o.Lanes[gateway.Lane(name)] = storeforward.LaneOptions{
 			Priority:    storeforward.Priority(lane.Priority),
 			Overflow:    storeforward.Overflow(lane.Overflow),
@@ -148,6 +151,15 @@ func (c *Config) storeOptions() storeforward.Options {
 			MaxBytes:    int64(lane.MaxBytes),
 			MaxMessages: int64(lane.MaxMessages),
 			Backfill:    storeforward.Backfill(lane.Backfill),
+		}
+	}
+	for _, child := range l.upstream.children {
+		own := o.Lanes[child.lane]
+		own.Outlet = string(child.lane)
+		o.Lanes[child.lane] = own
+		o.Lanes[child.lane.Results()] = storeforward.LaneOptions{
+			Priority: storeforward.PriorityHigh, Overflow: storeforward.Block,
+			Backfill: storeforward.BackfillOrder, Outlet: string(child.lane),
 		}
 	}
 	return o

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 )
@@ -32,18 +34,73 @@ func (s *Service) makeMeter() (err error) {
 	return err
 }
 
-// senderOptions are those of the one sender.
-func (s *Service) senderOptions(u uplink.Upstream) uplink.Options {
-	o := uplink.Options{
-		Store: s.queue, Upstream: u, Log: s.log, Health: s.health, StartJitter: startJitter(),
-		MaxRate: int64(s.config.upstream.MaxRate), Meter: s.meter,
+// childSender brings what the lanes of a child hold to the upstream.
+type childSender struct {
+	lane   gateway.Lane
+	sender *uplink.Sender
+}
+
+// childDevices are the devices that belong to a child.
+func (s *Service) childDevices() map[gateway.DeviceID]gateway.Lane {
+	devices := make(map[gateway.DeviceID]gateway.Lane)
+	for _, d := range s.config.devices {
+		if lane := gateway.Lane(d.Lane); s.config.isChild(lane) {
+			devices[gateway.DeviceID(d.ID)] = lane
+		}
 	}
+	return devices
+}
+
+// makeSenders makes the sender of the gateway itself, and one for each child.
+func (s *Service) makeSenders() error {
+	spec := s.config.upstream
+	own := s.wiring("", command.NewInbox(s.dispatcher))
+	upstream, err := spec.kind.open(spec.config, own)
+	if err != nil {
+		return err
+	}
+	o := s.senderOptions(upstream)
+	o.Store = s.queue
 	for _, l := range s.queue.Stats().Lanes { // those that the config has no more, too
-		if uplink.PurposeOf(l.Lane) == uplink.ForTelemetry {
+		if uplink.PurposeOf(l.Lane) == uplink.ForTelemetry && !s.config.isChild(l.Lane) {
 			o.Telemetry = append(o.Telemetry, l.Lane)
 		}
 	}
-	return o
+	if s.sender, err = uplink.New(o); err != nil {
+		return err
+	}
+	for _, c := range spec.children {
+		upstream, err := spec.kind.open(c.config, s.wiring(c.lane, command.NewChildInbox(s.dispatcher, c.lane)))
+		if err != nil {
+			return fmt.Errorf("child with lane %s: %w", c.lane, err)
+		}
+		o := s.senderOptions(upstream)
+		o.Health = s.health.Of(string(c.lane))
+		o.Store, o.Telemetry = s.queue.Outlet(string(c.lane)), []gateway.Lane{c.lane}
+		sender, err := uplink.New(o)
+		if err != nil {
+			return fmt.Errorf("child with lane %s: %w", c.lane, err)
+		}
+		s.children = append(s.children, childSender{c.lane, sender})
+	}
+	return nil
+}
+
+// wiring is what the upstream of the gateway, or of a child, is connected to.
+func (s *Service) wiring(child gateway.Lane, inbox *command.Inbox) wiring {
+	w := wiring{gatewayID: s.id, clock: s.clock, inbox: inbox, log: s.log, health: s.health, dataDir: s.config.Gateway.DataDir}
+	if child != "" {
+		w.health, w.dataDir = s.health.Of(string(child)), filepath.Join(w.dataDir, "children", string(child))
+	}
+	return w
+}
+
+// senderOptions are what all senders have in common: they share the line.
+func (s *Service) senderOptions(u uplink.Upstream) uplink.Options {
+	return uplink.Options{
+		Upstream: u, Log: s.log, Health: s.health, StartJitter: startJitter(),
+		MaxRate: int64(s.config.upstream.MaxRate), Meter: s.meter,
+	}
 }
 
 // derivePlan states what the data plan changes.

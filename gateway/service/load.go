@@ -67,12 +67,15 @@ func Load(path string) (*Loaded, error) {
 
 // checkLabelledLanes finds lanes that an upstream has words about and the
 // queue does not have.
-func (c *Config) checkLabelledLanes(section *config.Section, upstream any) error {
+func (l *Loaded) checkLabelledLanes(section *config.Section, upstream any) error {
 	labelled, ok := upstream.(interface{ LabelledLanes() []string })
 	if !ok {
 		return nil
 	}
-	lanes := append(c.lanes(), string(gateway.LaneResults), string(gateway.LaneGaps))
+	lanes := append(l.lanes(), string(gateway.LaneResults), string(gateway.LaneGaps))
+	for _, child := range l.upstream.children {
+		lanes = append(lanes, string(child.lane.Results()))
+	}
 	var errs []error
 	for _, lane := range labelled.LabelledLanes() {
 		if !slices.Contains(lanes, lane) {
@@ -83,12 +86,17 @@ func (c *Config) checkLabelledLanes(section *config.Section, upstream any) error
 }
 
 // lanes are the lanes that devices may use.
-func (c *Config) lanes() []string {
+func (l *Loaded) lanes() []string {
 	names := []string{string(gateway.LaneTelemetry), string(gateway.LaneAlerts)}
 	own := []gateway.Lane{gateway.LaneResults, gateway.LaneGaps, gateway.LaneDeadLetter}
-	for name := range c.Queue.Lanes {
+	for name := range l.Queue.Lanes {
 		if gateway.ValidLane(name) && !slices.Contains(names, name) && !slices.Contains(own, gateway.Lane(name)) {
 			names = append(names, name)
+		}
+	}
+	for _, child := range l.upstream.children {
+		if !slices.Contains(names, string(child.lane)) {
+			names = append(names, string(child.lane))
 		}
 	}
 	slices.Sort(names)

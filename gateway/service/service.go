@@ -43,6 +43,7 @@ type Service struct {
 	dispatcher *command.Dispatcher
 	meter      *uplink.Meter
 	sender     *uplink.Sender
+	children   []childSender
 	batchers   []*pipeline.Batcher
 	devices    []*device
 
@@ -173,16 +174,8 @@ func (s *Service) assemble() error {
 		}
 	}
 	s.dispatcher, err = command.NewDispatcher(command.Options{
-		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators, Sensors: sensors,
+		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators, Sensors: sensors, Children: s.childDevices(),
 		Clock: s.clock, Health: s.health, Log: s.log, Timeout: s.config.Commands.Timeout,
-	})
-	if err != nil {
-		return err
-	}
-	spec := s.config.upstream
-	upstream, err := spec.kind.open(spec.config, wiring{
-		gatewayID: s.id, clock: s.clock, inbox: command.NewInbox(s.dispatcher), log: s.log,
-		health: s.health, dataDir: s.config.Gateway.DataDir,
 	})
 	if err != nil {
 		return err
@@ -190,7 +183,7 @@ func (s *Service) assemble() error {
 	if err := s.makeMeter(); err != nil {
 		return err
 	}
-	if s.sender, err = uplink.New(s.senderOptions(upstream)); err != nil {
+	if err := s.makeSenders(); err != nil {
 		return err
 	}
 	return s.connectDevices()
@@ -214,6 +207,9 @@ func (s *Service) work(ctx context.Context, api *api) error {
 	frontStage := newStage(ctx, "front", report)
 
 	uplinkStage.start(s.sender.Run)
+	for _, c := range s.children {
+		uplinkStage.start(c.sender.Run)
+	}
 	commandStage.start(s.dispatcher.Run)
 	for _, b := range s.batchers {
 		batchStage.start(b.Run)

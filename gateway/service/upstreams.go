@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/clock"
 	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/config"
@@ -19,6 +20,16 @@ import (
 type upstreamKind struct {
 	config func() any
 	open   func(config any, w wiring) (uplink.Upstream, error)
+	// children are the devices of the upstream behind the gateway; nil if there
+	// are none.
+	children func(config any) []child
+}
+
+// child is a device of the upstream behind the gateway, with a connection of
+// its own. What its lane holds leaves as that device.
+type child struct {
+	lane   gateway.Lane
+	config any
 }
 
 // wiring is what an upstream is connected to.
@@ -40,6 +51,12 @@ var upstreamKinds = map[string]upstreamKind{
 				Clock: w.clock, Inbox: w.inbox, Log: w.log, Health: w.health, DataDir: w.dataDir,
 			})
 		},
+		children: func(c any) (all []child) {
+			for _, one := range c.(*iothub.Config).Children() {
+				all = append(all, child{one.Lane, &one.Config})
+			}
+			return all
+		},
 	},
 	"mqtt": {
 		config: func() any { return &broker.Config{} },
@@ -53,8 +70,14 @@ var upstreamKinds = map[string]upstreamKind{
 // with its own.
 type upstreamSpec struct {
 	UpstreamConfig
-	kind   upstreamKind
-	config any
+	kind     upstreamKind
+	config   any
+	children []child
+}
+
+// isChild reports whether a lane is that of a child.
+func (l *Loaded) isChild(lane gateway.Lane) bool {
+	return slices.ContainsFunc(l.upstream.children, func(c child) bool { return c.lane == lane })
 }
 
 func loadUpstream(section *config.Section) (upstreamSpec, error) {
@@ -66,5 +89,8 @@ func loadUpstream(section *config.Section) (upstreamSpec, error) {
 	}
 	spec := upstreamSpec{kind: kind, config: kind.config()}
 	err := section.Decode(&spec.UpstreamConfig, spec.config)
+	if err == nil && kind.children != nil {
+		spec.children = kind.children(spec.config)
+	}
 	return spec, err
 }

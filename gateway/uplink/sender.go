@@ -19,9 +19,6 @@ type Options struct {
 	Upstream Upstream
 	Log      *slog.Logger
 	Health   *health.Board
-	// Child names whom the sender is for, if it is one of several beside the
-	// gateway's own: its conditions and its heart carry the name.
-	Child string
 
 	// MaxRate bounds the bytes per second that leave; 0 is no bound. Telemetry
 	// waits for its share in the store; what else there is to send goes at once
@@ -143,7 +140,7 @@ var errNoSession = fmt.Errorf("no session within %v: %w", connectTimeout, gatewa
 // disconnects and returns nil.
 func (s *Sender) Run(ctx context.Context) error {
 	// Waiting for a PUBACK is bounded by AckTimeout; the rest is for Connect.
-	s.heart = s.opts.Health.Heart(forChild("uplink", s.opts.Child), s.opts.AckTimeout+connectTimeout)
+	s.heart = s.opts.Health.Heart("uplink", s.opts.AckTimeout+connectTimeout)
 	defer s.opts.Health.Remove(s.heart)
 	s.state.begin()
 	defer s.state.end()

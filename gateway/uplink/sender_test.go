@@ -78,21 +78,6 @@ func TestLossMidWindow(t *testing.T) {
 	})
 }
 
-// The trouble of a child has its own names: that of the gateway stands beside.
-func TestConditionsOfAChild(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := run(t, 1, func(int, *fakeSession) error { return fmt.Errorf("check the key: %w", uplink.ErrRefused) },
-			func(o *uplink.Options) { o.Child = "node7" })
-		if got := r.conditions(); !slices.Equal(got, []string{uplink.ConditionOffline + ":node7", uplink.ConditionRefused + ":node7"}) {
-			t.Errorf("conditions %v right after the refusal", got)
-		}
-		r.stop()
-		if got := r.conditions(); got != nil {
-			t.Errorf("conditions %v after the stop", got)
-		}
-	})
-}
-
 func TestRefusalGoesToTheSlowEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, 1, func(int, *fakeSession) error { return fmt.Errorf("check the key: %w", uplink.ErrRefused) })

@@ -9,7 +9,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 )
 
-// The health conditions of the uplink; those of a child end in :name.
+// The health conditions of the uplink.
 const (
 	// ConditionOffline stands while there is no connection.
 	ConditionOffline = "uplink-offline"
@@ -49,7 +49,6 @@ type Stats struct {
 // state keeps the Stats and the conditions that follow from them.
 type state struct {
 	board *health.Board
-	child string
 	after time.Duration // offline for so long is worth a condition
 
 	mu       sync.Mutex
@@ -60,22 +59,8 @@ type state struct {
 }
 
 func newState(o Options) *state {
-	return &state{board: o.Health, child: o.Child, after: o.OfflineAfter, stats: Stats{Upstream: o.Upstream.Name(), Since: time.Now()}}
+	return &state{board: o.Health, after: o.OfflineAfter, stats: Stats{Upstream: o.Upstream.Name(), Since: time.Now()}}
 }
-
-// forChild is the name of a condition or a heart of one of several senders.
-func forChild(name, child string) string {
-	if child == "" {
-		return name
-	}
-	return name + ":" + child
-}
-
-func (s *state) raise(code string, severity health.Severity, summary string) {
-	s.board.Raise(forChild(code, s.child), severity, summary)
-}
-
-func (s *state) clear(code string) { s.board.Clear(forChild(code, s.child)) }
 
 // begin starts to watch for how long there is no connection.
 func (s *state) begin() {
@@ -106,8 +91,8 @@ func (s *state) up() {
 		s.stats.Reconnects++
 	}
 	s.overdue.Stop()
-	s.clear(ConditionOffline)
-	s.clear(ConditionRefused)
+	s.board.Clear(ConditionOffline)
+	s.board.Clear(ConditionRefused)
 }
 
 // down notes the end of a session, or of an attempt to open one.
@@ -125,7 +110,7 @@ func (s *state) down(err error, next time.Duration) {
 	}
 	switch {
 	case errors.Is(err, ErrRefused):
-		s.raise(ConditionRefused, health.Error, s.stats.LastError)
+		s.board.Raise(ConditionRefused, health.Error, s.stats.LastError)
 		s.raiseOffline()
 	case errors.Is(err, ErrNotReady), now.Sub(s.stats.Since) >= s.after:
 		s.raiseOffline()
@@ -145,7 +130,7 @@ func (s *state) raiseOffline() {
 	if s.stats.LastError != "" {
 		reason = s.stats.LastError
 	}
-	s.raise(ConditionOffline, health.Warning,
+	s.board.Raise(ConditionOffline, health.Warning,
 		fmt.Sprintf("no connection to %s, messages wait in the queue: %s", s.stats.Upstream, reason))
 }
 
@@ -155,6 +140,6 @@ func (s *state) end() {
 	defer s.mu.Unlock()
 	s.over, s.stats.Connected, s.stats.NextAttempt = true, false, time.Time{}
 	s.overdue.Stop()
-	s.clear(ConditionOffline)
-	s.clear(ConditionRefused)
+	s.board.Clear(ConditionOffline)
+	s.board.Clear(ConditionRefused)
 }

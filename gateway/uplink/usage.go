@@ -24,12 +24,10 @@ const (
 
 // PurposeOf is the purpose of the messages of a lane.
 func PurposeOf(lane gateway.Lane) Purpose {
-	switch lane {
-	case gateway.LaneAlerts, gateway.LaneResults, gateway.LaneGaps:
+	if lane == gateway.LaneAlerts || lane == gateway.LaneGaps || lane.HoldsResults() {
 		return ForRecords
-	default:
-		return ForTelemetry
 	}
+	return ForTelemetry
 }
 
 // Traffic is a number of bytes each way, seen from the gateway.

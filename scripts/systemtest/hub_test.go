@@ -91,6 +91,33 @@ func (h *hub) device(t testing.TB, id string) string {
 	return ""
 }
 
+// addDevice makes a device in the running hub.
+func (h *hub) addDevice(t testing.TB, id string) {
+	t.Helper()
+	resp, err := h.request(http.MethodPut, "/devices/"+id+"?api-version=2021-04-12", fmt.Sprintf(`{"deviceId":%q}`, id), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+}
+
+// connectionString asks the registry for the key of a device.
+func (h *hub) connectionString(t testing.TB, id string) string {
+	t.Helper()
+	body, err := h.get("/devices/" + id + "?api-version=2021-04-12")
+	var d struct {
+		Authentication struct{ SymmetricKey struct{ PrimaryKey string } }
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(body), &d)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, _, _ := strings.Cut(h.device(t, "gw"), ";")
+	return host + ";DeviceId=" + id + ";SharedAccessKey=" + d.Authentication.SymmetricKey.PrimaryKey
+}
+
 func (h *hub) request(method, path, body string, header map[string]string) (*http.Response, error) {
 	req, err := http.NewRequest(method, "https://"+h.info.HTTPS+path, strings.NewReader(body))
 	if err != nil {

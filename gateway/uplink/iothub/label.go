@@ -126,10 +126,9 @@ func checkLabels(field string, m map[string]string, fault func(field, problem st
 	}
 }
 
-// compareFold puts names next to each other that differ in case alone, lower
-// case first.
+// compareFold puts names next to each other that differ in case only.
 func compareFold(a, b string) int {
-	return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(b, a))
+	return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(a, b))
 }
 
 func isOwn(name string) bool {

@@ -99,7 +99,7 @@ func TestLabelFaults(t *testing.T) {
 		"lane_properties.l.kind": {LaneProperties: map[string]map[string]string{"l": {"kind": "x"}}},
 	} {
 		var faults []string
-		c.check(func(f, problem string) { faults = append(faults, f) })
+		c.check(func(f, _ string) { faults = append(faults, f) })
 		if len(faults) != 1 || faults[0] != field {
 			t.Errorf("faults at %q, want one at %q", faults, field)
 		}
