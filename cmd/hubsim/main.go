@@ -30,6 +30,7 @@ type options struct {
 	HTTPS     string        `name:"https" default:"127.0.0.1:8443" placeholder:"ADDR" help:"Address for back ends, the page and MQTT over WebSocket (${default})."`
 	Host      string        `default:"localhost" placeholder:"NAME" help:"Name under which devices reach it (${default}); it goes into connection strings and the certificate."`
 	Device    []string      `sep:"none" placeholder:"ID" help:"A device to have; may be repeated."`
+	DeviceCA  []string      `name:"device-ca" sep:"none" placeholder:"FILE" help:"Certificates (PEM) of an authority that signs those of devices; may be repeated."`
 	C2DTTL    time.Duration `name:"c2d-ttl" default:"1h" placeholder:"TIME" help:"Life of a cloud-to-device message whose sender names no expiry (${default}), 1m to 48h."`
 	UploadTTL time.Duration `name:"upload-ttl" default:"1h" placeholder:"TIME" help:"Life of the token for one file upload (${default}), 1s to 24h."`
 	Verbose   bool          `short:"v" help:"Log more."`
@@ -75,7 +76,7 @@ func serve(o options, stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	hub, err := hubsim.Start(ctx, hubsim.Options{
-		Data: o.Data, MQTT: o.MQTT, HTTPS: o.HTTPS, Host: o.Host, Devices: o.Device, CommandTTL: o.C2DTTL, UploadTTL: o.UploadTTL, Log: log,
+		Data: o.Data, MQTT: o.MQTT, HTTPS: o.HTTPS, Host: o.Host, Devices: o.Device, DeviceCAs: o.DeviceCA, CommandTTL: o.C2DTTL, UploadTTL: o.UploadTTL, Log: log,
 	})
 	if err != nil {
 		return err

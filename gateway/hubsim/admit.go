@@ -25,17 +25,18 @@ func (h *Hub) admit(cl *mochi.Client, p packets.Packet) (client, error) {
 	}
 	cl.State.Keepalive = keepAlive(p.Connect.Keepalive)
 	if l.registration != "" {
-		return h.enrol(cl, l, p)
+		return h.board(cl, l, p)
 	}
 	return h.admitDevice(cl, l, p)
 }
 
 func (h *Hub) admitDevice(cl *mochi.Client, l login, p packets.Packet) (client, error) {
-	id, t, err := h.authenticate(l, p.Connect.ClientIdentifier, string(p.Connect.Password))
+	id, proof, err := h.authenticate(l, p.Connect.ClientIdentifier, string(p.Connect.Password), link(cl).chain)
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(h, cl, id, p.Connect.Clean)
+	c := newConn(h, cl, id, l.apiVersion, p.Connect.Clean)
+	c.stamps = stamps(id, proof)
 	if p.Connect.WillFlag {
 		if _, err := c.event(p.Connect.WillTopic, p.Connect.WillPayload); err != nil {
 			return nil, fmt.Errorf("the last will is no message: %w", err)
@@ -48,7 +49,9 @@ func (h *Hub) admitDevice(cl *mochi.Client, l login, p packets.Packet) (client, 
 	if old != nil {
 		old.stop("the device has connected anew", "by", c.wire.RemoteAddr().String())
 	}
-	c.expiry = time.AfterFunc(time.Until(t.expires), func() { c.stop("the token of the device has ended") })
+	if !proof.ends.IsZero() {
+		c.expiry = time.AfterFunc(time.Until(proof.ends), func() { c.stop("the token of the device has ended") })
+	}
 	return c, nil
 }
 

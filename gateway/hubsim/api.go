@@ -23,6 +23,13 @@ func (h *Hub) routes() http.Handler {
 	azure("PUT /devices/{id}", registryWrite, h.putDevice)
 	azure("DELETE /devices/{id}", registryWrite, h.deleteDevice)
 	azure("POST /twins/{id}/methods", serviceConnect, h.postMethod)
+	azure("GET /twins/{id}", serviceConnect, h.getTwin)
+	azure("PATCH /twins/{id}", serviceConnect, h.changeTwin)
+	azure("PUT /twins/{id}", serviceConnect, h.changeTwin)
+	azure("POST /devices/query", serviceConnect, h.postQuery)
+	azure("GET /enrollments/{id}", registryRead, h.getEnrollment)
+	azure("PUT /enrollments/{id}", registryWrite, h.putEnrollment)
+	azure("DELETE /enrollments/{id}", registryWrite, h.deleteEnrollment)
 
 	own := func(pattern string, handle func(http.ResponseWriter, *http.Request) error) {
 		mux.Handle(pattern, h.guard(serviceConnect, handle))
@@ -85,10 +92,9 @@ type httpError struct {
 	status int
 	code   string
 	detail string
-	// number and info are set for those routes whose errors have the second
-	// shape: JSON in the message.
-	number int
-	info   map[string]any
+	// info is set for those routes whose errors have the second shape: JSON in
+	// the message.
+	info map[string]any
 }
 
 func (e *httpError) Error() string { return e.code + ": " + e.detail }
@@ -101,10 +107,16 @@ func asHTTP(err error) *httpError {
 		return e
 	case errors.Is(err, errNoDevice):
 		return &httpError{status: http.StatusNotFound, code: "DeviceNotFound", detail: err.Error()}
+	case errors.Is(err, errNoEnrollment):
+		return &httpError{status: http.StatusNotFound, code: "EnrollmentNotFound", detail: err.Error()}
+	case errors.Is(err, errEnrollmentExists):
+		return &httpError{status: http.StatusConflict, code: "EnrollmentAlreadyExists", detail: err.Error()}
 	case errors.Is(err, errDeviceExists):
 		return &httpError{status: http.StatusConflict, code: "DeviceAlreadyExists", detail: err.Error()}
 	case errors.Is(err, errETag):
 		return &httpError{status: http.StatusPreconditionFailed, code: "PreconditionFailed", detail: err.Error()}
+	case errors.Is(err, errDocument):
+		return invalid("%v", err)
 	case errors.Is(err, errQueueFull):
 		return &httpError{status: http.StatusForbidden, code: "DeviceMaximumQueueDepthExceeded", detail: err.Error()}
 	default:
@@ -126,11 +138,21 @@ func (h *Hub) answerError(w http.ResponseWriter, r *http.Request, err error) {
 
 // body is one of the two shapes in which the hub writes errors.
 func (e *httpError) body() map[string]string {
-	if e.number == 0 {
+	if e.info == nil {
 		return map[string]string{"Message": "ErrorCode:" + e.code + ";" + e.detail, "ExceptionMessage": "Tracking ID:" + trackingID()}
 	}
-	text, _ := json.Marshal(numbered{e.number, trackingID(), e.detail, e.info, time.Now().UTC()}) // cannot fail
+	text, _ := json.Marshal(e.numbered()) // cannot fail
 	return map[string]string{"Message": string(text), "ExceptionMessage": ""}
+}
+
+// numbers are the hub's numbers for errors that reach devices, too.
+var numbers = map[string]int{
+	"ArgumentInvalid": 400004, "DeviceNotFound": 404001, "DeviceNotOnline": 404103, "PreconditionFailed": 412001,
+	"ThrottlingException": 429001, "ServerError": 500001, "GatewayTimeout": 504101,
+}
+
+func (e *httpError) numbered() numbered {
+	return numbered{numbers[e.code], trackingID(), e.detail, e.info, time.Now().UTC()}
 }
 
 // numbered is an error with the hub's number for it. Devices get it as it is,
@@ -139,7 +161,7 @@ type numbered struct {
 	Code     int            `json:"errorCode"`
 	Tracking string         `json:"trackingId"`
 	Message  string         `json:"message"`
-	Info     map[string]any `json:"info"`
+	Info     map[string]any `json:"info,omitempty"`
 	Time     time.Time      `json:"timestampUtc"`
 }
 
@@ -153,6 +175,6 @@ func answer(w http.ResponseWriter, value any) error {
 	return json.NewEncoder(w).Encode(value)
 }
 
-func invalid(format string, args ...any) error {
+func invalid(format string, args ...any) *httpError {
 	return &httpError{status: http.StatusBadRequest, code: "ArgumentInvalid", detail: fmt.Sprintf(format, args...)}
 }

@@ -27,14 +27,51 @@ type deviceJSON struct {
 
 type authenticationJSON struct {
 	SymmetricKey struct {
-		Primary   string `json:"primaryKey"`
-		Secondary string `json:"secondaryKey"`
+		Primary   orNull `json:"primaryKey"`
+		Secondary orNull `json:"secondaryKey"`
 	} `json:"symmetricKey"`
 	Thumbprint struct {
-		Primary   *string `json:"primaryThumbprint"`
-		Secondary *string `json:"secondaryThumbprint"`
+		Primary   orNull `json:"primaryThumbprint"`
+		Secondary orNull `json:"secondaryThumbprint"`
 	} `json:"x509Thumbprint"`
 	Type string `json:"type"`
+}
+
+// orNull is a string that is null in JSON if it is empty.
+type orNull string
+
+// MarshalJSON writes the string, or null.
+func (s orNull) MarshalJSON() ([]byte, error) {
+	if s == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(string(s))
+}
+
+// authentication is a credential as back ends see it.
+func (c credential) authentication() (a authenticationJSON) {
+	a.Type = c.Auth
+	switch c.Auth {
+	case authSAS:
+		a.SymmetricKey.Primary, a.SymmetricKey.Secondary = orNull(c.Primary), orNull(c.Secondary)
+	case authThumbprint:
+		a.Thumbprint.Primary, a.Thumbprint.Secondary = orNull(c.Primary), orNull(c.Secondary)
+	}
+	return a
+}
+
+// credential is what a back end asks for. Without a type, thumbprints decide.
+func (a authenticationJSON) credential() credential {
+	if a.Type == "" {
+		a.Type = authSAS
+		if a.Thumbprint.Primary != "" || a.Thumbprint.Secondary != "" {
+			a.Type = authThumbprint
+		}
+	}
+	if a.Type == authThumbprint {
+		return credential{a.Type, string(a.Thumbprint.Primary), string(a.Thumbprint.Secondary)}
+	}
+	return credential{a.Type, string(a.SymmetricKey.Primary), string(a.SymmetricKey.Secondary)}
 }
 
 func toJSON(v view) deviceJSON {
@@ -52,8 +89,7 @@ func toJSON(v view) deviceJSON {
 	if v.StatusReason != "" {
 		d.StatusReason = &v.StatusReason
 	}
-	d.Authentication.SymmetricKey.Primary, d.Authentication.SymmetricKey.Secondary = v.Primary, v.Secondary
-	d.Authentication.Type = "sas"
+	d.Authentication = v.authentication()
 	return d
 }
 
@@ -85,9 +121,7 @@ func (h *Hub) putDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	keys := d.Authentication.SymmetricKey
 	edit := func(i *identity) {
-		i.Primary, i.Secondary = keys.Primary, keys.Secondary
 		i.Disabled = d.Status == "disabled"
 		i.StatusReason = ""
 		if d.StatusReason != nil {
@@ -96,13 +130,15 @@ func (h *Hub) putDevice(w http.ResponseWriter, r *http.Request) error {
 	}
 	var v view
 	if etag, ok := ifMatch(r); ok {
-		v, err = h.state.update(id, etag, edit)
+		v, err = h.state.update(id, etag, func(i *identity) {
+			i.credential = d.Authentication.credential()
+			edit(i)
+		})
 	} else {
-		i, fault := newIdentity(id, keys.Primary, keys.Secondary)
+		i, fault := newIdentity(id, d.Authentication.credential())
 		if fault != nil {
 			return invalid("%v", fault)
 		}
-		keys.Primary, keys.Secondary = i.Primary, i.Secondary
 		edit(&i)
 		v, err = h.state.createAs(i)
 	}
@@ -120,16 +156,15 @@ func readDevice(w http.ResponseWriter, r *http.Request, id string) (d deviceJSON
 	if d.Status == "" {
 		d.Status = "enabled"
 	}
-	keys := d.Authentication.SymmetricKey
-	switch t := d.Authentication.Type; {
+	c := d.Authentication.credential()
+	fault := c.complete() // of a copy
+	switch {
 	case d.DeviceID != id:
 		return d, invalid("deviceId %.80q and the path (%.80q) must be the same", d.DeviceID, id)
 	case d.Status != "enabled" && d.Status != "disabled":
 		return d, invalid("status %.20q is not allowed, want enabled or disabled", d.Status)
-	case t != "" && t != "sas":
-		return d, invalid("authentication type %.20q is not simulated, want sas", t)
-	case keys.Primary != "" && !validKey(keys.Primary), keys.Secondary != "" && !validKey(keys.Secondary):
-		return d, invalid("a symmetric key is base64 of 16 to 64 bytes; an empty one is made")
+	case fault != nil:
+		return d, invalid("%v", fault)
 	}
 	return d, nil
 }

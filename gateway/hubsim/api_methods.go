@@ -25,12 +25,12 @@ func (h *Hub) postMethod(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, errNotOnline):
 		return &httpError{
 			status: http.StatusNotFound, code: "DeviceNotOnline", detail: err.Error(),
-			number: 404103, info: map[string]any{"timeout": clockFace(seconds(m.ConnectTimeout))},
+			info: map[string]any{"timeout": clockFace(seconds(m.ConnectTimeout))},
 		}
 	case errors.Is(err, errUnanswered):
 		return &httpError{
 			status: http.StatusGatewayTimeout, code: "GatewayTimeout", detail: err.Error(),
-			number: 504101, info: map[string]any{"timeout": clockFace(seconds(m.ResponseTimeout))},
+			info: map[string]any{"timeout": clockFace(seconds(m.ResponseTimeout))},
 		}
 	case errors.Is(err, errBadAnswer):
 		return &httpError{status: http.StatusBadGateway, code: "BadDeviceResponse", detail: err.Error()}

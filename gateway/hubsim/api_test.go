@@ -21,7 +21,7 @@ func TestRegistry(t *testing.T) {
 	}
 	read(r.must("PUT", "/devices/d3"+query, `{"deviceId":"d3","authentication":{"symmetricKey":{"primaryKey":"","secondaryKey":""}}}`))
 	if d.DeviceID != "d3" || d.Status != "enabled" || d.Connection != "Disconnected" || d.Authentication.Type != "sas" ||
-		!validKey(d.Authentication.SymmetricKey.Primary) || d.ETag == "" || d.GenerationID == "" {
+		!validKey(string(d.Authentication.SymmetricKey.Primary)) || d.ETag == "" || d.GenerationID == "" {
 		t.Errorf("created: %+v", d)
 	}
 	if status, text := r.call("PUT", "/devices/d3"+query, `{"deviceId":"d3"}`); status != 409 || !strings.Contains(text, "ErrorCode:DeviceAlreadyExists") {
@@ -38,7 +38,7 @@ func TestRegistry(t *testing.T) {
 		t.Errorf("update of another version: %d, want 412", status)
 	}
 	read(r.must("PUT", "/devices/d3"+query, body, "If-Match", `"`+etag+`"`))
-	if d.Status != "disabled" || *d.StatusReason != "lost" || d.Authentication.SymmetricKey.Primary != key || d.ETag == etag {
+	if d.Status != "disabled" || *d.StatusReason != "lost" || string(d.Authentication.SymmetricKey.Primary) != key || d.ETag == etag {
 		t.Errorf("updated: %+v", d)
 	}
 	p.awaitLoss()

@@ -57,25 +57,14 @@ func (h *Hub) uploadRoutes(mux *http.ServeMux) {
 }
 
 // allowDevice checks that the request is of the device in its path. Unlike
-// back ends, devices need their token from this machine, too.
+// back ends, devices need their token, or certificate, from this machine, too.
 func (h *Hub) allowDevice(r *http.Request) error {
 	id, ok := h.state.identity(r.PathValue("id"))
 	if !ok {
 		return errNoDevice
 	}
-	if id.Disabled {
-		return errors.New("the device is disabled")
-	}
-	t, err := h.checkToken(r.Header.Get("Authorization"), "devices/"+id.ID)
-	switch {
-	case err != nil:
-		return err
-	case t.policy != "":
-		return h.checkPolicy(t, deviceConnect)
-	case !t.signedBy(id.Primary, id.Secondary):
-		return errors.New("the token is not signed with a key of the device")
-	}
-	return nil
+	_, err := h.prove(id, r.Header.Get("Authorization"), certificatesOf(r))
+	return err
 }
 
 // postFile begins an upload.

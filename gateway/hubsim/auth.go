@@ -1,6 +1,7 @@
 package hubsim
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -9,38 +10,73 @@ import (
 	"time"
 )
 
+// proof is how a device has proved who it is.
+type proof struct {
+	// method is the hub's JSON for it, which goes with each message.
+	method string
+	// ends is when the connection must end; zero is never.
+	ends time.Time
+}
+
 // authenticate checks the login of a device. The error goes to the log; the
 // device learns nothing but "not authorized".
-func (h *Hub) authenticate(l login, clientID, password string) (id identity, t token, err error) {
+func (h *Hub) authenticate(l login, clientID, password string, chain []*x509.Certificate) (id identity, p proof, err error) {
 	if !h.ours(l.host) {
-		return id, t, fmt.Errorf("user name: the hub's name is %s, not %.80q", h.options.Host, l.host)
+		return id, p, fmt.Errorf("user name: the hub's name is %s, not %.80q", h.options.Host, l.host)
 	}
 	if l.device != clientID {
-		return id, t, fmt.Errorf("client id %.80q and user name (device %s) must be the same device", clientID, l.device)
+		return id, p, fmt.Errorf("client id %.80q and user name (device %s) must be the same device", clientID, l.device)
 	}
 	id, ok := h.state.identity(l.device)
 	if !ok {
-		return id, t, fmt.Errorf("device %s: %w", l.device, errNoDevice)
+		return id, p, fmt.Errorf("device %s: %w", l.device, errNoDevice)
 	}
+	p, err = h.prove(id, password, chain)
+	return id, p, err
+}
+
+// prove checks that a token or a certificate is the device's.
+func (h *Hub) prove(id identity, password string, chain []*x509.Certificate) (p proof, err error) {
 	if id.Disabled {
-		return id, t, fmt.Errorf("device %s is disabled", l.device)
+		return p, fmt.Errorf("device %s is disabled", id.ID)
 	}
-	if t, err = h.checkToken(password, "devices/"+l.device); err != nil {
-		return id, t, err
+	if id.Auth != authSAS {
+		return h.proveByCertificate(id, password, chain)
 	}
+	t, err := h.checkToken(password, "devices/"+id.ID)
+	if err != nil {
+		return p, err
+	}
+	p = proof{`{"scope":"device","type":"sas","issuer":"iothub"}`, t.expires}
 	if t.policy != "" {
-		return id, t, h.checkPolicy(t, deviceConnect)
+		p.method = `{"scope":"hub","type":"sas","issuer":"iothub"}`
+		return p, h.checkPolicy(t, deviceConnect)
 	}
 	if !t.signedBy(id.Primary, id.Secondary) {
-		return id, t, fmt.Errorf("the token is not signed with a key of device %s", l.device)
+		return p, fmt.Errorf("the token is not signed with a key of device %s", id.ID)
 	}
-	return id, t, nil
+	return p, nil
+}
+
+func (h *Hub) proveByCertificate(id identity, password string, chain []*x509.Certificate) (p proof, err error) {
+	switch {
+	case password != "":
+		err = errors.New("there is a token, where only a certificate is allowed")
+	case id.Auth == authThumbprint:
+		err = checkThumbprint(chain, id.Primary, id.Secondary)
+	default:
+		err = h.checkChain(chain, id.ID)
+	}
+	if err != nil {
+		return p, fmt.Errorf("device %s proves itself by certificate (%s): %w", id.ID, id.Auth, err)
+	}
+	return proof{method: `{"scope":"device","type":"x509Certificate","issuer":"external"}`}, nil
 }
 
 // checkToken checks all of a token but its signature.
 func (h *Hub) checkToken(s, path string) (token, error) {
 	if s == "" {
-		return token{}, errors.New("there is no token; certificates of clients are not simulated")
+		return token{}, errors.New("there is no token")
 	}
 	t, err := parseToken(s)
 	switch {

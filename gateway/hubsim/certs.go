@@ -98,6 +98,7 @@ func (a *authority) serverConfig(host string) (*tls.Config, error) {
 	}
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS12,
+		ClientAuth:   tls.RequestClientCert, // who has none proves itself by a token
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key}},
 	}, nil
 }

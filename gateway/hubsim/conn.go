@@ -12,12 +12,14 @@ import (
 
 // conn is one MQTT connection of a device.
 type conn struct {
-	hub     *Hub
-	client  *mochi.Client
-	wire    *wire
-	device  string
-	clean   bool
-	resumed bool // a session was there
+	hub    *Hub
+	client *mochi.Client
+	wire   *wire
+	device string
+	// apiVersion is that of the user name, perhaps "".
+	apiVersion string
+	clean      bool
+	resumed    bool // a session was there
 	// stamps is the JSON of what the hub adds to every message; see event.
 	stamps []byte
 	log    *slog.Logger
@@ -31,7 +33,7 @@ type conn struct {
 	wake   chan struct{} // there may be something to deliver
 	done   chan struct{} // closed at the end of the connection
 	once   sync.Once
-	expiry *time.Timer // ends the connection with its token
+	expiry *time.Timer // ends the connection with its token; nil if it has none
 }
 
 // stop cuts the connection. A device is told nothing; the log is.
@@ -53,7 +55,9 @@ func (c *conn) over(err error) {
 		}
 		close(c.done)
 	})
-	c.expiry.Stop()
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
 	c.hub.state.detach(c)
 }
 
@@ -168,9 +172,9 @@ func (s *state) acknowledged(c *conn, packetID uint16) error {
 	return s.step(cmd, stateCompleted, cmd.Deliveries)
 }
 
-func newConn(h *Hub, cl *mochi.Client, id identity, clean bool) *conn {
+func newConn(h *Hub, cl *mochi.Client, id identity, apiVersion string, clean bool) *conn {
 	return &conn{
-		hub: h, client: cl, wire: link(cl), device: id.ID, clean: clean, stamps: stamps(id),
+		hub: h, client: cl, wire: link(cl), device: id.ID, apiVersion: apiVersion, clean: clean,
 		log:      h.log.With("device", id.ID),
 		inflight: map[uint16]*command{},
 		wake:     make(chan struct{}, 1), done: make(chan struct{}),

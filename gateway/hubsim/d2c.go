@@ -22,6 +22,9 @@ func (c *conn) publish(p packets.Packet) error {
 	if rest, ok := strings.CutPrefix(p.TopicName, methodAnswers); ok {
 		return c.judge(c.answered(rest, p.Payload))
 	}
+	if topic, ok := strings.CutPrefix(p.TopicName, twinRequests); ok {
+		return c.judge(c.askTwin(topic, p.Payload))
+	}
 	return c.telemetry(p)
 }
 
@@ -136,12 +139,12 @@ func (h *Hub) accept(e *event) error {
 }
 
 // stamps is the JSON of what the hub adds to each message of a device.
-func stamps(i identity) []byte {
+func stamps(i identity, by proof) []byte {
 	var b []byte
 	for _, p := range []property{
 		{"iothub-connection-device-id", i.ID},
 		{"iothub-connection-auth-generation-id", i.GenerationID},
-		{"iothub-connection-auth-method", `{"scope":"device","type":"sas","issuer":"iothub"}`},
+		{"iothub-connection-auth-method", by.method},
 		{"iothub-message-source", "Telemetry"},
 	} {
 		b = appendPair(append(b, ','), p)

@@ -7,35 +7,29 @@ import (
 
 // identity is a device as the identity registry keeps it.
 type identity struct {
-	ID           string    `json:"id"`
-	GenerationID string    `json:"generation"`
-	ETag         string    `json:"etag"`
-	Primary      string    `json:"primary_key"`
-	Secondary    string    `json:"secondary_key"`
+	ID           string `json:"id"`
+	GenerationID string `json:"generation"`
+	ETag         string `json:"etag"`
+	credential
 	Disabled     bool      `json:"disabled,omitempty"`
 	StatusReason string    `json:"status_reason,omitempty"`
 	StatusSince  time.Time `json:"status_since"`
 }
 
 // newIdentity makes a device. Keys that are empty are made, too.
-func newIdentity(id, primary, secondary string) (identity, error) {
+func newIdentity(id string, c credential) (identity, error) {
 	if !deviceForm.MatchString(id) {
 		return identity{}, fmt.Errorf("device id %.80q: want 1 to 128 letters, digits or -.%%_*?!(),:=@$'", id)
 	}
-	i := identity{ID: id, GenerationID: randomHex(8), Primary: primary, Secondary: secondary, StatusSince: time.Now().UTC()}
+	i := identity{ID: id, GenerationID: randomHex(8), credential: c, StatusSince: time.Now().UTC()}
 	return i, i.complete()
 }
 
 // complete makes the keys that are missing, checks the others and gives the
 // identity a new version.
 func (i *identity) complete() error {
-	for _, key := range []*string{&i.Primary, &i.Secondary} {
-		if *key == "" {
-			*key = newKey()
-		}
-		if !validKey(*key) {
-			return fmt.Errorf("device %s: a symmetric key is base64 of 16 to 64 bytes", i.ID)
-		}
+	if err := i.credential.complete(); err != nil {
+		return fmt.Errorf("device %s: %w", i.ID, err)
 	}
 	i.ETag = randomHex(6)
 	return nil
@@ -44,6 +38,7 @@ func (i *identity) complete() error {
 // device is what the hub knows of one device. The mutex of state guards it.
 type device struct {
 	identity
+	twin *twin // never nil
 	// filters are the subscriptions with their QoS that a session with clean=0
 	// has left behind; nil if there is no session.
 	filters map[string]byte

@@ -13,9 +13,15 @@
 // the loop that reads packets. Sessions, subscriptions, deliveries and
 // takeovers are the hub's own: it keeps them by device, as IoT Hub does.
 //
-// Not simulated: twins (their subscriptions are granted, but nothing comes,
-// and a request ends the connection), modules,
-// certificates of devices, feedback on commands, and quotas.
+// Where the documents of the real hub leave a question open: reports of a
+// device do not change the etag of its twin; a PUT of a twin leaves what it does
+// not name; a twin holds no null in an array; a document that would be too
+// large is a bad request, 400; a device's own certificate that has expired is
+// refused; a registration renews the certificate of a device, and never changes
+// its keys.
+//
+// Not simulated: modules, feedback on commands, quotas, jobs, and of the query
+// language all but SELECT * FROM devices WHERE with comparisons.
 //
 // Sources: Microsoft, "Communicate with an IoT hub using the MQTT protocol",
 // "Control access to IoT Hub with shared access signatures" and "Send

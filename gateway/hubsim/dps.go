@@ -13,16 +13,19 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// enrolment is the connection of a board that registers itself with the
-// provisioning service. There is one group, with a symmetric key, and every
-// board in it is assigned to this hub.
-type enrolment struct {
-	hub       *Hub
-	client    *mochi.Client
-	id        string // of the registration, and of the device that comes of it
-	key       string // derived from that of the group
-	operation string // of the registration that has begun
-	listens   bool   // has subscribed to the answers
+// boarding is the connection of a board that registers itself with the
+// provisioning service. It has an enrollment of its own, or it belongs to the
+// one group: by a key derived from that of the group, or by a certificate from
+// an authority of devices. Every board is assigned to this hub.
+type boarding struct {
+	hub    *Hub
+	client *mochi.Client
+	id     string // of the registration
+	device string // that comes of it
+	credential
+	payload   json.RawMessage // of the registration, given back with the answer
+	operation string          // of the registration that has begun
+	listens   bool            // has subscribed to the answers
 	log       *slog.Logger
 }
 
@@ -42,7 +45,7 @@ func derivedKey(groupKey, registration string) (string, error) {
 }
 
 // enrol lets a board in, or says why not.
-func (h *Hub) enrol(cl *mochi.Client, l login, p packets.Packet) (client, error) {
+func (h *Hub) board(cl *mochi.Client, l login, p packets.Packet) (client, error) {
 	if l.scope != h.secrets.IDScope {
 		return nil, fmt.Errorf("id scope %.40q: that of this hub is %s", l.scope, h.secrets.IDScope)
 	}
@@ -52,25 +55,14 @@ func (h *Hub) enrol(cl *mochi.Client, l login, p packets.Packet) (client, error)
 	if p.Connect.WillFlag {
 		return nil, errors.New("the provisioning service has no last wills")
 	}
-	t, err := parseToken(string(p.Connect.Password))
+	c, device, err := h.credentials(l, string(p.Connect.Password), link(cl).chain)
 	if err != nil {
 		return nil, err
 	}
-	key, err := derivedKey(h.secrets.GroupKey, l.registration)
-	switch {
-	case err != nil:
-		return nil, err
-	case t.host != l.scope || !t.covers("registrations/"+l.registration):
-		return nil, fmt.Errorf("the token is for %.80q, not for this registration", t.host+"/"+t.path)
-	case t.policy != "registration" || !t.signedBy(key):
-		return nil, errors.New("the token is not signed with the key derived for this registration, under the name registration")
-	case !t.expires.After(time.Now()):
-		return nil, fmt.Errorf("the token ended at %s", t.expires.UTC().Format(time.RFC3339))
-	}
-	return &enrolment{hub: h, client: cl, id: l.registration, key: key, log: h.log.With("registration", l.registration)}, nil
+	return &boarding{hub: h, client: cl, id: l.registration, device: device, credential: c, log: h.log.With("registration", l.registration)}, nil
 }
 
-func (e *enrolment) publish(p packets.Packet) error {
+func (e *boarding) publish(p packets.Packet) error {
 	err := e.answer(p)
 	if err != nil {
 		e.stop(err.Error())
@@ -79,7 +71,7 @@ func (e *enrolment) publish(p packets.Packet) error {
 	return nil
 }
 
-func (e *enrolment) answer(p packets.Packet) error {
+func (e *boarding) answer(p packets.Packet) error {
 	if query, ok := strings.CutPrefix(p.TopicName, dpsRegister); ok {
 		return e.register(queryValue(query, "$rid"), p.Payload)
 	}
@@ -89,26 +81,31 @@ func (e *enrolment) answer(p packets.Packet) error {
 	return fmt.Errorf("topic %.120q is none of the provisioning service", p.TopicName)
 }
 
-func (e *enrolment) register(rid string, body []byte) error {
+func (e *boarding) register(rid string, body []byte) error {
 	var request struct {
-		ID string `json:"registrationId"`
+		ID      string          `json:"registrationId"`
+		Payload json.RawMessage `json:"payload"`
 	}
 	if err := json.Unmarshal(body, &request); err != nil || request.ID != e.id {
 		return e.refuse(400, rid, fmt.Sprintf("the body must be JSON with registrationId %s", e.id))
 	}
-	if err := e.hub.state.provision(e.id, e.key); err != nil {
+	if enrollment, ok := e.hub.state.enrollment(e.id); ok && enrollment.Disabled {
+		return e.refuse(401, rid, "the enrollment is disabled")
+	}
+	if err := e.hub.state.provision(e.device, e.credential); err != nil {
 		return err
 	}
+	e.payload = request.Payload
 	e.operation = "4." + randomHex(8) + "." + randomHex(16)
 	e.log.Info("registered")
 	return e.send(202, rid+"&retry-after=1", map[string]any{"operationId": e.operation, "status": "assigning"})
 }
 
-func (e *enrolment) status(rid, operation string) error {
+func (e *boarding) status(rid, operation string) error {
 	if operation == "" || operation != e.operation {
 		return e.refuse(404, rid, "there is no such operation")
 	}
-	v, err := e.hub.state.view(e.id)
+	v, err := e.hub.state.view(e.device)
 	if err != nil {
 		return e.refuse(404, rid, "the device was deleted meanwhile")
 	}
@@ -116,17 +113,18 @@ func (e *enrolment) status(rid, operation string) error {
 	if v.Disabled {
 		status = "disabled"
 	}
-	return e.send(200, rid, map[string]any{
-		"operationId": operation, "status": status,
-		"registrationState": map[string]any{
-			"registrationId": e.id, "createdDateTimeUtc": now, "lastUpdatedDateTimeUtc": now,
-			"assignedHub": e.hub.endpoint(), "deviceId": e.id,
-			"status": status, "substatus": "initialAssignment", "etag": v.ETag,
-		},
-	})
+	state := map[string]any{
+		"registrationId": e.id, "createdDateTimeUtc": now, "lastUpdatedDateTimeUtc": now,
+		"assignedHub": e.hub.endpoint(), "deviceId": e.device,
+		"status": status, "substatus": "initialAssignment", "etag": v.ETag,
+	}
+	if len(e.payload) > 0 {
+		state["payload"] = e.payload
+	}
+	return e.send(200, rid, map[string]any{"operationId": operation, "status": status, "registrationState": state})
 }
 
-func (e *enrolment) refuse(status int, rid, message string) error {
+func (e *boarding) refuse(status int, rid, message string) error {
 	e.log.Warn("registration refused: " + message)
 	return e.send(status, rid, map[string]any{
 		"errorCode": status * 1000, "trackingId": randomHex(16), "message": message,
@@ -135,7 +133,7 @@ func (e *enrolment) refuse(status int, rid, message string) error {
 }
 
 // send answers who listens.
-func (e *enrolment) send(status int, rid string, body any) error {
+func (e *boarding) send(status int, rid string, body any) error {
 	if !e.listens {
 		e.log.Warn("nobody has subscribed to the answer", "filter", dpsAnswers+"#")
 		return nil
@@ -150,38 +148,25 @@ func (e *enrolment) send(status int, rid string, body any) error {
 	})
 }
 
-// provision makes the device of a registration, with the key of the board.
-func (s *state) provision(id, key string) error {
-	err := s.create(id, key, "")
-	if !errors.Is(err, errDeviceExists) {
-		return err
-	}
-	if i, ok := s.identity(id); ok && i.Primary == key {
-		return nil
-	}
-	_, err = s.update(id, "*", func(i *identity) { i.Primary = key })
-	return err
-}
+func (e *boarding) mayRead(filter string) bool { return filter == dpsAnswers+"#" }
 
-func (e *enrolment) mayRead(filter string) bool { return filter == dpsAnswers+"#" }
-
-func (e *enrolment) subscribe(changes map[string]byte) error {
+func (e *boarding) subscribe(changes map[string]byte) error {
 	if qos, ok := changes[dpsAnswers+"#"]; ok {
 		e.listens = qos != refused
 	}
 	return nil
 }
 
-func (e *enrolment) stop(reason string, args ...any) {
+func (e *boarding) stop(reason string, args ...any) {
 	e.log.Warn("connection closed by the hub: "+reason, args...)
 	e.client.Stop(packets.CodeDisconnect)
 }
 
 // The rest of a client: no session, no messages to it that need a PUBACK.
 
-func (e *enrolment) present() bool             { return false }
-func (e *enrolment) established()              {}
-func (e *enrolment) acknowledged(uint16) error { return nil }
-func (e *enrolment) subscribed()               {}
-func (e *enrolment) will(mochi.Will)           {}
-func (e *enrolment) over(error)                {}
+func (e *boarding) present() bool             { return false }
+func (e *boarding) established()              {}
+func (e *boarding) acknowledged(uint16) error { return nil }
+func (e *boarding) subscribed()               {}
+func (e *boarding) will(mochi.Will)           {}
+func (e *boarding) over(error)                {}

@@ -69,8 +69,8 @@ func TestRegistrationIsRefused(t *testing.T) {
 	scope := r.Info().DPS.IDScope
 	key, _ := derivedKey(r.Info().DPS.GroupKey, "board-7")
 	for reason, edit := range map[string]func(*paho.ClientOptions){
-		"not signed with the key derived": r.board("board-7", r.Info().DPS.GroupKey, scope),
-		"id scope":                        r.board("board-7", key, "0ne000"),
+		"not signed with the key of this registration": r.board("board-7", r.Info().DPS.GroupKey, scope),
+		"id scope": r.board("board-7", key, "0ne000"),
 		"not for this registration": func(o *paho.ClientOptions) {
 			r.board("board-8", key, scope)(o)
 			password := o.Password

@@ -20,12 +20,17 @@ const (
 
 	faultDropMethod       = "drop-method"        // the request does not reach the device
 	faultDropMethodAnswer = "drop-method-answer" // the answer does not reach the caller
+
+	faultThrottleTwin = "throttle-twin" // a device's twin request is answered with 429
+	faultDropDesired  = "drop-desired"  // the device is not told of desired properties
 )
 
 var (
 	// publishFaults strike when a message arrives.
 	publishFaults = []string{faultDropPuback, faultKill, faultDropMessage, faultDelayPuback}
-	faultKinds    = slices.Concat(publishFaults, []string{faultRefuse, faultThrottle, faultDropMethod, faultDropMethodAnswer}, httpFaults, storageFaults)
+	// callFaults strike when devices and back ends talk at once.
+	callFaults = []string{faultDropMethod, faultDropMethodAnswer, faultThrottleTwin, faultDropDesired}
+	faultKinds = slices.Concat(publishFaults, []string{faultRefuse, faultThrottle}, callFaults, httpFaults, storageFaults)
 )
 
 // fault is a mishap that will happen Count times.

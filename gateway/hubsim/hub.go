@@ -2,6 +2,7 @@ package hubsim
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,9 @@ type Options struct {
 	Host string
 	// Devices are made if the hub does not have them yet.
 	Devices []string
+	// DeviceCAs are files with certificates in PEM of the authorities that sign
+	// those of devices.
+	DeviceCAs []string
 	// CommandTTL is the life of a command whose sender names no expiry: 1 min
 	// to 48 h, 0 is 1 h.
 	CommandTTL time.Duration
@@ -71,6 +75,7 @@ type Hub struct {
 	log       *slog.Logger
 	lock      *os.File
 	authority *authority
+	deviceCAs *x509.CertPool
 	secrets   *secrets
 	state     *state
 	record    *record
@@ -138,6 +143,9 @@ func (h *Hub) load() (err error) {
 	if h.authority, err = openAuthority(dir); err != nil {
 		return err
 	}
+	if h.deviceCAs, err = loadDeviceCAs(h.options.DeviceCAs); err != nil {
+		return err
+	}
 	if h.secrets, err = openSecrets(dir); err != nil {
 		return err
 	}
@@ -151,7 +159,7 @@ func (h *Hub) load() (err error) {
 		return err
 	}
 	for _, id := range h.options.Devices {
-		if err := h.state.create(id, "", ""); err != nil && !errors.Is(err, errDeviceExists) {
+		if err := h.state.create(id); err != nil && !errors.Is(err, errDeviceExists) {
 			return err
 		}
 	}

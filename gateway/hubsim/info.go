@@ -46,9 +46,13 @@ func (h *Hub) Info() Info {
 		DPS:                     DPSInfo{Endpoint: h.endpoint(), IDScope: h.secrets.IDScope, GroupKey: h.secrets.GroupKey},
 	}
 	for _, v := range h.state.views() {
+		secret := "SharedAccessKey=" + v.Primary
+		if v.Auth != authSAS {
+			secret = "x509=true"
+		}
 		info.Devices = append(info.Devices, DeviceInfo{
 			ID:               v.ID,
-			ConnectionString: fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", h.endpoint(), v.ID, v.Primary),
+			ConnectionString: fmt.Sprintf("HostName=%s;DeviceId=%s;%s", h.endpoint(), v.ID, secret),
 		})
 	}
 	return info

@@ -54,6 +54,7 @@ func (h *Hub) handshake(secure *tls.Conn, raw net.Conn) {
 		_ = w.Close()
 		return
 	}
+	w.chain = secure.ConnectionState().PeerCertificates
 	h.session(w)
 }
 

@@ -16,10 +16,11 @@ type view struct {
 	connected         bool
 	changed, activity time.Time
 	waiting           int // commands
+	twin              *twin
 }
 
 func (d *device) view() view {
-	v := view{identity: d.identity, connected: d.conn != nil, changed: d.changed, activity: d.activity}
+	v := view{identity: d.identity, connected: d.conn != nil, changed: d.changed, activity: d.activity, twin: d.twin}
 	for _, c := range d.commands {
 		if !c.ended() {
 			v.waiting++
@@ -54,9 +55,9 @@ func (s *state) views() []view {
 	return list
 }
 
-// create makes a device. Keys that are empty are made, too.
-func (s *state) create(id, primary, secondary string) error {
-	i, err := newIdentity(id, primary, secondary)
+// create makes a device with new keys.
+func (s *state) create(id string) error {
+	i, err := newIdentity(id, credential{Auth: authSAS})
 	if err == nil {
 		_, err = s.createAs(i)
 	}

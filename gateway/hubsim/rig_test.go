@@ -55,10 +55,16 @@ func startRigIn(t testing.TB, dir string, o Options) *rig {
 // restart stops the hub and starts it again on the same directory.
 func (r *rig) restart() *rig {
 	r.t.Helper()
+	return r.restartWith(Options{})
+}
+
+func (r *rig) restartWith(o Options) *rig {
+	r.t.Helper()
 	if err := r.Close(); err != nil {
 		r.t.Fatal(err)
 	}
-	return startRigIn(r.t, r.dir, Options{MQTT: r.Info().MQTT, HTTPS: r.Info().HTTPS})
+	o.MQTT, o.HTTPS = r.Info().MQTT, r.Info().HTTPS
+	return startRigIn(r.t, r.dir, o)
 }
 
 func (r *rig) trust() *tls.Config {

@@ -10,7 +10,7 @@ import (
 // all that the hub has; so the five that it grants at most cannot be exceeded.
 func allowedFilter(device, filter string) bool {
 	switch filter {
-	case methodRequests + "#", "$iothub/twin/res/#", "$iothub/twin/PATCH/properties/desired/#":
+	case methodRequests + "#", twinAnswers + "#", twinDesired + "#":
 		return true
 	}
 	return isDevicebound(device, filter)

@@ -15,7 +15,7 @@ func TestSubscriptionOfAConnectionThatIsOver(t *testing.T) {
 	attach := func(id string) *conn {
 		t.Helper()
 		i, _ := r.state.identity(id)
-		c := newConn(r.Hub, &mochi.Client{}, i, false)
+		c := newConn(r.Hub, &mochi.Client{}, i, "", false)
 		if _, err := r.state.attach(c); err != nil {
 			t.Fatal(err)
 		}

@@ -14,25 +14,40 @@ import (
 )
 
 // state is what the hub remembers beside the messages: devices, sessions and
-// commands. On disk it is a journal of changes, written anew at each start.
+// commands. On disk it is a journal of changes, written anew at each start and
+// whenever it has grown much longer than what it says.
 type state struct {
-	ttl time.Duration // of a command whose sender names no expiry
+	path string
+	ttl  time.Duration // of a command whose sender names no expiry
 
-	mu      sync.Mutex
-	journal *journal
-	devices map[string]*device
-	number  int64 // of the newest command
+	mu          sync.Mutex
+	journal     *journal
+	longest     int64 // bytes of journal before it is written anew
+	devices     map[string]*device
+	enrollments map[string]*enrollment // by registration id
+	number      int64                  // of the newest command
 	// news is closed, and made anew, when a device connects or subscribes.
 	news chan struct{}
 }
 
 // change is one line of the journal; one field of it is set.
 type change struct {
-	Device  *identity `json:"device,omitempty"` // was created or updated
-	Deleted string    `json:"deleted,omitempty"`
-	Session *session  `json:"session,omitempty"`
-	Command *command  `json:"command,omitempty"` // was sent
-	Step    *step     `json:"step,omitempty"`    // what became of a command
+	Device     *identity   `json:"device,omitempty"` // was created or updated
+	Deleted    string      `json:"deleted,omitempty"`
+	Enrollment *enrollment `json:"enrollment,omitempty"` // was created or updated
+	Unenrolled string      `json:"unenrolled,omitempty"`
+	Session    *session    `json:"session,omitempty"`
+	Command    *command    `json:"command,omitempty"` // was sent
+	Step       *step       `json:"step,omitempty"`    // what became of a command
+	// TwinChange is a change of a twin, Twin a whole one.
+	TwinChange *twinChange `json:"twin_change,omitempty"`
+	Twin       *twinLine   `json:"twin,omitempty"`
+}
+
+// twinLine is the twin of a device.
+type twinLine struct {
+	Device string `json:"device"`
+	Twin   *twin  `json:"twin"`
 }
 
 // session is what a device that connects with clean=0 finds again.
@@ -47,26 +62,54 @@ var (
 	errOver     = errors.New("the connection is over")
 )
 
+// shortJournal is a journal that is never too long.
+const shortJournal = 8 << 20
+
 // openState replays the journal at path and puts a short one in its place.
 func openState(path string, ttl time.Duration) (*state, error) {
-	s := &state{ttl: ttl, devices: map[string]*device{}, news: make(chan struct{})}
+	s := &state{path: path, ttl: ttl, devices: map[string]*device{}, enrollments: map[string]*enrollment{}, news: make(chan struct{})}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		old, err := openJournal(path, s.replay)
 		if err != nil {
 			return nil, err
 		}
+		for _, d := range s.devices {
+			d.requeue() // its connection ended with the process
+		}
 		if err := errors.Join(old.close(), writeFile(path, s.snapshot(), 0o600)); err != nil {
 			return nil, err
 		}
 	}
-	var err error
-	s.journal, err = openJournal(path, func([]byte) error { return nil })
-	return s, err
+	return s, s.reopen()
+}
+
+// reopen opens the journal that is short now.
+func (s *state) reopen() (err error) {
+	s.journal, err = openJournal(s.path, func([]byte) error { return nil })
+	if err == nil {
+		s.longest = max(shortJournal, 4*s.journal.size)
+	}
+	return err
+}
+
+// compact writes the journal anew if it has become long. The caller holds the
+// mutex. If there is no room for that, the long one goes on.
+func (s *state) compact() error {
+	if s.journal.size < s.longest {
+		return nil
+	}
+	if err := writeFile(s.path, s.snapshot(), 0o600); err != nil {
+		s.longest *= 2
+		return nil
+	}
+	return errors.Join(s.journal.close(), s.reopen())
 }
 
 func (s *state) replay(line []byte) error {
+	in := json.NewDecoder(bytes.NewReader(line))
+	in.UseNumber() // as documents have them
 	var c change
-	if err := json.Unmarshal(line, &c); err != nil {
+	if err := in.Decode(&c); err != nil {
 		return err
 	}
 	return s.apply(c)
@@ -81,7 +124,7 @@ func (s *state) commit(c change) error {
 	if err := s.journal.append(append(line, '\n')); err != nil {
 		return err
 	}
-	return s.apply(c)
+	return errors.Join(s.apply(c), s.compact())
 }
 
 func (s *state) apply(c change) error {
@@ -89,14 +132,27 @@ func (s *state) apply(c change) error {
 	case c.Device != nil:
 		d := s.devices[c.Device.ID]
 		if d == nil {
-			d = &device{}
+			d = &device{twin: newTwin()}
 			s.devices[c.Device.ID] = d
 		}
 		d.identity = *c.Device
+		if d.Auth == "" { // written before there were others
+			d.Auth = authSAS
+		}
 		return nil
 	case c.Deleted != "":
 		delete(s.devices, c.Deleted)
 		return nil
+	case c.Enrollment != nil:
+		s.enrollments[c.Enrollment.ID] = c.Enrollment
+		return nil
+	case c.Unenrolled != "":
+		delete(s.enrollments, c.Unenrolled)
+		return nil
+	case c.TwinChange != nil:
+		return s.with(c.TwinChange.Device, func(d *device) { d.twin = d.twin.after(*c.TwinChange) })
+	case c.Twin != nil && c.Twin.Twin != nil:
+		return s.with(c.Twin.Device, func(d *device) { d.twin = c.Twin.Twin })
 	case c.Session != nil:
 		return s.with(c.Session.Device, func(d *device) { d.filters = c.Session.Filters })
 	case c.Command != nil:
@@ -121,14 +177,19 @@ func (s *state) with(id string, do func(*device)) error {
 func (s *state) snapshot() []byte {
 	var b bytes.Buffer
 	out := json.NewEncoder(&b) // of these types, into memory: cannot fail
+	for _, e := range s.sortedEnrollments() {
+		_ = out.Encode(change{Enrollment: e})
+	}
 	for _, d := range s.sorted() {
 		_ = out.Encode(change{Device: &d.identity})
+		_ = out.Encode(change{Twin: &twinLine{d.ID, d.twin}})
 		if d.filters != nil {
 			_ = out.Encode(change{Session: &session{Device: d.ID, Filters: d.filters}})
 		}
 		for _, c := range d.commands {
-			c.requeue() // its connection ended with the process
-			_ = out.Encode(change{Command: c})
+			again := *c
+			again.requeue() // a replay finds no connection
+			_ = out.Encode(change{Command: &again})
 		}
 	}
 	return b.Bytes()

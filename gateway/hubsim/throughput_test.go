@@ -38,7 +38,7 @@ func BenchmarkRecord(b *testing.B) {
 func BenchmarkAccept(b *testing.B) {
 	r := startRig(b)
 	id, _ := r.state.identity("d1")
-	c := newConn(r.Hub, &mochi.Client{}, id, true)
+	c := newConn(r.Hub, &mochi.Client{}, id, "", true)
 	body := []byte(`{"v":1,"pad":"` + strings.Repeat("x", 280) + `"}`)
 	for i := range b.N {
 		e, err := c.event(fmt.Sprintf("devices/d1/messages/events/%%24.mid=s-t-%d&%%24.ct=application%%2Fjson&%%24.ce=utf-8&store=s&lane=t&seq=%d&kind=telemetry", i+1, i+1), body)

@@ -3,6 +3,7 @@ package hubsim
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"time"
 
@@ -32,9 +33,17 @@ func (h *Hub) webSocket(w http.ResponseWriter, r *http.Request) {
 	if secure, ok := raw.(*tls.Conn); ok {
 		raw = secure.NetConn()
 	}
-	wire := &wire{Conn: wsconn.New(ws), raw: raw}
+	wire := &wire{Conn: wsconn.New(ws), raw: raw, chain: certificatesOf(r)}
 	end := context.AfterFunc(h.closing, func() { _ = wire.Close() })
 	defer end()
 	_ = wire.SetDeadline(time.Now().Add(helloTime))
 	h.session(wire)
+}
+
+// certificatesOf is what the client of a request has shown.
+func certificatesOf(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil {
+		return nil
+	}
+	return r.TLS.PeerCertificates
 }

@@ -1,6 +1,7 @@
 package hubsim
 
 import (
+	"crypto/x509"
 	"net"
 	"sync"
 	"time"
@@ -13,9 +14,10 @@ import (
 // so that a burst of messages is answered with one write.
 type wire struct {
 	net.Conn
-	raw     net.Conn // the TCP connection
-	client  client   // who it is, once it was admitted
-	refused bool     // and why was logged
+	raw     net.Conn            // the TCP connection
+	chain   []*x509.Certificate // that the client has shown
+	client  client              // who it is, once it was admitted
+	refused bool                // and why was logged
 
 	mu      sync.Mutex
 	pending []byte
