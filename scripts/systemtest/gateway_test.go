@@ -33,16 +33,23 @@ func newGateway(t testing.TB, dir string, h *hub, edits ...string) *gateway {
 // prepareGateway writes the config only.
 func prepareGateway(t testing.TB, dir string, h *hub, edits ...string) *gateway {
 	t.Helper()
+	upstream := fmt.Sprintf(`  - type: iothub
+    connection_string: %q
+    ca_file: %s
+`, h.device(t, "gw"), h.info.CA)
+	return prepareGatewayFor(t, dir, upstream, edits...)
+}
+
+// prepareGatewayFor writes a config with this entry of upstreams.
+func prepareGatewayFor(t testing.TB, dir, upstream string, edits ...string) *gateway {
+	t.Helper()
 	g := &gateway{dir: dir, config: filepath.Join(dir, "fieldpost.yaml"), log: filepath.Join(dir, "fieldpost.log")}
 	text := fmt.Sprintf(`gateway:
   id: gw
   data_dir: %[1]s/data
   socket: %[1]s/api.sock
 upstreams:
-  - type: iothub
-    connection_string: %[2]q
-    ca_file: %[3]s
-queue:
+%[2]squeue:
   max_bytes: 128MB
   min_free: 64MB
   commit: {max_age: 100ms}
@@ -53,7 +60,7 @@ devices:
   - {id: bench, driver: sim, every: 100ms, actuations: %[1]s/actuations}
   - {id: board, driver: sysfs, every: 500ms}
   - {id: programs, driver: ingest, socket: %[1]s/ingest.sock}
-`, dir, h.device(t, "gw"), h.info.CA)
+`, dir, upstream)
 	for i := 0; i < len(edits); i += 2 {
 		if !strings.Contains(text, edits[i]) {
 			t.Fatalf("the config has no %q", edits[i])
