@@ -1,0 +1,166 @@
+//go:build wide
+
+package systemtest
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// startService starts Azure's service SDK for the hub.
+func startService(t *testing.T, h *hub) *sdk {
+	t.Helper()
+	s := startSDK(t, h, "service.js")
+	s.do(t, nil, "connect", "connectionString", h.info.ServiceConnectionString, "port", h.httpsPort(t))
+	return s
+}
+
+// methodResult is what a caller of a direct method gets.
+type methodResult struct {
+	Status  int
+	Payload json.RawMessage
+}
+
+// TestNodeServiceManagesDevices: Azure's service SDK creates, lists, disables
+// and deletes devices.
+func TestNodeServiceManagesDevices(t *testing.T) {
+	h := startHub(t, t.TempDir())
+	s := startService(t, h)
+	var device struct {
+		DeviceID       string `json:"deviceId"`
+		Status         string
+		Authentication struct{ SymmetricKey struct{ PrimaryKey string } }
+	}
+	s.do(t, &device, "createDevice", "device", "pump-1")
+	key := device.Authentication.SymmetricKey.PrimaryKey
+	if device.DeviceID != "pump-1" || device.Status != "enabled" || key == "" {
+		t.Errorf("created %+v", device)
+	}
+	wantError(t, s, "DeviceAlreadyExistsError", "createDevice", "device", "pump-1")
+	var ids []string
+	s.do(t, &ids, "listDevices")
+	if slices.Sort(ids); !slices.Equal(ids, []string{"gw", "pump-1"}) {
+		t.Errorf("there are %v", ids)
+	}
+	d := startSDK(t, h, "device.js")
+	place := "HostName=" + h.info.DPS.Endpoint + ";DeviceId=pump-1;SharedAccessKey=" + key
+	d.do(t, nil, "connect", "connectionString", place)
+	s.do(t, &device, "setStatus", "device", "pump-1", "status", "disabled")
+	if device.Status != "disabled" {
+		t.Errorf("updated %+v", device)
+	}
+	d.do(t, nil, "close")
+	wantError(t, d, "UnauthorizedError", "connect", "connectionString", place)
+	s.do(t, nil, "deleteDevice", "device", "pump-1")
+	wantError(t, s, "DeviceNotFoundError", "getDevice", "device", "pump-1")
+}
+
+// notOnline is what the SDK makes of the hub's answer for a device that is not
+// connected, or has no methods.
+const notOnline = "Error: Not found"
+
+// wantError gives an order that must fail with this error of the SDK.
+func wantError(t *testing.T, s *sdk, name, order string, facts ...any) {
+	t.Helper()
+	if answer, err := s.try(t, order, facts...); err == nil || !strings.HasPrefix(err.Error(), name) {
+		t.Errorf("%s %v: answer %s, error %v, want %s", order, facts, answer, err, name)
+	}
+}
+
+// TestNodeServiceCallsNodeDevice: a method of Azure's device SDK, called by
+// Azure's service SDK.
+func TestNodeServiceCallsNodeDevice(t *testing.T) {
+	h, d := startDevice(t)
+	s := startService(t, h)
+	wantError(t, s, notOnline, "call", "device", "gw", "name", "echo") // it has no methods yet
+	d.do(t, nil, "method", "name", "echo", "status", 207)
+	for _, payload := range []any{map[string]any{"grün ✓": []any{1.5, true, nil}}, "text", nil} {
+		var r methodResult
+		s.do(t, &r, "call", "device", "gw", "name", "echo", "payload", payload)
+		want, err := json.Marshal(map[string]any{"echo": payload})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Status != 207 || !sameJSON(t, r.Payload, want) {
+			t.Errorf("answered %d %s, want 207 %s", r.Status, r.Payload, want)
+		}
+		if e := d.await(t, "method"); e.Name != "echo" {
+			t.Errorf("got %+v", e)
+		}
+	}
+	wantError(t, s, "DeviceNotFoundError", "call", "device", "nobody", "name", "echo")
+
+	// The SDK subscribes to methods again after a cut, when it is next used.
+	if err := h.post("/hubsim/devices/gw/disconnect", "", nil); err != nil {
+		t.Fatal(err)
+	}
+	d.do(t, nil, "send", "body", "back")
+	var r methodResult
+	s.do(t, &r, "call", "device", "gw", "name", "echo", "payload", 1)
+	if r.Status != 207 {
+		t.Errorf("answered %+v", r)
+	}
+}
+
+func sameJSON(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	var x, y any
+	if err := json.Unmarshal(a, &x); err != nil {
+		t.Fatalf("%s: %v", a, err)
+	}
+	if err := json.Unmarshal(b, &y); err != nil {
+		t.Fatalf("%s: %v", b, err)
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+// TestNodeServiceCallsGateway: direct methods reach the devices behind the
+// gateway and are answered with what came of them, to Azure's service SDK.
+func TestNodeServiceCallsGateway(t *testing.T) {
+	dir := t.TempDir()
+	h := startHub(t, dir)
+	s := startService(t, h)
+	wantError(t, s, notOnline, "call", "device", "gw", "name", "bench.relay") // not connected
+	g := newGateway(t, dir, h)
+	g.awaitConnected(t)
+	for _, c := range []struct {
+		method  string
+		payload any
+		status  int
+		want    string
+	}{
+		{"bench.relay", map[string]any{"on": true}, 200, `"done"`},
+		{"bench.pulse", map[string]any{"ms": 5}, 200, `"done"`},
+		{"bench.relay", map[string]any{"on": "maybe"}, 403, "want bool"},
+		{"bench.relay", nil, 403, "on: missing"},
+		{"bench.relay", []any{1}, 400, "denied"},
+		{"bench.explode", nil, 404, "explode"},
+		{"nobody.relay", nil, 404, "nobody"},
+		{"reboot", nil, 404, "{device}.{action}"},
+	} {
+		var r methodResult
+		s.do(t, &r, "call", "device", "gw", "name", c.method, "payload", c.payload)
+		if r.Status != c.status || !strings.Contains(string(r.Payload), c.want) {
+			t.Errorf("%s %v: answered %d %s, want %d with %s", c.method, c.payload, r.Status, r.Payload, c.status, c.want)
+		}
+	}
+	pulses := 0
+	for _, n := range actuations(t, dir) {
+		pulses += n
+	}
+	if pulses != 1 {
+		t.Errorf("%d pulses were carried out, want 1", pulses)
+	}
+	g.process.kill()
+	wantError(t, s, notOnline, "call", "device", "gw", "name", "bench.relay")
+	g.start(t)
+	g.awaitConnected(t)
+	var r methodResult
+	s.do(t, &r, "call", "device", "gw", "name", "bench.relay", "payload", map[string]any{"on": false})
+	if r.Status != 200 {
+		t.Errorf("after a restart: answered %+v", r)
+	}
+}
