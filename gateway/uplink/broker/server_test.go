@@ -33,6 +33,7 @@ type server struct {
 
 	mu     sync.Mutex
 	refuse bool
+	deny   bool
 	grants int // PUBACKs left for events
 	events []event
 	status chan string // what was published on the status topic
@@ -115,6 +116,8 @@ func (s *server) WithholdAfter(n int)       { s.set(func() { s.grants = n }) }
 func (s *server) SendPubacks()              { s.set(func() { s.grants = math.MaxInt }) }
 func (s *server) Refuse(refuse bool)        { s.set(func() { s.refuse = refuse }) }
 
+func (s *server) Deny(deny bool) { s.set(func() { s.deny = deny }) }
+
 func (s *server) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,7 +161,11 @@ func (s *server) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool
 		string(pk.Connect.Username) == "user" && string(pk.Connect.Password) == "pass word"
 }
 
-func (s *server) OnACLCheck(*mochi.Client, string, bool) bool { return true }
+func (s *server) OnACLCheck(_ *mochi.Client, _ string, write bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return write || !s.deny
+}
 
 func (s *server) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
 	if cl.Net.Inline {

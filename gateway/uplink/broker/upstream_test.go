@@ -16,6 +16,8 @@ func TestSuite(t *testing.T) {
 	uplinktest.Run(t, func(t *testing.T) uplinktest.Broker { return startServer(t) })
 }
 
+func TestSubscriptionsAreChecked(t *testing.T) { uplinktest.RunSubscriptions(t, startServer(t)) }
+
 func TestSuiteInWebSocket(t *testing.T) {
 	uplinktest.Run(t, func(t *testing.T) uplinktest.Broker { return startWebSocketServer(t) })
 }

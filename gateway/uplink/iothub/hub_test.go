@@ -57,6 +57,7 @@ type hub struct {
 
 	mu     sync.Mutex
 	refuse bool
+	deny   bool
 	// thumbprint is the certificate by which d1 is known; nil: by its key.
 	thumbprint []byte
 	grants     int // PUBACKs left
@@ -132,6 +133,8 @@ func (h *hub) WithholdAfter(n int)       { h.set(func() { h.grants = n }) }
 func (h *hub) SendPubacks()              { h.set(func() { h.grants = math.MaxInt }) }
 func (h *hub) Refuse(refuse bool)        { h.set(func() { h.refuse = refuse }) }
 
+func (h *hub) Deny(deny bool) { h.set(func() { h.deny = deny }) }
+
 func (h *hub) set(change func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -180,7 +183,12 @@ func (h *hub) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	return !h.refuse && password == key.token(id.resource(), "", expires) && expires.After(time.Now())
 }
 
-func (h *hub) OnACLCheck(_ *mochi.Client, topic string, _ bool) bool {
+func (h *hub) OnACLCheck(_ *mochi.Client, topic string, write bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.deny && !write {
+		return false
+	}
 	return strings.HasPrefix(topic, "devices/d1/messages/") || strings.HasPrefix(topic, "$iothub/")
 }
 

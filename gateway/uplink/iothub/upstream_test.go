@@ -17,6 +17,8 @@ func TestSuite(t *testing.T) {
 	uplinktest.Run(t, func(t *testing.T) uplinktest.Broker { return startHub(t) })
 }
 
+func TestSubscriptionsAreChecked(t *testing.T) { uplinktest.RunSubscriptions(t, startHub(t)) }
+
 func await[T any](t *testing.T, c <-chan T) (v T) {
 	t.Helper()
 	select {

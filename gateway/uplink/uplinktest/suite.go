@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,13 @@ type Broker interface {
 	TooLarge() int
 }
 
+// Denier is a Broker that can refuse what a client subscribes to, and keeps no
+// subscription then. It is for upstreams that take commands.
+type Denier interface {
+	Broker
+	Deny(bool)
+}
+
 const (
 	window  = 8
 	patient = 10 * time.Second
@@ -50,6 +58,23 @@ func Run(t *testing.T, open func(t *testing.T) Broker) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
+}
+
+// RunSubscriptions checks that a session without its subscriptions is none.
+func RunSubscriptions(t *testing.T, b Denier) {
+	store, sender := start(t, b, 10)
+	drained(t, store)
+	b.Deny(true)
+	b.Cut()
+	eventually(t, "a refused subscription", func() bool { return strings.Contains(sender.Stats().LastError, "subscribe") })
+	store.Add([]byte(`{}`))
+	if sender.Stats().Connected {
+		t.Error("connected, although commands would not arrive")
+	}
+	checkOrder(t, b.Arrived(), 10, window)
+	b.Deny(false)
+	drained(t, store)
+	checkOrder(t, b.Arrived(), 11, window)
 }
 
 // start drains a store of n messages until the test ends.
