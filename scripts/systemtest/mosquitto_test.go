@@ -74,7 +74,7 @@ func TestMosquittoRestarts(t *testing.T) {
 	g.start(t)
 	m.start(t)
 	r.awaitMessages(t, ids)
-	judgeOrder(t, r.all(), (rounds+1)*inFlight) // the kill strikes while nothing is in flight
+	judgeOrder(t, r.all(), (rounds+1)*inFlight) // the gateway is killed while it has nothing in flight
 	r.awaitPresence(t, "online")
 	if code := g.process.terminate(t, 30*time.Second); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
@@ -178,6 +178,7 @@ func TestMosquittoPassword(t *testing.T) {
 // TestMosquittoTLS: the broker's certificate comes from a CA of its own, which
 // the gateway must be told.
 func TestMosquittoTLS(t *testing.T) {
+	t.Parallel() // it mostly waits for a condition
 	dir := t.TempDir()
 	ca, cert, key := certificates(t, dir)
 	m := startMosquitto(t, dir, "certfile "+cert, "keyfile "+key)
@@ -202,6 +203,35 @@ func TestMosquittoTLS(t *testing.T) {
 	r.command(t, "c-1", "relay", `{"on":true}`)
 	if status := r.awaitResults(t, 1)["c-1"]; status != "done" {
 		t.Errorf("the command ended as %q", status)
+	}
+}
+
+// TestMosquittoForgets: a broker that keeps nothing is killed. The gateway
+// subscribes again, so that commands reach it, and repeats no more than it had
+// in flight.
+func TestMosquittoForgets(t *testing.T) {
+	const inFlight = 16
+	dir := t.TempDir()
+	m := startMosquitto(t, dir, "persistence false", "max_queued_messages 0")
+	r := startReceiver(t, m)
+	g := prepareGatewayFor(t, dir, m.upstream(fmt.Sprint("in_flight: ", inFlight)))
+	g.start(t)
+	for round := range 3 {
+		r.awaitPresence(t, "online")
+		id := fmt.Sprint("c-", round)
+		r.command(t, id, "pulse", `{"ms":5}`)
+		if status := r.awaitResults(t, round+1)[id]; status != "done" {
+			t.Fatalf("%s ended as %q", id, status)
+		}
+		g.accept(t, 200)
+		r.forgetPresence()
+		m.process.kill()
+		m.start(t)
+	}
+	r.awaitPresence(t, "online")
+	s, err := g.status()
+	if err != nil || s.Upstream.Resent > 3*inFlight {
+		t.Errorf("%d messages were sent again after 3 losses (%v), want %d each at most", s.Upstream.Resent, err, inFlight)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // mosquitto is a broker process that can be stopped and started again. It keeps
-// sessions and messages on disk, as of its stop.
+// sessions and messages on disk, as of its last stop.
 type mosquitto struct {
 	program, dir, config, log string
 	address                   string
@@ -67,7 +67,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// configure writes the config; nobody needs a password unless the lines say so.
+// configure writes the config; the broker keeps what it has, and nobody needs a
+// password, unless the lines say so.
 func (m *mosquitto) configure(t *testing.T, lines ...string) {
 	t.Helper()
 	who, err := user.Current()
@@ -78,12 +79,14 @@ func (m *mosquitto) configure(t *testing.T, lines ...string) {
 	own := []string{
 		"listener " + port + " 127.0.0.1",
 		"user " + who.Username, // as root it would become another one, who may not write here
-		"persistence true",
 		"persistence_location " + m.dir + "/",
 		"log_dest stderr",
 	}
-	if !strings.Contains(strings.Join(lines, "\n"), "allow_anonymous") {
-		own = append(own, "allow_anonymous true")
+	for _, line := range []string{"persistence true", "allow_anonymous true"} {
+		key, _, _ := strings.Cut(line, " ")
+		if !strings.Contains(strings.Join(lines, "\n"), key) {
+			own = append(own, line)
+		}
 	}
 	text := strings.Join(append(own, lines...), "\n") + "\n"
 	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {

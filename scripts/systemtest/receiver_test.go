@@ -18,7 +18,8 @@ import (
 // receiver is a back end at a broker: it gets what the gateway gw publishes, in
 // a session that the broker keeps while it is away.
 type receiver struct {
-	client paho.Client
+	client     paho.Client
+	subscribed chan struct{}
 
 	mu       sync.Mutex
 	presence []string // payloads of the status topic
@@ -38,22 +39,40 @@ type envelope struct {
 // startReceiver subscribes before it returns. Edits change the options.
 func startReceiver(t *testing.T, m *mosquitto, edits ...func(*paho.ClientOptions)) *receiver {
 	t.Helper()
-	r := &receiver{}
+	r := &receiver{subscribed: make(chan struct{}, 1)}
 	opts := paho.NewClientOptions().AddBroker("tcp://" + m.address).SetClientID("receiver").SetCleanSession(false).
 		SetProtocolVersion(4).SetConnectRetry(true).SetConnectRetryInterval(50 * time.Millisecond).
-		SetMaxReconnectInterval(200 * time.Millisecond).SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { r.take(t, m) })
+		SetMaxReconnectInterval(200 * time.Millisecond).
+		SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { r.take(t, m) }).
+		SetOnConnectHandler(func(c paho.Client) { r.subscribe(t, c) })
 	for _, edit := range edits {
 		edit(opts)
 	}
 	r.client = paho.NewClient(opts)
 	t.Cleanup(func() { r.client.Disconnect(100) })
 	r.done(t, "connect", r.client.Connect())
-	token := r.client.Subscribe("fieldpost/#", 1, nil)
-	r.done(t, "subscribe", token)
-	if granted := token.(*paho.SubscribeToken).Result()["fieldpost/#"]; granted != 1 {
-		t.Fatalf("subscription granted with QoS %d", granted)
+	select {
+	case <-r.subscribed:
+	case <-time.After(30 * time.Second):
+		t.Fatal("receiver: no answer to its subscription")
 	}
 	return r
+}
+
+// subscribe runs with each connection: the broker may have forgotten.
+func (r *receiver) subscribe(t *testing.T, c paho.Client) {
+	const filter = "fieldpost/#"
+	token := c.Subscribe(filter, 1, nil).(*paho.SubscribeToken)
+	if !token.WaitTimeout(30*time.Second) || token.Error() != nil {
+		return // the connection is lost, and there will be another one
+	}
+	if granted := token.Result()[filter]; granted != 1 {
+		t.Errorf("receiver: subscription granted with QoS %d", granted)
+	}
+	select {
+	case r.subscribed <- struct{}{}:
+	default: // nobody waits
+	}
 }
 
 func (r *receiver) done(t *testing.T, what string, token paho.Token) {
@@ -105,6 +124,13 @@ func (r *receiver) awaitPresence(t *testing.T, want string) {
 		}
 		return nil
 	})
+}
+
+// forgetPresence makes awaitPresence wait for something new.
+func (r *receiver) forgetPresence() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.presence = nil
 }
 
 // awaitMessages waits until all of these ids have come.
