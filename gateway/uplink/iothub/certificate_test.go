@@ -70,11 +70,7 @@ func write(t *testing.T, file string, data []byte) {
 }
 
 func (h *hub) useCertificate(c SignInConfig) {
-	id, _, err := parseConnectionString(h.config.ConnectionString.Reveal(), "8883")
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	c.Host, c.DeviceID = id.dial, id.device
+	c.Host, c.DeviceID = h.address, "d1"
 	h.config.SignInConfig = c
 }
 

@@ -47,13 +47,15 @@ func (c testClock) Trusted() bool  { return !c.untrusted }
 // what arrives. For device d1.
 type hub struct {
 	mochi.HookBase
-	t      *testing.T
-	server *mochi.Server
-	config Config
-	inbox  *inbox
-	clock  testClock
-	health *health.Board
-	secure *tls.Config // settings of the server, before the first connection
+	t       *testing.T
+	server  *mochi.Server
+	config  Config
+	inbox   *inbox
+	clock   testClock
+	health  *health.Board
+	dataDir string
+	address string      // where it listens, as a hub of that name
+	secure  *tls.Config // settings of the server, before the first connection
 
 	mu     sync.Mutex
 	refuse bool
@@ -89,8 +91,9 @@ func startHub(t *testing.T) *hub {
 	}
 	t.Cleanup(func() { _ = h.server.Close() })
 	_, port, _ := net.SplitHostPort(l.Address())
+	h.address = "localhost:" + port
 	h.config = Config{
-		SignInConfig: SignInConfig{ConnectionString: config.Secret("HostName=localhost:" + port + ";DeviceId=d1;SharedAccessKey=" + testKey)},
+		SignInConfig: SignInConfig{ConnectionString: config.Secret("HostName=" + h.address + ";DeviceId=d1;SharedAccessKey=" + testKey)},
 		CAFile:       ca, Transport: overTLS, KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8,
 		Tier: tierStandard, MethodTimeout: 30 * time.Second,
 	}
@@ -106,7 +109,22 @@ func (h *hub) upstream() *Upstream {
 }
 
 func (h *hub) parts() Parts {
-	return Parts{Clock: h.clock, Inbox: h.inbox, Health: h.health}
+	return Parts{Clock: h.clock, Inbox: h.inbox, Health: h.health, DataDir: h.dataDir}
+}
+
+// trust makes the config trust the certificate of another hub too.
+func (h *hub) trust(other *hub) {
+	h.t.Helper()
+	var all []byte
+	for _, file := range []string{h.config.CAFile, other.config.CAFile} {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		all = append(all, pem...)
+	}
+	h.config.CAFile = filepath.Join(h.t.TempDir(), "both.pem")
+	write(h.t, h.config.CAFile, all)
 }
 
 func (h *hub) connect() uplink.Session {
@@ -179,7 +197,8 @@ func (h *hub) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	seconds, _ := strconv.ParseInt(digits, 10, 64)
 	expires := time.Unix(seconds, 0)
 	h.expires = append(h.expires, expires)
-	id, key, _ := parseConnectionString(h.config.ConnectionString.Reveal(), "8883")
+	id := identity{host: "localhost", device: "d1"}
+	key, _ := parseKey(testKey)
 	return !h.refuse && password == key.token(id.resource(), "", expires) && expires.After(time.Now())
 }
 

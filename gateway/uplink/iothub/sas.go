@@ -54,6 +54,11 @@ func (k sharedKey) sign(text string) []byte {
 	return mac.Sum(nil)
 }
 
+// derive is the key of one board in an enrolment group, of which k is the key.
+//
+// Source: Microsoft, "Symmetric key attestation", group enrolments.
+func (k sharedKey) derive(registration string) sharedKey { return k.sign(registration) }
+
 // escape percent-encodes all that could mean something in a topic or a token.
 // A space becomes %20: receivers do not read + as one.
 func escape(s string) string {

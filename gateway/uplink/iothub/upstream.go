@@ -51,11 +51,15 @@ func New(c Config, p Parts) (*Upstream, error) {
 	}
 	p.Log = cmp.Or(p.Log, slog.New(slog.DiscardHandler))
 	p.Health = cmp.Or(p.Health, health.NewBoard(p.Log))
-	return &Upstream{
+	u := &Upstream{
 		config: c, parts: p, intake: uplink.Intake{Inbox: p.Inbox, Log: p.Log},
 		signIn: c.signIn(new(faults)), // Validate has told the faults
 		labels: newLabels(c.LabelConfig), line: newLine(c),
-	}, nil
+	}
+	if board, ok := u.signIn.locator.(*provisioned); ok {
+		board.attach(u)
+	}
+	return u, nil
 }
 
 // Name is the hub and the device.

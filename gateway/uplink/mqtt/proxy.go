@@ -48,6 +48,10 @@ func (p *Proxy) URL() *url.URL { return p.url }
 
 func (p *Proxy) String() string { return "http://" + p.url.Host }
 
+// ErrBehindProxy says that the proxy works and does not get to the server, whose
+// name it may not find.
+var ErrBehindProxy = errors.New("does not connect to")
+
 // maxProxyAnswer bounds the header of the answer to CONNECT.
 const maxProxyAnswer = 64 << 10
 
@@ -74,7 +78,7 @@ func (p *Proxy) open(line net.Conn, address string) error {
 	case answer.StatusCode == http.StatusProxyAuthRequired:
 		return fmt.Errorf("proxy %v does not accept user and password; check them in proxy (%.80s)", p, answer.Status)
 	case answer.StatusCode/100 != 2:
-		return fmt.Errorf("proxy %v does not connect to %s: %.80s", p, address, answer.Status)
+		return fmt.Errorf("proxy %v %w %s: %.80s", p, ErrBehindProxy, address, answer.Status)
 	case reader.Buffered() > 0:
 		return fmt.Errorf("proxy %v: %w", p, errors.New("it answers more than was asked"))
 	}
