@@ -1,7 +1,6 @@
 package storeforward
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -12,37 +11,95 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// TestTheBallastOpensAStoreOnAFullDisk that somebody else has filled, so that
-// it can be drained.
-func TestTheBallastOpensAStoreOnAFullDisk(t *testing.T) {
+// smallDisk tells how much would be free on a disk that has a ballast and that
+// somebody else fills.
+type smallDisk struct{ rest atomic.Int64 }
+
+func (s *smallDisk) free(dir string) (int64, error) {
+	b := ballast{ballastPath(dir)}
+	return s.rest.Load() - b.size(dir), nil
+}
+
+// full leaves the ballast alone.
+func (s *smallDisk) full(dir string) {
+	b := ballast{ballastPath(dir)}
+	s.rest.Store(b.size(dir))
+}
+
+func onSmallDisk(t *testing.T) (*smallDisk, Options) {
+	t.Helper()
 	o := testOptions(filepath.Join(t.TempDir(), "queue"))
-	var free atomic.Int64
-	free.Store(1 << 40)
-	o.free = func(dir string) (int64, error) {
-		n := free.Load()
-		if _, err := os.Stat(ballastPath(dir)); err != nil && n < MinMinFree {
-			n += ballastBytes // it was given up
-		}
-		return n, nil
+	s := &smallDisk{}
+	s.rest.Store(1 << 40)
+	o.free = s.free
+	return s, o
+}
+
+// needBallast skips a test on a file system that does not set space aside.
+func needBallast(t *testing.T, q *Queue) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(q.opts.Dir, "try"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer func() { _ = f.Close() }()
+	defer func() { _ = os.Remove(f.Name()) }()
+	if err := unix.Fallocate(int(f.Fd()), 0, 0, 1<<20); err != nil {
+		t.Skipf("no space can be set aside here: %v", err)
+	}
+	waitFor(t, func() bool { return q.ballastBytes() >= ballastBytes })
+}
+
+func (q *Queue) ballastBytes() int64 { return q.engine.guard.ballast.size(q.opts.Dir) }
+
+// TestTheBallastOpensAStoreOnAFullDisk that somebody else has filled, so that
+// it can be drained; then it is taken back.
+func TestTheBallastOpensAStoreOnAFullDisk(t *testing.T) {
+	disk, o := onSmallDisk(t)
 	q := mustOpen(t, o)
 	id := mustAppend(t, q, msg(gateway.LaneTelemetry, "kept"))[0]
-	q.keepBallast(free.Load())
-	var st unix.Stat_t
-	if err := unix.Stat(ballastPath(o.Dir), &st); err != nil || st.Blocks*512 < ballastBytes {
-		t.Skipf("this file system does not set space aside: %d bytes, %v", st.Blocks*512, err)
-	}
+	needBallast(t, q)
 	mustClose(t, q)
-	free.Store(0)
+	disk.full(o.Dir)
 	q = mustOpen(t, o)
-	if _, err := os.Stat(ballastPath(o.Dir)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the ballast is still there: %v", err)
-	}
 	if m := mustNext(t, q); m.ID != id {
 		t.Errorf("got %s, want %s", m.ID, id)
 	}
-	q.keepBallast(o.MinFree + 2*ballastBytes - 1)
-	if _, err := os.Stat(ballastPath(o.Dir)); err == nil {
+	commits := q.Stats().Commits
+	if err := q.Ack(id); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return q.Stats().Commits > commits })
+	waitFor(t, func() bool { return q.ballastBytes() > ballastBytes-4<<20 })
+}
+
+// TestTheBallastIsOnlyTakenOnWhereThereIsRoom: what is to stay free stays free.
+func TestTheBallastIsOnlyTakenOnWhereThereIsRoom(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "queue")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b := ballast{ballastPath(dir)}
+	b.fill(dir, MinMinFree+ballastBytes-1, MinMinFree)
+	if _, err := os.Stat(b.path); err == nil {
 		t.Error("ballast was taken on while there was little room")
+	}
+	b.fill(dir, MinMinFree+ballastBytes, MinMinFree)
+	if n := b.size(dir); n != 0 && n != ballastBytes {
+		t.Errorf("ballast of %d bytes, want %d", n, ballastBytes)
+	} else if n == 0 {
+		t.Skip("no space can be set aside here")
+	}
+	b.lend(10 << 20)
+	if n := b.size(dir); n != ballastBytes-10<<20 {
+		t.Errorf("%d bytes left of %d after 10 MiB were lent", n, ballastBytes)
+	}
+	b.fill(dir, 6<<20, MinMinFree)
+	if n := b.size(dir); n != ballastBytes-5<<20 {
+		t.Errorf("%d bytes of %d after 6 MiB were free again, want all but 5", n, ballastBytes)
+	}
+	b.lend(1 << 40)
+	if n := b.size(dir); n != 0 {
+		t.Errorf("%d bytes left after all were lent", n)
 	}
 }

@@ -1,6 +1,7 @@
 package storeforward
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,8 +29,6 @@ type committer struct {
 	lastSweep  time.Time
 	// carry did not fit into the last group and begins the next.
 	carry *request
-	// failed: the last transaction failed, and the engine is to be renewed.
-	failed bool
 }
 
 // run ends after Close, when everything handed over has been answered.
@@ -234,7 +233,6 @@ func (c *committer) write(p *plan) error {
 	})
 	c.step("committed")
 	if err != nil {
-		c.failed = true
 		c.mu.Lock()
 		for _, lp := range p.order {
 			lp.lane.doubt = lp.tail().number
@@ -255,7 +253,7 @@ func (c *committer) write(p *plan) error {
 
 // mend makes the engine fit for a transaction after one that failed.
 func (c *committer) mend() error {
-	if !c.failed {
+	if !c.engine.broken() {
 		return nil
 	}
 	if err := c.engine.renew(); err != nil {
@@ -263,7 +261,6 @@ func (c *committer) mend() error {
 		c.refuse(err.Error())
 		return err
 	}
-	c.failed = false
 	c.log.Warn("store opened again after a write that failed", "store", c.store)
 	return nil
 }
@@ -274,15 +271,14 @@ func (c *committer) idle() {
 	if free, err := c.checkSpace(); err == nil && free >= c.opts.MinFree {
 		c.roomFreed()
 	}
+	c.keepBallast()
 	c.tell(false)
 	c.settle()
+	c.reclaim()
 	c.retire()
 	if time.Since(c.lastSweep) >= sweepEvery {
 		c.lastSweep = time.Now()
 		c.sweep()
-		if free, err := c.checkSpace(); err == nil {
-			c.keepBallast(free)
-		}
 	}
 }
 
@@ -388,9 +384,9 @@ func (c *committer) reclaim() {
 			prefixes = append(prefixes, epochPrefix(l.number, e.number))
 		}
 		c.step("drop")
-		if err := c.engine.dropPrefix(prefixes...); err != nil {
+		if err := c.dropPrefix(prefixes...); err != nil {
 			c.refuse(fmt.Sprintf("reclaim of lane %s: %v", l.name, err))
-			continue
+			return
 		}
 		c.step("dropped")
 		c.mu.Lock()
@@ -410,7 +406,7 @@ func (c *committer) retire() {
 			continue
 		}
 		// The key goes last: without it the number is free for another lane.
-		if err := c.engine.dropPrefix(lanePrefix(l.number)); err != nil {
+		if err := c.dropPrefix(lanePrefix(l.number)); err != nil {
 			c.refuse(fmt.Sprintf("reclaim of lane %s: %v", l.name, err))
 			return
 		}
@@ -425,6 +421,25 @@ func (c *committer) retire() {
 		l.written = l.mark()
 		c.mu.Unlock()
 		c.log.Info("inherited lane drained", "store", l.store, "lane", l.name)
+	}
+}
+
+// dropPrefix removes keys, if there is room for the tables that are made anew
+// without them.
+func (c *committer) dropPrefix(prefixes ...[]byte) error {
+	if err := c.mend(); err != nil {
+		return err
+	}
+	if !c.engine.guard.room(c.engine.guard.taskBytes()) {
+		return errors.New("the disk is full; delete files there")
+	}
+	return c.engine.dropPrefix(prefixes...)
+}
+
+// keepBallast sets room aside.
+func (c *committer) keepBallast() {
+	if free, err := c.opts.free(c.opts.Dir); err == nil {
+		c.engine.guard.settle(free, c.opts.MinFree)
 	}
 }
 

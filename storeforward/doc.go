@@ -64,11 +64,21 @@
 // most once per Options.CommitAge unless the group is full or urgent. The
 // cursors of all lanes that have moved go with it.
 //
-// Before each transaction it looks at the free space, since the engine maps its
-// files and would die of a page that the disk has no block for. A transaction
-// that fails is in doubt: nobody was told that it is on disk, and nobody will
-// be. The engine is opened anew, and the lanes go on in new epochs, so that
-// nothing is ever read of what it may have left.
+// A transaction that fails is in doubt: nobody was told that it is on disk, and
+// nobody will be. The engine is opened anew, and the lanes go on in new epochs,
+// so that nothing is ever read of what it may have left.
+//
+// # A full disk
+//
+// The engine maps its files and would die of a page that the disk has no block
+// for. So its log gets all its blocks before it is written to, and it makes
+// tables only when there is room for them: see guard. Messages are refused, as
+// their lane's policy says, below Options.MinFree; nothing at all is written
+// when less than half of [MinMinFree] is free. What others fill the disk with
+// leaves the ballast, of which the engine gets what it needs to end what it has
+// begun, to reclaim what is acknowledged, and to open the store. All goes on by
+// itself once there is room. A store whose directory is a mount point has no
+// ballast.
 //
 // # Reading
 //

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -13,14 +14,23 @@ import (
 
 // engine is the open database. Goroutines may read while the committer writes.
 type engine struct {
-	opts badger.Options
+	opts  badger.Options
+	guard *guard
 
 	mu sync.RWMutex // held for writing while the database is opened anew
 	db *badger.DB   // nil if that failed
+	// closing gets what the database says when it is closed; nil if it is not
+	// being closed.
+	closing chan error
 	// version is that of the last transaction.
 	version uint64
 
 	logs syncer
+
+	// writing is held while something is written. failed: that went wrong, and
+	// the database is good for nothing before it is opened anew.
+	writing sync.Mutex
+	failed  bool
 }
 
 // engineOptions make Badger small: values stay in the tree, so that the value
@@ -33,7 +43,7 @@ func engineOptions(opts Options) badger.Options {
 		WithMemTableSize(memTableBytes).
 		WithNumMemtables(1).
 		WithBaseTableSize(memTableBytes).
-		WithBaseLevelSize(2 * memTableBytes).
+		WithBaseLevelSize(baseLevelBytes).
 		WithNumLevelZeroTables(2).
 		WithNumLevelZeroTablesStall(4).
 		WithNumCompactors(2).
@@ -54,8 +64,9 @@ func engineOptions(opts Options) badger.Options {
 }
 
 func openEngine(o Options) (*engine, error) {
-	opts := engineOptions(o)
-	e := &engine{opts: opts, logs: syncer{dir: opts.Dir, data: o.datasync}}
+	g := newGuard(o)
+	opts := engineOptions(o).WithLogger(g)
+	e := &engine{opts: opts, guard: g, logs: syncer{dir: opts.Dir, data: o.datasync}}
 	return e, e.open()
 }
 
@@ -67,7 +78,7 @@ func (e *engine) open() error {
 	if err != nil {
 		return err
 	}
-	e.db, e.version = db, db.MaxVersion()
+	e.db, e.version, e.failed = db, db.MaxVersion(), false
 	db.SetDiscardTs(e.version)
 	return nil
 }
@@ -75,7 +86,8 @@ func (e *engine) open() error {
 // errEngineDown: the database could not be opened again after an error.
 var errEngineDown = errors.New("the store's files cannot be opened again")
 
-// view reads. What the engine panics on while it reads is damage.
+// view reads. What the engine panics on while it reads is damage, unless a write
+// has failed: without a log that it could begin, it panics on each read.
 func (e *engine) view(read func(*badger.Txn) error) (err error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -83,7 +95,11 @@ func (e *engine) view(read func(*badger.Txn) error) (err error) {
 		return errEngineDown
 	}
 	defer func() {
-		if p := recover(); p != nil {
+		if p := recover(); p == nil {
+			return
+		} else if e.broken() { // which waits for the write to end
+			err = errEngineDown
+		} else {
 			err = fmt.Errorf("%w: %v", errDamaged, p)
 		}
 	}()
@@ -94,38 +110,64 @@ func (e *engine) view(read func(*badger.Txn) error) (err error) {
 // error it is open whether it is; renew must be called before the next. One
 // goroutine calls it at a time.
 func (e *engine) update(write func(*badger.Txn) error) error {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.db == nil {
-		return errEngineDown
-	}
-	txn := e.db.NewTransactionAt(e.version, true)
-	defer txn.Discard()
-	if err := write(txn); err != nil {
-		return err
-	}
-	e.version++
-	if err := txn.CommitAt(e.version, nil); err != nil {
-		return err
-	}
-	e.db.SetDiscardTs(e.version) // older versions of a key are not read any more
-	return e.logs.sync()
+	return e.change(func(db *badger.DB) error {
+		txn := db.NewTransactionAt(e.version, true)
+		defer txn.Discard()
+		if err := write(txn); err != nil {
+			return err
+		}
+		e.version++
+		if err := txn.CommitAt(e.version, nil); err != nil {
+			return err
+		}
+		db.SetDiscardTs(e.version) // older versions of a key are not read any more
+		return e.logs.sync()
+	})
 }
 
+// dropPrefix removes all keys that begin so. After an error renew must be
+// called.
 func (e *engine) dropPrefix(prefixes ...[]byte) error {
+	return e.change(func(db *badger.DB) error {
+		defer e.logs.relist() // it has begun new logs
+		if err := db.DropPrefix(prefixes...); err != nil {
+			return err
+		}
+		if narrow {
+			return checkLevelZero(db)
+		}
+		return nil
+	})
+}
+
+func (e *engine) change(write func(*badger.DB) error) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if e.db == nil {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	if e.db == nil || e.failed {
 		return errEngineDown
 	}
-	defer e.logs.relist() // it has begun new logs
-	if err := e.db.DropPrefix(prefixes...); err != nil {
-		return err
+	err := write(e.db)
+	e.failed = err != nil
+	return err
+}
+
+// broken reports whether renew must be called.
+func (e *engine) broken() bool {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	return e.failed
+}
+
+// secured sees to it that the log that is written to has all its blocks, and
+// reports whether it does: a page that the disk has none for would kill the
+// process.
+func (e *engine) secured() bool {
+	if e.broken() {
+		return true // renew begins another
 	}
-	if narrow {
-		return checkLevelZero(e.db)
-	}
-	return nil
+	return e.logs.laidOut() || e.guard.room(logBytes) && e.logs.laidOut()
 }
 
 // renew closes and opens the database: after a sync that failed, the kernel
@@ -134,17 +176,16 @@ func (e *engine) dropPrefix(prefixes ...[]byte) error {
 func (e *engine) renew() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.logs.close()
-	if e.db != nil {
-		err := e.db.Close()
-		e.db = nil
-		if err != nil {
-			return fmt.Errorf("close: %w", err)
-		}
+	if need := e.guard.taskBytes() + slackBytes; !e.guard.room(need) {
+		return fmt.Errorf("disk full: %s must have %d MB free; delete files there", e.opts.Dir, need/1e6)
+	}
+	if err := e.shut(); err != nil {
+		return fmt.Errorf("close: %w", err)
 	}
 	if err := removeUnborn(e.opts.Dir); err != nil {
 		return err
 	}
+	e.guard.forget()
 	if err := e.open(); err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
@@ -154,13 +195,43 @@ func (e *engine) renew() error {
 func (e *engine) close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.shut()
+}
+
+// closePatience is how long the database may take to be closed when there is
+// reason to think that it does not get on.
+const closePatience = 5 * time.Second
+
+// errNotClosed: the database cannot write what it still has in memory. Its logs
+// hold it.
+var errNotClosed = errors.New("what is in memory cannot be written to tables; nothing is lost, the logs have it")
+
+// shut closes the database. On a disk that is full or takes no writes that may
+// not come to an end: then it goes on in the background, and the next call waits
+// for it.
+func (e *engine) shut() error {
 	e.logs.close()
-	if e.db == nil {
+	patience := awaitEvery
+	if e.db != nil {
+		patience = closePatience
+		closing, db := make(chan error, 1), e.db
+		go func() { closing <- db.Close() }()
+		e.db, e.closing = nil, closing
+	}
+	if e.closing == nil {
 		return nil
 	}
-	err := e.db.Close()
-	e.db = nil
-	return err
+	for {
+		select {
+		case err := <-e.closing:
+			e.closing = nil
+			return err
+		case <-time.After(patience):
+			if e.guard.stuck() {
+				return errNotClosed
+			}
+		}
+	}
 }
 
 // engineLog hands Badger's warnings to the log and drops its chatter.

@@ -97,16 +97,8 @@ func prepareDir(opts Options) error {
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return fmt.Errorf("store directory %s: %w", dir, err)
 	}
-	free, err := opts.free(dir)
-	if err == nil && free < MinMinFree && dropBallast(dir) {
-		free, err = opts.free(dir)
-	}
-	if err != nil {
+	if err := roomToOpen(opts); err != nil {
 		return err
-	}
-	if free < MinMinFree {
-		return fmt.Errorf("store directory %s: %d MB free, %d MB are needed to open the store; delete files there: %w",
-			dir, free>>20, MinMinFree>>20, gateway.ErrFull)
 	}
 	return withLock(dir, func() error {
 		if err := removeUnborn(dir); err != nil {
@@ -128,6 +120,25 @@ func prepareDir(opts Options) error {
 		}
 		return nil
 	})
+}
+
+// roomToOpen makes sure that the engine can read its logs into tables, and gives
+// the ballast up for that.
+func roomToOpen(opts Options) error {
+	g := newGuard(opts)
+	need := g.taskBytes() + slackBytes
+	if g.room(need) {
+		return nil
+	}
+	free, err := opts.free(opts.Dir)
+	switch {
+	case errors.Is(err, errNoRoom):
+		return fmt.Errorf("store: %w: %w", gateway.ErrFull, err)
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("store directory %s: %d MB free, %d MB are needed to open the store; delete files there: %w",
+		opts.Dir, free/1e6, need/1e6, gateway.ErrFull)
 }
 
 // suspicious reports whether the last runs all ended badly, so that every block

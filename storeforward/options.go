@@ -16,6 +16,8 @@ import (
 // lanes. Smaller memtables mean less memory in bursts.
 const (
 	memTableBytes = 2 << 20
+	// baseLevelBytes is the size from which a level of the tree is full.
+	baseLevelBytes = 2 * memTableBytes
 	// MaxBodyBytes bounds the body of one message; it is IoT Hub's limit.
 	MaxBodyBytes = 256 << 10
 	// MaxAppendBytes bounds what one call of Append can take, and so one group.
@@ -32,9 +34,15 @@ const (
 	// engineBytes is what the engine may hold beside the messages: logs,
 	// tables under compaction.
 	engineBytes = 16 << 20
-	// MinMinFree keeps the engine alive: it maps its files, and dies of SIGBUS
-	// when the file system has no block for a page that it writes.
-	MinMinFree = 32 << 20
+	// MinMinFree is the least that Options.MinFree can be: no message is taken
+	// long before the engine gets short of room.
+	MinMinFree = 64_000_000
+	// hardFree is what must be free, or in the ballast, for anything at all to be
+	// written: the engine maps its files, and dies of SIGBUS when the file system
+	// has no block for a page that it writes.
+	hardFree = MinMinFree / 2
+	// minInodes is how many files it must be possible to make.
+	minInodes = 256
 )
 
 // Priority decides which lane goes first when several have messages.

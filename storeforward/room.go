@@ -10,13 +10,10 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// hardFree is the free space below which nothing at all is written: the
-// engine maps its files and would die of SIGBUS.
-const hardFree = MinMinFree / 2
-
 // freeBytes is what the file system of a directory has left for this user. One
 // that has gone over to read-only, as after an error of the card, has nothing
-// left: the engine would die of the first page that it writes there.
+// left: the engine would die of the first page that it writes there. Nor has one
+// that takes no more files.
 func freeBytes(dir string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
@@ -25,21 +22,21 @@ func freeBytes(dir string) (int64, error) {
 	if int64(st.Flags)&unix.ST_RDONLY != 0 { //nolint:unconvert // the type differs by platform
 		return 0, fmt.Errorf("%s: %w; look in the kernel's log for errors of the card", dir, unix.EROFS)
 	}
+	if st.Files > 0 && st.Ffree < minInodes { // btrfs has no number of them
+		return 0, fmt.Errorf("disk full: %w for more than %d files on the disk of %s; delete files there", errNoRoom, st.Ffree, dir)
+	}
 	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // the types differ by platform
 }
 
 // checkSpace looks at the file system before each commit.
 func (c *committer) checkSpace() (free int64, err error) {
 	free, err = c.opts.free(c.opts.Dir)
-	if err == nil && free < hardFree && dropBallast(c.opts.Dir) {
-		free, err = c.opts.free(c.opts.Dir)
-	}
 	if err != nil {
 		c.refuse(err.Error())
 		return 0, err
 	}
-	if free < hardFree {
-		c.refuse(fmt.Sprintf("disk full: %s has %d MB free; delete files there", c.opts.Dir, free>>20))
+	if !c.engine.guard.ready(free) || !c.engine.secured() {
+		c.refuse(fmt.Sprintf("disk full: %s has %d MB free; delete files there", c.opts.Dir, free/1e6))
 		return free, errNoRoom
 	}
 	return free, nil
@@ -84,7 +81,7 @@ func (c *committer) admit(r *request, free int64, claimed claims) error {
 	}
 	if free < c.opts.MinFree {
 		c.refuse(fmt.Sprintf("disk nearly full: %s has %d MB free, queue.min_free is %d MB; delete files there",
-			c.opts.Dir, free>>20, c.opts.MinFree>>20))
+			c.opts.Dir, free/1e6, c.opts.MinFree/1e6))
 		return errNoRoom
 	}
 	wanted := claimed.with(c.own, r)

@@ -29,6 +29,10 @@ type syncer struct {
 	listed bool
 	// complete is the number of the newest log that is complete and synced.
 	complete int
+	// fresh: a log is open that the directory on disk may lack.
+	fresh bool
+	// laid is the number of the newest log that has all its blocks.
+	laid int
 }
 
 // memLog is a log of the engine, open so that it can be synced.
@@ -40,8 +44,7 @@ type memLog struct {
 const memLogSuffix = ".mem"
 
 func (s *syncer) sync() error {
-	fresh, err := s.find()
-	if err != nil {
+	if err := s.find(); err != nil {
 		return err
 	}
 	for _, l := range s.open {
@@ -53,14 +56,30 @@ func (s *syncer) sync() error {
 		s.complete = s.open[0].number
 		s.forget()
 	}
-	if fresh {
-		return syncDir(s.dir)
+	if s.fresh {
+		if err := syncDir(s.dir); err != nil {
+			return err
+		}
+		s.fresh = false
 	}
 	return nil
 }
 
-// find opens the logs that are new, and reports whether there are any.
-func (s *syncer) find() (fresh bool, err error) {
+// laidOut gives the log that is written to all the blocks that it will need; it
+// reports whether it has them.
+func (s *syncer) laidOut() bool {
+	if !s.listed && s.find() != nil || len(s.open) == 0 {
+		return false
+	}
+	last := s.open[len(s.open)-1]
+	if s.laid < last.number && layOut(last.fd) == nil {
+		s.laid = last.number
+	}
+	return s.laid >= last.number
+}
+
+// find opens the logs that are new.
+func (s *syncer) find() error {
 	if !s.listed || len(s.open) == 0 {
 		return s.list()
 	}
@@ -68,10 +87,10 @@ func (s *syncer) find() (fresh bool, err error) {
 }
 
 // list looks for logs in the directory, and lets go of those that are gone.
-func (s *syncer) list() (fresh bool, err error) {
+func (s *syncer) list() error {
 	paths, err := filepath.Glob(filepath.Join(s.dir, "*"+memLogSuffix))
 	if err != nil {
-		return false, err
+		return err
 	}
 	var numbers []int
 	for _, path := range paths {
@@ -94,27 +113,25 @@ func (s *syncer) list() (fresh bool, err error) {
 		if slices.ContainsFunc(s.open, func(l memLog) bool { return l.number == n }) {
 			continue
 		}
-		added, err := s.add(n)
-		if err != nil {
-			return fresh, err
+		if err := s.add(n); err != nil {
+			return err
 		}
-		fresh = fresh || added
 	}
 	s.listed = true
-	return fresh, nil
+	return nil
 }
 
-// add opens a log; added is false if there is none of that number.
-func (s *syncer) add(number int) (added bool, err error) {
+// add opens a log if there is one of that number.
+func (s *syncer) add(number int) error {
 	fd, err := unix.Open(filepath.Join(s.dir, memLogName(number)), unix.O_RDWR|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		return false, nil
+		return nil
 	case err != nil:
-		return false, fmt.Errorf("sync %s: %w", memLogName(number), err)
+		return fmt.Errorf("sync %s: %w", memLogName(number), err)
 	}
-	s.open = append(s.open, memLog{number, fd})
-	return true, nil
+	s.open, s.fresh = append(s.open, memLog{number, fd}), true
+	return nil
 }
 
 // forget closes the oldest log.
@@ -131,7 +148,7 @@ func (s *syncer) close() {
 	for len(s.open) > 0 {
 		s.forget()
 	}
-	s.listed, s.complete = false, 0
+	s.listed, s.complete, s.fresh, s.laid = false, 0, false, 0
 }
 
 // memLogName is how the engine names its logs.

@@ -31,7 +31,7 @@ func newBoard(t *testing.T) *board {
 	text := fmt.Sprintf(`gateway: {id: gw, data_dir: %[1]s/data, socket: %[1]s/api.sock}
 upstreams:
   - {type: mqtt, url: "mqtt://127.0.0.1:1"}
-queue: {max_bytes: 64MB, min_free: 32MiB, commit: {max_age: 0s}}
+queue: {max_bytes: 64MB, min_free: 64MB, commit: {max_age: 0s}}
 devices:
   - {id: bench, driver: sim}
 `, b.dir)

@@ -34,7 +34,7 @@ type GatewayConfig struct {
 // QueueConfig is the section queue.
 type QueueConfig struct {
 	MaxBytes config.Bytes                `yaml:"max_bytes" doc:"The queue never takes more of the disk than this." default:"512MB" min:"32MiB"`
-	MinFree  config.Bytes                `yaml:"min_free" doc:"The queue leaves this much of the file system free, and refuses messages rather than take it." default:"200MB" min:"32MiB"`
+	MinFree  config.Bytes                `yaml:"min_free" doc:"The queue leaves this much of the file system free, and refuses messages rather than take it." default:"200MB" min:"64MB"`
 	Commit   CommitConfig                `yaml:"commit" doc:"How many messages share one sync to disk."`
 	Lanes    map[string]QueueLanesConfig `yaml:"lanes" doc:"Policies by lane. telemetry, alerts and results always exist; others are made by naming them."`
 	Journal  int                         `yaml:"journal" doc:"How many finished commands are remembered, so that a repeated one is answered, not executed again." default:"4096" min:"16" max:"100000"`
