@@ -36,7 +36,7 @@ func (h *Hub) admitDevice(cl *mochi.Client, l login, p packets.Packet) (client, 
 		return nil, err
 	}
 	c := newConn(h, cl, id, l.apiVersion, p.Connect.Clean)
-	c.stamps = stamps(id, proof)
+	c.stamps, c.token = stamps(id, proof), proof.token
 	if p.Connect.WillFlag {
 		if _, err := c.event(p.Connect.WillTopic, p.Connect.WillPayload); err != nil {
 			return nil, fmt.Errorf("the last will is no message: %w", err)
@@ -50,7 +50,7 @@ func (h *Hub) admitDevice(cl *mochi.Client, l login, p packets.Packet) (client, 
 		old.stop("the device has connected anew", "by", c.wire.RemoteAddr().String())
 	}
 	if !proof.ends.IsZero() {
-		c.expiry = time.AfterFunc(time.Until(proof.ends), func() { c.stop("the token of the device has ended") })
+		c.stopAfter(time.Until(proof.ends), "the token of the device has ended")
 	}
 	return c, nil
 }

@@ -43,11 +43,14 @@ func (h *Hub) routes() http.Handler {
 	own("POST /hubsim/faults", h.postFault)
 	own("DELETE /hubsim/faults", h.deleteFaults)
 	own("POST /hubsim/devices/{id}/disconnect", h.postDisconnect)
+	own("POST /hubsim/devices/{id}/expire-token", h.postExpireToken)
+	own("POST /hubsim/maintenance", h.postMaintenance)
+	own("DELETE /hubsim/maintenance", h.deleteMaintenance)
 	h.uploadRoutes(mux)
 	mux.HandleFunc("GET /$iothub/websocket", h.webSocket) // the MQTT in it has its own login
 	// Pages of other sites must not act through the browser of somebody who
 	// may act without a token.
-	return http.NewCrossOriginProtection().Handler(mux)
+	return http.NewCrossOriginProtection().Handler(h.exceptInMaintenance(mux))
 }
 
 // versioned refuses requests that do not say which version of the API they
@@ -147,7 +150,8 @@ func (e *httpError) body() map[string]string {
 
 // numbers are the hub's numbers for errors that reach devices, too.
 var numbers = map[string]int{
-	"ArgumentInvalid": 400004, "DeviceNotFound": 404001, "DeviceNotOnline": 404103, "PreconditionFailed": 412001,
+	"ArgumentInvalid": 400004, "DeviceNotFound": 404001, "DeviceNotOnline": 404103, "IotHubQuotaExceeded": 403002, "ServiceUnavailable": 503003,
+	"PreconditionFailed":  412001,
 	"ThrottlingException": 429001, "ServerError": 500001, "GatewayTimeout": 504101,
 }
 

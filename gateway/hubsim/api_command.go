@@ -17,6 +17,9 @@ func (h *Hub) postCommand(w http.ResponseWriter, r *http.Request) error {
 	if _, err := h.state.view(id); err != nil {
 		return err
 	}
+	if err := h.quota(id); err != nil {
+		return err
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBytes))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {

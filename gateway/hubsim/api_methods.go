@@ -19,6 +19,9 @@ func (h *Hub) postMethod(w http.ResponseWriter, r *http.Request) error {
 		return invalid("%v", err)
 	}
 	id := identityOf(r)
+	if err := h.quota(id); err != nil {
+		return err
+	}
 	a, err := h.invoke(r.Context(), id, m)
 	h.log.Info("method called", "device", id, "method", m.Name, "status", a.Status, "error", err)
 	switch {

@@ -66,14 +66,36 @@ func (h *Hub) deleteFaults(w http.ResponseWriter, _ *http.Request) error {
 
 // postDisconnect cuts the connection of a device.
 func (h *Hub) postDisconnect(w http.ResponseWriter, r *http.Request) error {
-	c, err := h.state.connection(r.PathValue("id"))
+	c, err := h.online(r)
 	if err != nil {
 		return err
-	}
-	if c == nil {
-		return &httpError{status: http.StatusNotFound, code: "DeviceNotOnline", detail: "the device is not connected"}
 	}
 	c.stop("asked for by a caller")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// postExpireToken ends the token with which a device has signed in: the
+// connection is cut, and the same token is not taken again.
+func (h *Hub) postExpireToken(w http.ResponseWriter, r *http.Request) error {
+	c, err := h.online(r)
+	if err != nil {
+		return err
+	}
+	if len(c.token) == 0 {
+		return invalid("the device has signed in with a certificate")
+	}
+	h.state.revoke(c.device, c.token)
+	c.stop("the token of the device has ended, as a caller wished")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// online is the connection of the device in the path.
+func (h *Hub) online(r *http.Request) (*conn, error) {
+	c, err := h.state.connection(identityOf(r))
+	if err == nil && c == nil {
+		err = &httpError{status: http.StatusNotFound, code: "DeviceNotOnline", detail: "the device is not connected"}
+	}
+	return c, err
 }

@@ -1,6 +1,7 @@
 package hubsim
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ type proof struct {
 	method string
 	// ends is when the connection must end; zero is never.
 	ends time.Time
+	// token is the signature of the token, nil if there is none.
+	token []byte
 }
 
 // authenticate checks the login of a device. The error goes to the log; the
@@ -27,12 +30,15 @@ func (h *Hub) authenticate(l login, clientID, password string, chain []*x509.Cer
 	if l.device != clientID {
 		return id, p, fmt.Errorf("client id %.80q and user name (device %s) must be the same device", clientID, l.device)
 	}
-	id, ok := h.state.identity(l.device)
-	if !ok {
-		return id, p, fmt.Errorf("device %s: %w", l.device, errNoDevice)
+	v, err := h.state.view(l.device)
+	if err != nil {
+		return id, p, fmt.Errorf("device %s: %w", l.device, err)
 	}
-	p, err = h.prove(id, password, chain)
-	return id, p, err
+	p, err = h.prove(v.identity, password, chain)
+	if err == nil && len(p.token) > 0 && bytes.Equal(p.token, v.revoked) {
+		err = errors.New("the token ended when a caller wished it")
+	}
+	return v.identity, p, err
 }
 
 // prove checks that a token or a certificate is the device's.
@@ -47,7 +53,7 @@ func (h *Hub) prove(id identity, password string, chain []*x509.Certificate) (p 
 	if err != nil {
 		return p, err
 	}
-	p = proof{`{"scope":"device","type":"sas","issuer":"iothub"}`, t.expires}
+	p = proof{`{"scope":"device","type":"sas","issuer":"iothub"}`, t.expires, t.signature}
 	if t.policy != "" {
 		p.method = `{"scope":"hub","type":"sas","issuer":"iothub"}`
 		return p, h.checkPolicy(t, deviceConnect)

@@ -38,6 +38,9 @@ func (c *conn) established() {
 		c.stop("fault injected", "kind", f.Kind)
 		return
 	}
+	if f := c.hub.faults.take(c.device, faultTakeover); f.Kind != "" {
+		c.stopAfter(f.delay(), "fault injected: the device has connected anew", "kind", f.Kind)
+	}
 	c.log.Info("device connected", "clean", c.clean, "resumed", c.resumed)
 	c.hub.running.Go(c.deliver)
 	c.wakeUp()

@@ -22,18 +22,20 @@ type conn struct {
 	resumed    bool // a session was there
 	// stamps is the JSON of what the hub adds to every message; see event.
 	stamps []byte
+	token  []byte // signature of the token with which it has signed in
 	log    *slog.Logger
 
 	// The mutex of state guards these.
 	filters  map[string]byte
 	inflight map[uint16]*command
+	locks    map[uint16]time.Time // when those with a fault come again
 	packetID uint16
 	outbox   []packets.Packet // that need no PUBACK
 
 	wake   chan struct{} // there may be something to deliver
 	done   chan struct{} // closed at the end of the connection
 	once   sync.Once
-	expiry *time.Timer // ends the connection with its token; nil if it has none
+	timers []*time.Timer // that end the connection; the loop that reads has them
 }
 
 // stop cuts the connection. A device is told nothing; the log is.
@@ -43,6 +45,11 @@ func (c *conn) stop(reason string, args ...any) {
 		close(c.done)
 	})
 	c.client.Stop(packets.CodeDisconnect)
+}
+
+// stopAfter cuts the connection later, if it is still there.
+func (c *conn) stopAfter(d time.Duration, reason string, args ...any) {
+	c.timers = append(c.timers, time.AfterFunc(d, func() { c.stop(reason, args...) }))
 }
 
 // over cleans up when the connection has ended, by whomever.
@@ -55,8 +62,8 @@ func (c *conn) over(err error) {
 		}
 		close(c.done)
 	})
-	if c.expiry != nil {
-		c.expiry.Stop()
+	for _, t := range c.timers {
+		t.Stop()
 	}
 	c.hub.state.detach(c)
 }
@@ -116,6 +123,7 @@ func (s *state) next(c *conn) (packet packets.Packet, ok bool, err error) {
 		packet, c.outbox = c.outbox[0], c.outbox[1:]
 		return packet, true, nil
 	}
+	c.unlock(time.Now())
 	d := s.devices[c.device]
 	qos, subscribed := c.deviceboundQoS()
 	if d == nil || d.conn != c || !subscribed {
@@ -133,11 +141,37 @@ func (s *state) next(c *conn) (packet packets.Packet, ok bool, err error) {
 		if qos == 0 { // nobody will acknowledge it
 			next = stateCompleted
 		} else {
-			c.inflight[packet.PacketID] = cmd
+			c.lock(packet.PacketID, cmd)
 		}
 		return packet, true, s.step(cmd, next, cmd.Deliveries+1)
 	}
 	return packet, false, nil
+}
+
+// lock notes that a command is with the device. The lock lasts as long as the
+// connection, unless a fault ends it.
+func (c *conn) lock(packetID uint16, cmd *command) {
+	c.inflight[packetID] = cmd
+	if f := c.hub.faults.take(c.device, faultExpireLock); f.Kind != "" {
+		c.locks[packetID] = time.Now().Add(f.delay())
+		time.AfterFunc(f.delay(), c.wakeUp)
+	}
+}
+
+// unlock puts back what the device has held for too long. Its acknowledgement
+// comes too late then. The mutex of state is held.
+func (c *conn) unlock(now time.Time) {
+	for packetID, end := range c.locks {
+		if now.Before(end) {
+			continue
+		}
+		if cmd := c.inflight[packetID]; cmd != nil {
+			c.log.Warn("the lock of a command has ended", "number", cmd.Number)
+			cmd.requeue()
+		}
+		delete(c.inflight, packetID)
+		delete(c.locks, packetID)
+	}
 }
 
 func (c *conn) packet(cmd *command, qos byte) packets.Packet {
@@ -176,7 +210,7 @@ func newConn(h *Hub, cl *mochi.Client, id identity, apiVersion string, clean boo
 	return &conn{
 		hub: h, client: cl, wire: link(cl), device: id.ID, apiVersion: apiVersion, clean: clean,
 		log:      h.log.With("device", id.ID),
-		inflight: map[uint16]*command{},
-		wake:     make(chan struct{}, 1), done: make(chan struct{}),
+		inflight: map[uint16]*command{}, locks: map[uint16]time.Time{},
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 }

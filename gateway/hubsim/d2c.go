@@ -40,6 +40,10 @@ func (c *conn) judge(err error) error {
 // telemetry takes a device-to-cloud message.
 func (c *conn) telemetry(p packets.Packet) error {
 	f := c.hub.faults.take(c.device, publishFaults...)
+	if f.Kind == faultQuota {
+		c.stop("fault injected", "kind", f.Kind)
+		return packets.ErrRejectPacket
+	}
 	if f.Kind == faultDropMessage {
 		return packets.ErrRejectPacket
 	}

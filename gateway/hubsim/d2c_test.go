@@ -149,10 +149,10 @@ func TestFaultsOfConnections(t *testing.T) {
 func TestFaultsThatAreNone(t *testing.T) {
 	r := startRig(t)
 	for body, want := range map[string]string{
-		`{"kind":"explode"}`:                           "drop-puback, kill-before-puback, drop-message, delay-puback, refuse-connect, throttle",
+		`{"kind":"explode"}`:                           "drop-puback, kill-before-puback, drop-message, delay-puback, quota-exceeded, refuse-connect, throttle",
 		`{"kind":"drop-puback","count":-1}`:            "1 to 1000000",
 		`{"kind":"delay-puback"}`:                      "1 to 600000",
-		`{"kind":"drop-puback","ms":5}`:                "delay-puback alone",
+		`{"kind":"drop-puback","ms":5}`:                "delay-puback, expire-lock, takeover alone",
 		`{"kind":"refuse-connect","code":4}`:           "3 or 5",
 		`{"kind":"throttle","code":3}`:                 "code is for refuse-connect, ",
 		`{"kind":"drop-puback","colour":"red"}`:        "colour",

@@ -46,6 +46,8 @@ type device struct {
 	// way, and the last of those that have ended.
 	commands []*command
 	conn     *conn // nil while it is not connected
+	// revoked is the signature of a token that is not taken any more.
+	revoked  []byte
 	changed  time.Time
 	activity time.Time
 }

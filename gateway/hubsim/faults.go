@@ -2,6 +2,8 @@ package hubsim
 
 import (
 	"fmt"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -15,8 +17,11 @@ const (
 	faultKill        = "kill-before-puback" // recorded, and the connection is cut
 	faultDropMessage = "drop-message"       // not recorded, and no PUBACK
 	faultDelayPuback = "delay-puback"       // recorded, and the PUBACK is late
+	faultQuota       = "quota-exceeded"     // not recorded, and the connection is cut; back ends get 403
 	faultRefuse      = "refuse-connect"     // CONNACK with a refusal
 	faultThrottle    = "throttle"           // cut right after the CONNACK
+	faultTakeover    = "takeover"           // cut Milliseconds after the CONNACK, as if somebody else had the identity, too
+	faultExpireLock  = "expire-lock"        // a command that is not acknowledged in Milliseconds comes again
 
 	faultDropMethod       = "drop-method"        // the request does not reach the device
 	faultDropMethodAnswer = "drop-method-answer" // the answer does not reach the caller
@@ -27,11 +32,14 @@ const (
 
 var (
 	// publishFaults strike when a message arrives.
-	publishFaults = []string{faultDropPuback, faultKill, faultDropMessage, faultDelayPuback}
+	publishFaults = []string{faultDropPuback, faultKill, faultDropMessage, faultDelayPuback, faultQuota}
 	// callFaults strike when devices and back ends talk at once.
 	callFaults = []string{faultDropMethod, faultDropMethodAnswer, faultThrottleTwin, faultDropDesired}
-	faultKinds = slices.Concat(publishFaults, []string{faultRefuse, faultThrottle}, callFaults, httpFaults, storageFaults)
+	faultKinds = slices.Concat(publishFaults, []string{faultRefuse, faultThrottle, faultTakeover, faultExpireLock}, callFaults, httpFaults, storageFaults)
 )
+
+// timedFaults take ms, with this default.
+var timedFaults = map[string]int{faultDelayPuback: 0, faultTakeover: 1000, faultExpireLock: 60_000}
 
 // fault is a mishap that will happen Count times.
 type fault struct {
@@ -41,7 +49,8 @@ type fault struct {
 	After int `json:"after,omitempty"`
 	// Device limits it to one device; "" is any.
 	Device string `json:"device,omitempty"`
-	// Milliseconds is by how much delay-puback is late.
+	// Milliseconds is by how much delay-puback is late; the time of takeover, by
+	// default 1 s; and of expire-lock, by default 1 min as on the real hub.
 	Milliseconds int `json:"ms,omitempty"`
 	// Code is the answer of refuse-connect: 3 for unavailable, which is the
 	// default, or 5 for not authorized; of fail-upload, fail-notification and
@@ -60,6 +69,9 @@ func (f *fault) complete() error {
 	if slices.Contains(httpFaults, f.Kind) && f.Code == 0 {
 		f.Code = 500
 	}
+	if f.Milliseconds == 0 {
+		f.Milliseconds = timedFaults[f.Kind]
+	}
 	switch {
 	case !slices.Contains(faultKinds, f.Kind):
 		return fmt.Errorf("unknown kind %.40q, want one of %s", f.Kind, strings.Join(faultKinds, ", "))
@@ -73,12 +85,12 @@ func (f *fault) complete() error {
 
 // checkDetails checks what belongs to one kind only.
 func (f *fault) checkDetails() error {
-	if f.Kind == faultDelayPuback {
+	if _, timed := timedFaults[f.Kind]; timed {
 		if f.Milliseconds < 1 || f.Milliseconds > 600_000 {
 			return fmt.Errorf("ms %d is not allowed, want 1 to 600000 with %s", f.Milliseconds, f.Kind)
 		}
 	} else if f.Milliseconds != 0 {
-		return fmt.Errorf("ms is for %s alone", faultDelayPuback)
+		return fmt.Errorf("ms is for %s alone", strings.Join(slices.Sorted(maps.Keys(timedFaults)), ", "))
 	}
 	switch {
 	case f.Kind == faultRefuse:
@@ -93,6 +105,14 @@ func (f *fault) checkDetails() error {
 		return fmt.Errorf("code is for %s, %s alone", faultRefuse, strings.Join(httpFaults, ", "))
 	}
 	return nil
+}
+
+// quota refuses what a back end wants for a device, if a fault says so.
+func (h *Hub) quota(device string) error {
+	if h.faults.take(device, faultQuota).Kind == "" {
+		return nil
+	}
+	return &httpError{status: http.StatusForbidden, code: "IotHubQuotaExceeded", detail: "fault injected: the messages of the day are used up"}
 }
 
 func (f *fault) delay() time.Duration { return time.Duration(f.Milliseconds) * time.Millisecond }

@@ -71,20 +71,21 @@ func (o *Options) complete() error {
 
 // Hub is a running double of IoT Hub.
 type Hub struct {
-	options   Options
-	log       *slog.Logger
-	lock      *os.File
-	authority *authority
-	deviceCAs *x509.CertPool
-	secrets   *secrets
-	state     *state
-	record    *record
-	uploads   *uploads
-	blobs     *blobs
-	audit     *audit
-	faults    faults
-	calls     calls
-	broker    *broker
+	options     Options
+	log         *slog.Logger
+	lock        *os.File
+	authority   *authority
+	deviceCAs   *x509.CertPool
+	secrets     *secrets
+	state       *state
+	record      *record
+	uploads     *uploads
+	blobs       *blobs
+	audit       *audit
+	faults      faults
+	calls       calls
+	maintenance maintenance
+	broker      *broker
 
 	mqtt, https net.Listener
 	server      *http.Server

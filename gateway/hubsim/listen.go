@@ -30,6 +30,8 @@ func (h *Hub) acceptMQTT(l net.Listener, settings *tls.Config) {
 		case err != nil: // out of descriptors: they may come back
 			h.log.Warn("cannot accept a connection", "error", err)
 			h.pause(100 * time.Millisecond)
+		case h.maintenance.on():
+			_ = raw.Close()
 		default:
 			secure := tls.Server(raw, settings)
 			h.running.Go(func() { h.handshake(secure, raw) })

@@ -17,10 +17,11 @@ type view struct {
 	changed, activity time.Time
 	waiting           int // commands
 	twin              *twin
+	revoked           []byte
 }
 
 func (d *device) view() view {
-	v := view{identity: d.identity, connected: d.conn != nil, changed: d.changed, activity: d.activity, twin: d.twin}
+	v := view{identity: d.identity, connected: d.conn != nil, changed: d.changed, activity: d.activity, twin: d.twin, revoked: d.revoked}
 	for _, c := range d.commands {
 		if !c.ended() {
 			v.waiting++
@@ -129,6 +130,27 @@ func (s *state) version(id, etag string) (*device, error) {
 		return nil, errETag
 	}
 	return d, nil
+}
+
+// revoke remembers a token that is not taken any more. A restart forgets it.
+func (s *state) revoke(id string, signature []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d, ok := s.devices[id]; ok {
+		d.revoked = signature
+	}
+}
+
+// connections lists those of all devices.
+func (s *state) connections() (list []*conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.devices {
+		if d.conn != nil {
+			list = append(list, d.conn)
+		}
+	}
+	return list
 }
 
 // connection returns the connection of a device, nil if there is none.
