@@ -57,12 +57,12 @@ async function patchTwin({ device, patch, etag }) {
   return { etag: now, tags, properties };
 }
 
-// query reads all pages.
+// query reads all pages. The SDK's plain next() would read the first for ever.
 async function query({ sql, pageSize }) {
   const pages = registry.createQuery(sql, pageSize);
   const rows = [];
   while (pages.hasMoreResults) {
-    rows.push(...(await pages.next()).result.map((row) => row.deviceId));
+    rows.push(...(await pages.nextAsTwin()).result.map((row) => row.deviceId));
   }
   return rows;
 }
