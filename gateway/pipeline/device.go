@@ -19,6 +19,7 @@ const (
 	Good     State = "good"
 	Failing  State = "failing"
 	Stuck    State = "stuck"
+	Disabled State = "disabled"
 )
 
 // DeviceStats is how a device does, as seen by its Poller or Runner.
@@ -104,6 +105,23 @@ func (d *device) good() {
 	defer d.mu.Unlock()
 	if d.enter(Good, "") {
 		d.board.Clear(d.code)
+	}
+}
+
+// disabled notes that the device is left alone by will.
+func (d *device) disabled() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.enter(Disabled, "")
+	d.board.Clear(d.code)
+}
+
+// enabled notes that the device is asked, perhaps again.
+func (d *device) enabled() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stats.State == Disabled {
+		d.enter(Starting, "")
 	}
 }
 

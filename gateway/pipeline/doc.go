@@ -9,11 +9,14 @@
 //	                 ├→ Batcher → Queue
 //	Stream → Runner ─┘
 //
-// A device is in one of four states:
+// A device is in one of five states:
 //
 //	starting → good ⇄ failing
 //	             ⇅       ⇅
 //	              stuck
+//
+// and, from any of them and back to starting, disabled: a sensor is left alone by
+// [Poller.SetPace].
 //
 // starting: nothing known yet. good: it delivers. failing: the last read, or
 // run, ended with an error. stuck: a call into the driver has not come back

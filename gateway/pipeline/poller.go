@@ -45,8 +45,19 @@ type Poller struct {
 	device *device
 	sink   *deviceSink
 	heart  *health.Heart
+	// paces has the pace that Run has not seen yet.
+	paces chan Pace
+	pace  Pace // owned by Run
 	// read is the Read that runs, or that was given up and has not come back.
 	read *call
+}
+
+// Pace is how often a sensor is read.
+type Pace struct {
+	// Every is the time from one read to the next, more than 0.
+	Every time.Duration
+	// Enabled is false for a sensor that is left alone.
+	Enabled bool
 }
 
 // NewPoller returns a Poller that does nothing until Run.
@@ -58,9 +69,22 @@ func NewPoller(o PollerOptions) (*Poller, error) {
 	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
 	d := newDevice(o.Device, o.Health)
 	return &Poller{
-		opts: o, device: d,
+		opts: o, device: d, paces: make(chan Pace, 1), pace: Pace{Every: o.Every, Enabled: true},
 		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink},
 	}, nil
+}
+
+// SetPace changes the pace, at once or when Run begins. A read under way is
+// not disturbed. It may be called from one goroutine at a time.
+func (p *Poller) SetPace(pace Pace) {
+	if pace.Every <= 0 {
+		return // there is no such pace
+	}
+	select {
+	case <-p.paces: // Run has not seen it
+	default:
+	}
+	p.paces <- pace
 }
 
 // Stats is a snapshot for status displays.
@@ -71,16 +95,38 @@ func (p *Poller) Stats() DeviceStats { return p.device.snapshot() }
 //
 // The slots are Every apart by the monotonic clock, from a random moment on,
 // so that devices with the same period do not crowd the bus and the disk. A
-// slot that passes while a read runs is skipped.
+// slot that passes while a read runs is skipped. Another pace begins anew.
 func (p *Poller) Run(ctx context.Context) error {
 	p.heart = p.opts.Health.Heart("poller:"+string(p.opts.Device), maxSilence)
 	defer p.opts.Health.Remove(p.heart)
 	defer p.device.end()
-	first := time.Now().Add(rand.N(min(p.opts.Every, maxPhase)))
+	p.takePace()
+	for ctx.Err() == nil {
+		p.keepPace(ctx)
+	}
+	return p.leave(ctx)
+}
+
+// keepPace polls until another pace is set or ctx ends.
+func (p *Poller) keepPace(ctx context.Context) {
+	if !p.pace.Enabled {
+		p.device.disabled()
+		p.sleep(ctx, time.Time{})
+		return
+	}
+	p.device.enabled()
+	first := time.Now().Add(rand.N(min(p.pace.Every, maxPhase)))
 	for slot := first; p.sleep(ctx, slot); slot = p.after(first) {
 		p.poll(ctx)
 	}
-	return p.leave(ctx)
+}
+
+// takePace takes over the pace that was set, if there is one.
+func (p *Poller) takePace() {
+	select {
+	case p.pace = <-p.paces:
+	default:
+	}
 }
 
 // leave waits for a Read that has not come back yet.
@@ -98,21 +144,28 @@ func (p *Poller) leave(ctx context.Context) error {
 
 // after is the next slot from now on.
 func (p *Poller) after(first time.Time) time.Time {
-	passed := time.Since(first) / p.opts.Every
-	return first.Add((passed + 1) * p.opts.Every)
+	passed := time.Since(first) / p.pace.Every
+	return first.Add((passed + 1) * p.pace.Every)
 }
 
-// sleep waits until then, and reports false if ctx ended.
+// sleep waits until then, or for ever if that is zero. It reports false if ctx
+// ended or another pace was set.
 func (p *Poller) sleep(ctx context.Context, then time.Time) bool {
 	for ctx.Err() == nil {
 		p.heart.Beat()
-		left := time.Until(then)
+		left := beatEvery
+		if !then.IsZero() {
+			left = min(left, time.Until(then))
+		}
 		if left <= 0 {
 			return true
 		}
-		timer := time.NewTimer(min(left, beatEvery))
+		timer := time.NewTimer(left)
 		select {
 		case <-timer.C:
+		case p.pace = <-p.paces:
+			timer.Stop()
+			return false
 		case <-ctx.Done():
 			timer.Stop()
 		}
