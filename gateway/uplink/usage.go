@@ -12,7 +12,8 @@ const (
 	ForConnection Purpose = iota
 	// ForTelemetry is what the lane telemetry and lanes of the user carry.
 	ForTelemetry
-	// ForRecords is what the lanes alerts, results and gaps carry.
+	// ForRecords is what the lanes alerts, results and gaps carry, and what the
+	// gateway reports of itself.
 	ForRecords
 	// ForCommands is what comes in for the devices and as settings, and what
 	// confirms and answers it.

@@ -49,10 +49,8 @@ func parseMethod(topic string) (method, error) {
 	if !ok || !found {
 		return method{}, fmt.Errorf("method topic %.80q: want %s{name}/?$rid={rid}: %w", topic, methodPrefix, gateway.ErrInvalid)
 	}
-	for pair := range strings.SplitSeq(query, "&") {
-		if rid, ok := strings.CutPrefix(pair, "$rid="); ok && rid != "" {
-			return method{name, rid}, nil
-		}
+	if rid, ok := queryValue(query, "$rid"); ok {
+		return method{name, rid}, nil
 	}
 	return method{}, fmt.Errorf("method topic %.80q has no $rid: %w", topic, gateway.ErrInvalid)
 }

@@ -10,6 +10,10 @@ import (
 // hub keeps at most 50 for a device.
 const maxWaiting = 64
 
+// maxTwinMessages is how many messages about the twin may wait, for the settings
+// in one of them to be on disk for example.
+const maxTwinMessages = 16
+
 // receive tells apart what comes from the hub, one message at a time and
 // without waiting, so that a command that waits for the disk holds up no method.
 func (s *session) receive(ctx context.Context, m mqtt.Inbound) {
@@ -26,11 +30,26 @@ func (s *session) receive(ctx context.Context, m mqtt.Inbound) {
 		}
 	case isMethod(m.Topic):
 		s.takeCall(m)
+	case isTwin(m.Topic) && s.followsTwin():
+		s.takeTwin(ctx, m)
 	default:
 		s.foreign.Do(func() {
 			s.parts.Log.Warn("messages of other topics are ignored, another program may have subscribed for this device", "topic", m.Topic)
 		})
 		m.Ack()
+	}
+}
+
+// takeTwin hands on what concerns the twin.
+func (s *session) takeTwin(ctx context.Context, in mqtt.Inbound) {
+	m, err := parseTwin(in.Topic, in.Payload)
+	if err != nil {
+		s.parts.Log.Warn("message about the twin ignored", "error", err)
+		return
+	}
+	select {
+	case s.twin <- m:
+	case <-ctx.Done():
 	}
 }
 

@@ -27,12 +27,13 @@ type session struct {
 
 	commands chan mqtt.Inbound
 	calls    chan struct{} // a token for each direct method under way
+	twin     chan twinMessage
 }
 
 func newSession(u *Upstream, device string) *session {
 	s := &session{
 		Upstream: u, device: device, renew: make(chan struct{}), opened: make(chan struct{}),
-		commands: make(chan mqtt.Inbound, maxWaiting), calls: make(chan struct{}, maxCalls),
+		commands: make(chan mqtt.Inbound, maxWaiting), calls: make(chan struct{}, maxCalls), twin: make(chan twinMessage, maxTwinMessages),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.work.Go(s.takeCommands)
@@ -67,18 +68,28 @@ func (s *session) abandon() {
 	s.work.Wait()
 }
 
-// subscribe asks for what the tier of the hub has.
-func (s *session) subscribe(ctx context.Context) error {
+// start asks for what the tier of the hub has, and begins to follow the twin.
+func (s *session) start(ctx context.Context) error {
 	if s.config.Tier == tierBasic {
 		return nil
 	}
-	for _, filter := range []string{deviceboundPrefix(s.device) + "#", methodPrefix + "#"} {
+	filters := []string{deviceboundPrefix(s.device) + "#", methodPrefix + "#"}
+	if s.followsTwin() {
+		filters = append(filters, twinAnswerPrefix+"#", twinDesiredPrefix+"#")
+	}
+	for _, filter := range filters {
 		if err := s.Subscribe(ctx, filter); err != nil {
 			return fmt.Errorf("%w; if this hub is of the basic tier, set tier: basic", err)
 		}
 	}
+	if s.followsTwin() {
+		tell := func(topic string, payload []byte) error { return s.Tell(uplink.ForRecords, topic, payload) }
+		s.work.Go(func() { newTwinSync(s.parts.Twin, tell, s.twin, s.parts.Log).run(s.ctx) })
+	}
 	return nil
 }
+
+func (s *session) followsTwin() bool { return s.parts.Twin != nil && s.config.Tier != tierBasic }
 
 // Publish sends a device-to-cloud message.
 func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt, error) {

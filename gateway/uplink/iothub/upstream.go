@@ -18,7 +18,9 @@ import (
 type Parts struct {
 	Clock clock.Clock
 	// Inbox takes the commands.
-	Inbox  Inbox
+	Inbox Inbox
+	// Twin is what the hub shows and sets of the gateway; nil: nothing.
+	Twin   Twin
 	Log    *slog.Logger
 	Health *health.Board
 	// DataDir holds what has to outlive a restart; empty: nothing does.
@@ -98,7 +100,7 @@ func (u *Upstream) connect(ctx context.Context) (*session, error) {
 		return nil, u.explain(err)
 	}
 	s.open(conn, lease)
-	if err := s.subscribe(ctx); err != nil {
+	if err := s.start(ctx); err != nil {
 		_ = s.Close(ctx) // the error that counts is that of the subscription
 		return nil, err
 	}
