@@ -71,13 +71,36 @@ func printStatus(out io.Writer, s service.Status) {
 	for _, status := range slices.Sorted(maps.Keys(s.Commands.Final)) {
 		fmt.Fprintf(out, " %d %s,", s.Commands.Final[status], status)
 	}
-	fmt.Fprintf(out, " %d waiting\n\n", s.Commands.Waiting)
+	fmt.Fprintf(out, " %d waiting\n", s.Commands.Waiting)
+	printSettings(out, s.Settings)
+	fmt.Fprintln(out)
 	printLanes(out, s.Queue)
 	if s.Queue.Problem != "" {
 		fmt.Fprintf(out, "queue     %s\n", s.Queue.Problem)
 	}
 	fmt.Fprintln(out)
 	printDevices(out, s.Now, s.Devices)
+}
+
+// printSettings says what the hub has set or tried to; mostly nothing.
+func printSettings(out io.Writer, s service.SettingsStatus) {
+	if len(s.Devices) == 0 && len(s.Errors) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "settings  version %d of the hub is %s", s.Version, s.Status)
+	if s.Probation {
+		fmt.Fprint(out, ", on probation")
+	}
+	if len(s.Devices) > 0 {
+		fmt.Fprint(out, ", not as in the config file:")
+	}
+	for _, id := range s.Devices {
+		fmt.Fprintf(out, " %s", id)
+	}
+	fmt.Fprintln(out)
+	for _, e := range s.Errors {
+		fmt.Fprintf(out, "          %s\n", e)
+	}
 }
 
 func printUpstream(out io.Writer, s service.Status) {

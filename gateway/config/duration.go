@@ -18,8 +18,8 @@ var (
 	}
 )
 
-// parseDuration reads a duration with units, such as 500ms, 1h30m or 7d.
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration reads a duration with units, such as 500ms, 1h30m or 7d.
+func ParseDuration(s string) (time.Duration, error) {
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
 		return 0, errors.New("the unit is missing")
 	}

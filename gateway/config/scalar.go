@@ -27,7 +27,7 @@ var (
 func set(v reflect.Value, n *node) error {
 	switch v.Type() {
 	case durationType:
-		d, err := parseDuration(n.text)
+		d, err := ParseDuration(n.text)
 		v.SetInt(int64(d))
 		return err
 	case bytesType:

@@ -31,6 +31,7 @@ type Status struct {
 	Queue        storeforward.Stats `json:"queue"`
 	Devices      []DeviceStatus     `json:"devices"`
 	Commands     command.Stats      `json:"commands"`
+	Settings     SettingsStatus     `json:"settings"`
 	Memory       MemoryStatus       `json:"memory"`
 }
 
@@ -42,6 +43,13 @@ type UpstreamStatus = uplink.Stats
 type ChildStatus struct {
 	Lane gateway.Lane `json:"lane"`
 	UpstreamStatus
+}
+
+// SettingsStatus is what the hub has made of the config.
+type SettingsStatus struct {
+	Verdict
+	// Devices are those whose config is overlaid.
+	Devices []gateway.DeviceID `json:"devices"`
 }
 
 // DeviceStatus is one device: how it does and what it can be asked to do.

@@ -136,22 +136,22 @@ func (a *api) status() Status {
 		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: a.started, Now: a.clock.Now(),
 		ClockTrusted: a.clock.Trusted(), BootID: clock.BootID(),
 		Conditions: a.health.Conditions(), Upstream: a.sender.Stats(), Children: children, Queue: a.queue.Stats(),
-		Devices: a.deviceStatus(), Commands: a.dispatcher.Stats(),
+		Devices: a.deviceStatus(), Commands: a.dispatcher.Stats(), Settings: a.remote.Status(),
 		Memory: MemoryStatus{RSSBytes: residentBytes(), Goroutines: runtime.NumGoroutine()},
 	}
 }
 
-func (a *api) deviceStatus() []DeviceStatus {
-	list := make([]DeviceStatus, 0, len(a.config.devices))
-	for _, spec := range a.config.devices {
-		list = append(list, a.oneDevice(spec))
+func (s *Service) deviceStatus() []DeviceStatus {
+	list := make([]DeviceStatus, 0, len(s.config.devices))
+	for _, spec := range s.config.devices {
+		list = append(list, s.oneDevice(spec))
 	}
 	return list
 }
 
-func (a *api) oneDevice(spec deviceSpec) DeviceStatus {
+func (s *Service) oneDevice(spec deviceSpec) DeviceStatus {
 	st := DeviceStatus{ID: gateway.DeviceID(spec.ID), Driver: spec.Driver, State: "absent", Reason: "it could not be opened"}
-	for _, d := range a.devices {
+	for _, d := range s.devices {
 		if d.id != st.ID {
 			continue
 		}
@@ -162,10 +162,10 @@ func (a *api) oneDevice(spec deviceSpec) DeviceStatus {
 		if d.source == nil {
 			continue
 		}
-		s := d.source.Stats()
-		st.State, st.Reason, st.Since, st.LastRead = string(s.State), s.Reason, s.Since, s.LastReading
-		st.Reads, st.Failures = s.Reads, s.Failures
-		for _, r := range s.Latest {
+		stats := d.source.Stats()
+		st.State, st.Reason, st.Since, st.LastRead = string(stats.State), stats.Reason, stats.Since, stats.LastReading
+		st.Reads, st.Failures = stats.Reads, stats.Failures
+		for _, r := range stats.Latest {
 			st.Latest = append(st.Latest, LatestReading{Name: r.Name, Value: r.Value, Unit: r.Unit, Time: r.Time, Quality: r.Quality})
 		}
 	}

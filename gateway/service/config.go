@@ -20,6 +20,7 @@ type Config struct {
 	Queue     QueueConfig      `yaml:"queue" doc:"The durable queue between the devices and the upstream."`
 	Batch     BatchConfig      `yaml:"batch" doc:"How readings are packed into messages."`
 	Commands  CommandsConfig   `yaml:"commands" doc:"How commands are carried out."`
+	Settings  SettingsConfig   `yaml:"settings" doc:"Settings that the hub may change, by the desired properties of the device twin."`
 	Devices   []config.Section `yaml:"devices" variants:"devices" required:"true" doc:"The sensors and actuators."`
 }
 
@@ -67,6 +68,11 @@ type BatchConfig struct {
 // CommandsConfig is the section commands.
 type CommandsConfig struct {
 	Timeout time.Duration `yaml:"timeout" doc:"A device has this long to carry an action out, unless the action says otherwise." default:"10s" min:"100ms" max:"10m"`
+}
+
+// SettingsConfig is the section settings.
+type SettingsConfig struct {
+	Probation time.Duration `yaml:"probation" doc:"So long after it came into force, a change of settings must have left the gateway connected and sound; it is taken back otherwise." default:"5m" min:"1m" max:"24h"`
 }
 
 // UpstreamConfig are the keys that every upstream has.

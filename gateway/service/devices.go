@@ -26,6 +26,11 @@ type source interface {
 	Stats() pipeline.DeviceStats
 }
 
+// paced is a source whose pace can be set: that of a polled device.
+type paced interface {
+	SetPace(p pipeline.Pace)
+}
+
 // openDevices opens every device. One that cannot be opened is a health
 // condition and stops nobody else, least of all the queue, which may have much
 // to deliver.

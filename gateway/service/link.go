@@ -55,6 +55,7 @@ func (s *Service) childDevices() map[gateway.DeviceID]gateway.Lane {
 func (s *Service) makeSenders() error {
 	spec := s.config.upstream
 	own := s.wiring("", command.NewInbox(s.dispatcher))
+	own.twin = twin{s}
 	upstream, err := spec.kind.open(spec.config, own)
 	if err != nil {
 		return err

@@ -44,6 +44,7 @@ type Service struct {
 	meter      *uplink.Meter
 	sender     *uplink.Sender
 	children   []childSender
+	remote     *remote
 	batchers   []*pipeline.Batcher
 	devices    []*device
 
@@ -186,7 +187,11 @@ func (s *Service) assemble() error {
 	if err := s.makeSenders(); err != nil {
 		return err
 	}
-	return s.connectDevices()
+	if err := s.connectDevices(); err != nil {
+		return err
+	}
+	s.makeRemote()
+	return nil
 }
 
 // work runs the stages until ctx ends or one of them fails for good.
@@ -219,6 +224,7 @@ func (s *Service) work(ctx context.Context, api *api) error {
 	}
 	frontStage.start(api.run)
 	frontStage.start(s.watch)
+	frontStage.start(s.remote.Run)
 	frontStage.start(s.meter.Run)
 
 	var err error

@@ -108,8 +108,13 @@ devices:
 
 func startService(t *testing.T, dir, url string) *running {
 	t.Helper()
+	return startServiceWith(t, dir, strings.Replace(configText, "BROKER", url, 1))
+}
+
+func startServiceWith(t *testing.T, dir, text string) *running {
+	t.Helper()
 	file := filepath.Join(dir, "fieldpost.yaml")
-	text := strings.NewReplacer("DIR", dir, "BROKER", url).Replace(configText)
+	text = strings.ReplaceAll(text, "DIR", dir)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,7 @@ type wiring struct {
 	log       *slog.Logger
 	health    *health.Board
 	dataDir   string
+	twin      iothub.Twin // of the gateway, if the upstream has twins
 }
 
 // upstreamKinds is the table of upstreams: one row each.
@@ -48,7 +49,7 @@ var upstreamKinds = map[string]upstreamKind{
 		config: func() any { return &iothub.Config{} },
 		open: func(c any, w wiring) (uplink.Upstream, error) {
 			return iothub.New(*c.(*iothub.Config), iothub.Parts{
-				Clock: w.clock, Inbox: w.inbox, Log: w.log, Health: w.health, DataDir: w.dataDir,
+				Clock: w.clock, Inbox: w.inbox, Log: w.log, Health: w.health, DataDir: w.dataDir, Twin: w.twin,
 			})
 		},
 		children: func(c any) (all []child) {

@@ -1,5 +1,7 @@
 // Package iothub speaks to Azure IoT Hub as a device, over MQTT 3.1.1 on TLS:
-// device-to-cloud messages out, cloud-to-device messages in.
+// device-to-cloud messages out; cloud-to-device messages and direct methods in,
+// both of which become commands; and the twin, which shows the state of the
+// gateway (reported properties) and brings settings (desired properties).
 //
 // Source: Microsoft, "Communicate with an IoT hub using the MQTT protocol".
 // A hub has no words for errors on MQTT: whatever it dislikes, it closes the

@@ -150,7 +150,7 @@ func TestTwinIsReadAndReported(t *testing.T) {
 			t.Errorf("desired %v", got)
 		}
 		rid := r.one(twinReportedPrefix, `{"n":1,"old":null}`)
-		r.board.report(map[string]any{"n": 2})
+		r.report(map[string]any{"n": 2})
 		time.Sleep(40 * time.Second)
 		r.none() // one at a time
 		r.answer(rid, 204, "")
@@ -159,17 +159,17 @@ func TestTwinIsReadAndReported(t *testing.T) {
 }
 
 func TestReportsAreGathered(t *testing.T) {
-	syncTwin(t, func(t *testing.T, r *twinRig) {
+	syncTwin(t, func(_ *testing.T, r *twinRig) {
 		r.read(1, `{}`, `{}`)
 		r.answer(r.one(twinReportedPrefix, `{"n":1}`), 204, "")
 		time.Sleep(minReportPause - time.Second)
 		for n := range 10 {
-			r.board.report(map[string]any{"n": n})
+			r.report(map[string]any{"n": n})
 		}
 		r.none()
 		time.Sleep(time.Second)
 		r.answer(r.one(twinReportedPrefix, `{"n":9}`), 204, "")
-		r.board.report(map[string]any{"n": 10})
+		r.report(map[string]any{"n": 10})
 		r.urgent <- struct{}{}
 		r.answer(r.one(twinReportedPrefix, `{"n":10}`), 204, "")
 	})
@@ -181,7 +181,7 @@ func TestRestlessStateIsReportedLessOften(t *testing.T) {
 		r.read(1, `{}`, `{}`)
 		count := func(d time.Duration) (reports int) {
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
-				r.board.report(map[string]any{"at": time.Since(epoch).String()})
+				r.report(map[string]any{"at": time.Since(epoch).String()})
 				for _, q := range r.requests() {
 					reports++
 					r.answer(strings.TrimPrefix(q.topic, twinReportedPrefix), 204, "")
@@ -196,7 +196,7 @@ func TestRestlessStateIsReportedLessOften(t *testing.T) {
 		r.answer(strings.TrimPrefix(list[0].topic, twinReportedPrefix), 204, "")
 		time.Sleep(time.Hour)
 		r.none()
-		r.board.report(map[string]any{"n": 5})
+		r.report(map[string]any{"n": 5})
 		time.Sleep(minReportPause)
 		if list := r.requests(); len(list) != 1 {
 			t.Errorf("requests after a rest: %+v", list)
@@ -206,7 +206,7 @@ func TestRestlessStateIsReportedLessOften(t *testing.T) {
 
 func TestDesiredChangesInOrder(t *testing.T) {
 	syncTwin(t, func(t *testing.T, r *twinRig) {
-		r.board.report(map[string]any{})
+		r.report(map[string]any{})
 		r.read(3, `{"a":1,"b":2}`, `{}`)
 		r.desired()
 		r.change(3, `{"a":9,"$version":3}`) // what the read had
@@ -238,7 +238,7 @@ func TestDesiredChangesInOrder(t *testing.T) {
 // A replacement looks like a change: the twin is read soon after what may be one.
 func TestReplacementOfDesired(t *testing.T) {
 	syncTwin(t, func(t *testing.T, r *twinRig) {
-		r.board.report(map[string]any{})
+		r.report(map[string]any{})
 		r.read(1, `{"a":1,"b":2}`, `{}`)
 		r.desired()
 		r.change(2, `{"a":5,"$version":2}`) // and b is gone
@@ -267,7 +267,7 @@ func TestReplacementOfDesired(t *testing.T) {
 // A change that comes before the answer to the read is not lost.
 func TestChangeDuringTheRead(t *testing.T) {
 	syncTwin(t, func(t *testing.T, r *twinRig) {
-		r.board.report(map[string]any{})
+		r.report(map[string]any{})
 		rid := r.one(twinGetTopic, "")
 		r.change(5, `{"a":5,"$version":5}`)
 		r.answer(rid, 200, `{"desired":{"a":4,"$version":4},"reported":{}}`)
@@ -298,7 +298,7 @@ func TestHubThatIsNotAbleToAnswer(t *testing.T) {
 	for _, status := range []int{429, 500, 503, 0} { // 0: it says nothing
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			syncTwin(t, func(t *testing.T, r *twinRig) {
-				r.board.report(map[string]any{})
+				r.report(map[string]any{})
 				list := r.requests()
 				for i := range 8 {
 					if status != 0 {
@@ -315,7 +315,7 @@ func TestHubThatIsNotAbleToAnswer(t *testing.T) {
 					}
 				}
 				r.answer(strings.TrimPrefix(list[0].topic, twinGetTopic), 200, `{"desired":{"$version":1},"reported":{}}`)
-				r.board.report(map[string]any{"n": 1})
+				r.report(map[string]any{"n": 1})
 				r.urgent <- struct{}{}
 				rid := r.one(twinReportedPrefix, `{"n":1}`)
 				r.answer(rid, 429, `{"errorCode":429001,"message":"Throttled"}`)
@@ -338,16 +338,16 @@ func TestRefusedReport(t *testing.T) {
 		r.answer(r.one(twinReportedPrefix, `{"n":1}`), 400, `{"errorCode":400004,"message":"Bad n"}`)
 		time.Sleep(time.Hour)
 		r.none()
-		r.board.report(map[string]any{"n": 2})
+		r.report(map[string]any{"n": 2})
 		time.Sleep(minReportPause)
 		r.answer(r.one(twinReportedPrefix, `{"n":2}`), 204, "")
-		r.board.report(map[string]any{"a.b": 2})
+		r.report(map[string]any{"a.b": 2})
 		time.Sleep(time.Hour)
 		r.none() // the rules are known here
 		if n := strings.Count(r.logs.String(), "level=ERROR"); n != 2 {
 			t.Errorf("%d errors in the log, want one each:\n%s", n, r.logs)
 		}
-		r.board.report(map[string]any{"n": 3})
+		r.report(map[string]any{"n": 3})
 		time.Sleep(minReportPause)
 		r.answer(r.one(twinReportedPrefix, `{"n":3}`), 412, "") // somebody else has reported
 		r.read(1, `{}`, `{"x":1,"n":2}`)
@@ -358,7 +358,7 @@ func TestRefusedReport(t *testing.T) {
 
 func TestAnswersThatNobodyWaitsFor(t *testing.T) {
 	syncTwin(t, func(t *testing.T, r *twinRig) {
-		r.board.report(map[string]any{})
+		r.report(map[string]any{})
 		rid := r.one(twinGetTopic, "")
 		r.answer("other", 200, `{"desired":{"$version":9},"reported":{}}`)
 		r.answer(rid, 200, `no twin`)
@@ -381,7 +381,7 @@ func TestTwinEndsWithTheConnection(t *testing.T) {
 		r.lost = true
 		r.mu.Unlock()
 		r.answer(r.one(twinReportedPrefix, `{"n":1}`), 204, "")
-		r.board.report(map[string]any{"n": 2})
+		r.report(map[string]any{"n": 2})
 		time.Sleep(time.Hour) // syncTwin would hang if it did not end
 		r.none()
 	})

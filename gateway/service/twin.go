@@ -1,0 +1,163 @@
+package service
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+// The reported properties of the twin: what back ends can see, and query,
+// without asking the gateway.
+type (
+	// reportedState is all of them.
+	reportedState struct {
+		Gateway    reportedGateway              `json:"gateway"`
+		Conditions map[string]reportedCondition `json:"conditions"`
+		Devices    map[string]reportedDevice    `json:"devices"`
+		Settings   Verdict                      `json:"settings"`
+		// Left out is true if there is more than a twin can hold.
+		LeftOut bool `json:"left_out,omitempty"`
+	}
+	reportedGateway struct {
+		ID      string    `json:"id"`
+		Version string    `json:"version"`
+		Commit  string    `json:"commit,omitempty"`
+		Boot    string    `json:"boot,omitempty"`
+		Started time.Time `json:"started"`
+	}
+	reportedCondition struct {
+		Severity health.Severity `json:"severity"`
+		Summary  string          `json:"summary,omitempty"`
+		Since    time.Time       `json:"since"`
+	}
+	reportedDevice struct {
+		Driver string `json:"driver"`
+		State  string `json:"state"`
+		Reason string `json:"reason,omitempty"`
+		// Every is how often it is polled, after settings; empty if it is not.
+		Every string    `json:"every,omitempty"`
+		Since time.Time `json:"since,omitzero"`
+	}
+)
+
+// twin is the gateway as its hub knows it.
+type twin struct {
+	*Service
+}
+
+// Urgent tells that there is a new verdict on settings.
+func (t twin) Urgent() <-chan struct{} { return t.remote.Changed() }
+
+// Desire is told what the gateway should be like.
+func (t twin) Desire(version int64, properties map[string]any) {
+	t.remote.Desire(version, properties["settings"])
+}
+
+// Limits that keep the state within what a hub takes: 32 kB altogether, 4 kB a
+// text. The JSON form is longer than what the hub counts.
+const (
+	maxReportedBytes = 30 << 10
+	maxReportedText  = 200
+)
+
+// Reported is the state of the gateway. If it is too much for a twin, reasons
+// are left out first, then the devices that do well, then all of them.
+func (t twin) Reported() map[string]any {
+	state := t.state()
+	for _, less := range []func(){
+		func() {},
+		func() { state.LeftOut = true; state.dropTexts() },
+		func() { state.keepDevices(func(d reportedDevice) bool { return d.State != "good" }) },
+		func() { state.keepDevices(func(reportedDevice) bool { return false }) },
+		func() { state.Conditions = nil },
+	} {
+		less()
+		if object, size := toObject(state); size <= maxReportedBytes {
+			return object
+		}
+	}
+	return nil // what is left takes some 3 kB
+}
+
+func toObject(state reportedState) (object map[string]any, size int) {
+	data, _ := json.Marshal(state) // texts, times and booleans always encode
+	_ = json.Unmarshal(data, &object)
+	return object, len(data)
+}
+
+func (s *reportedState) dropTexts() {
+	for code, c := range s.Conditions {
+		c.Summary = ""
+		s.Conditions[code] = c
+	}
+	for id, d := range s.Devices {
+		d.Reason = ""
+		s.Devices[id] = d
+	}
+}
+
+func (s *reportedState) keepDevices(keep func(reportedDevice) bool) {
+	for id, d := range s.Devices {
+		if !keep(d) {
+			delete(s.Devices, id)
+		}
+	}
+}
+
+func (t twin) state() reportedState {
+	state := reportedState{
+		Gateway: reportedGateway{
+			ID: t.id, Version: t.build.Version, Commit: t.build.Commit, Boot: clock.BootID(), Started: toSecond(t.started),
+		},
+		Conditions: make(map[string]reportedCondition), Devices: make(map[string]reportedDevice),
+		Settings: t.remote.Verdict(),
+	}
+	for _, c := range t.health.Conditions() {
+		state.Conditions[escapeKey(c.Code)] = reportedCondition{
+			Severity: c.Severity, Summary: shorten(c.Summary, maxReportedText), Since: toSecond(c.Since),
+		}
+	}
+	paces := t.remote.Paces()
+	for _, d := range t.deviceStatus() {
+		one := reportedDevice{Driver: d.Driver, State: d.State, Reason: shorten(d.Reason, maxReportedText), Since: toSecond(d.Since)}
+		if pace, polled := paces[d.ID]; polled {
+			one.Every = pace.Every.String()
+		}
+		state.Devices[escapeKey(string(d.ID))] = one
+	}
+	return state
+}
+
+// toSecond leaves out what only makes reports longer.
+func toSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// makeRemote puts the settings of the last run in force.
+func (s *Service) makeRemote() {
+	all, working := s.polledDevices()
+	s.remote = newRemote(remoteOptions{
+		File:  filepath.Join(s.config.Gateway.DataDir, "settings.json"),
+		Scope: all, Devices: working, Probation: s.config.Settings.Probation,
+		Linked: func() bool { return s.sender.Stats().Connected }, Health: s.health, Log: s.log,
+	})
+}
+
+// polledDevices are the devices that settings can be for, and those of them
+// that are at work.
+func (s *Service) polledDevices() (scope, map[gateway.DeviceID]pacedDevice) {
+	all, working := scope{}, make(map[gateway.DeviceID]pacedDevice)
+	for _, spec := range s.config.devices {
+		all[gateway.DeviceID(spec.ID)] = true // one that could not be opened may be
+	}
+	for _, d := range s.devices {
+		p, polled := d.source.(paced)
+		all[d.id] = polled
+		if polled {
+			working[d.id] = pacedDevice{base: d.spec.Every, set: p.SetPace}
+		}
+	}
+	return all, working
+}
