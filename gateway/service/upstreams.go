@@ -62,7 +62,9 @@ var upstreamKinds = map[string]upstreamKind{
 	"mqtt": {
 		config: func() any { return &broker.Config{} },
 		open: func(c any, w wiring) (uplink.Upstream, error) {
-			return broker.New(*c.(*broker.Config), w.gatewayID, w.clock, w.inbox, w.log)
+			return broker.New(*c.(*broker.Config), broker.Parts{
+				GatewayID: w.gatewayID, Clock: w.clock, Inbox: w.inbox, Log: w.log, Health: w.health, DataDir: w.dataDir,
+			})
 		},
 	},
 }

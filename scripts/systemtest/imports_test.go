@@ -25,7 +25,7 @@ var layers = map[string][]string{
 	"gateway/wsconn":            {},
 	"gateway/uplink/mqtt":       {"gateway", "gateway/clock", "gateway/durable", "gateway/health", "gateway/uplink", "gateway/wsconn"},
 	"gateway/uplink/iothub":     {"gateway", "gateway/clock", "gateway/config", "gateway/durable", "gateway/health", "gateway/uplink", "gateway/uplink/mqtt"},
-	"gateway/uplink/broker":     {"gateway", "gateway/clock", "gateway/config", "gateway/uplink", "gateway/uplink/mqtt"},
+	"gateway/uplink/broker":     {"gateway", "gateway/clock", "gateway/config", "gateway/health", "gateway/uplink", "gateway/uplink/mqtt"},
 	"gateway/audit":             {"gateway"},
 	"gateway/hubsim":            {"gateway", "gateway/wsconn"},
 	"gateway/service": {

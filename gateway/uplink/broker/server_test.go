@@ -85,7 +85,7 @@ func validConfig() Config {
 }
 
 func (s *server) upstream() *Upstream {
-	u, err := New(s.config, "g1", clock.NewSystem(time.Time{}), s.inbox, nil)
+	u, err := New(s.config, Parts{GatewayID: "g1", Clock: clock.NewSystem(time.Time{}), Inbox: s.inbox})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -3,25 +3,40 @@ package broker
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
+
+// Parts are what an upstream works with. GatewayID and Clock are required.
+type Parts struct {
+	// GatewayID goes into topics.
+	GatewayID string
+	Clock     clock.Clock
+	// Inbox takes the commands.
+	Inbox  uplink.Inbox
+	Log    *slog.Logger
+	Health *health.Board
+	// DataDir holds what has to outlive a restart; empty: nothing does.
+	DataDir string
+}
 
 // Upstream is one broker.
 type Upstream struct {
 	config   Config
 	endpoint endpoint
 	proxy    *mqtt.Proxy
+	trust    *mqtt.Trust // nil: no TLS
 	clientID string
 	topics   topics
 	clock    clock.Clock
@@ -32,14 +47,13 @@ type Upstream struct {
 	retained, foreign sync.Once
 }
 
-// New checks the config and connects nothing. The gateway's id goes into
-// topics; commands go to inbox.
-func New(c Config, gatewayID string, clk clock.Clock, inbox uplink.Inbox, log *slog.Logger) (*Upstream, error) {
+// New checks the config and connects nothing.
+func New(c Config, p Parts) (*Upstream, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("upstream mqtt: %w", err)
 	}
-	if gatewayID == "" || strings.ContainsAny(gatewayID, "/+#{}\x00") {
-		return nil, fmt.Errorf("upstream mqtt: the gateway id %.40q cannot be part of a topic: %w", gatewayID, gateway.ErrInvalid)
+	if p.GatewayID == "" || strings.ContainsAny(p.GatewayID, "/+#{}\x00") {
+		return nil, fmt.Errorf("upstream mqtt: the gateway id %.40q cannot be part of a topic: %w", p.GatewayID, gateway.ErrInvalid)
 	}
 	place, err := parseURL(c.URL)
 	if err != nil {
@@ -49,11 +63,12 @@ func New(c Config, gatewayID string, clk clock.Clock, inbox uplink.Inbox, log *s
 	if err != nil {
 		return nil, fmt.Errorf("upstream mqtt: proxy: %w", err)
 	}
-	t, _ := c.topics(gatewayID) // Validate has told the faults
-	log = cmp.Or(log, slog.New(slog.DiscardHandler))
+	t, _ := c.topics(p.GatewayID) // Validate has told the faults
+	p.Log = cmp.Or(p.Log, slog.New(slog.DiscardHandler))
 	return &Upstream{
-		config: c, endpoint: place, proxy: proxy, clientID: cmp.Or(c.ClientID, "fieldpost-"+gatewayID), topics: t,
-		clock: clk, log: log, intake: uplink.Intake{Inbox: inbox, Log: log},
+		config: c, endpoint: place, proxy: proxy, trust: newTrust(c, place, p),
+		clientID: cmp.Or(c.ClientID, "fieldpost-"+p.GatewayID), topics: t,
+		clock: p.Clock, log: p.Log, intake: uplink.Intake{Inbox: p.Inbox, Log: p.Log},
 	}, nil
 }
 
@@ -68,16 +83,7 @@ func (u *Upstream) CountWith(m *uplink.Meter) { u.meter = m }
 
 // Connect logs in, subscribes to commands and says that the gateway is online.
 func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
-	settings, err := u.tls()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Name(), err)
-	}
-	conn, err := mqtt.Dial(ctx, mqtt.Options{
-		Address: u.endpoint.dial, WebSocket: u.endpoint.webSocket, Proxy: u.proxy, TLS: settings, KeepAlive: u.config.KeepAlive,
-		ClientID: u.clientID, Username: u.config.Username, Password: u.config.Password.Reveal(),
-		Will:      &mqtt.Will{Topic: u.topics.status, Payload: []byte(offline), Retained: true},
-		OnMessage: u.receive, Meter: u.meter,
-	})
+	conn, err := u.dial(ctx)
 	if errors.Is(err, uplink.ErrRefused) {
 		return nil, fmt.Errorf("%s: check username, password and client_id (now %q), and the access rules of the broker: %w", u.Name(), u.clientID, err)
 	}
@@ -96,11 +102,36 @@ func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
 	return s, nil
 }
 
-func (u *Upstream) tls() (*tls.Config, error) {
-	if !u.endpoint.secure {
-		return nil, nil
+func (u *Upstream) dial(ctx context.Context) (*mqtt.Conn, error) {
+	o := mqtt.Options{
+		Address: u.endpoint.dial, WebSocket: u.endpoint.webSocket, Proxy: u.proxy, KeepAlive: u.config.KeepAlive,
+		ClientID: u.clientID, Username: u.config.Username, Password: u.config.Password.Reveal(),
+		Will:      &mqtt.Will{Topic: u.topics.status, Payload: []byte(offline), Retained: true},
+		OnMessage: u.receive, Meter: u.meter,
 	}
-	return mqtt.NewTLS(u.endpoint.serverName, u.config.CAFile)
+	if u.trust == nil {
+		return mqtt.Dial(ctx, o)
+	}
+	settings, settle, err := u.trust.TLS(u.endpoint.serverName)
+	if err != nil {
+		return nil, err
+	}
+	o.TLS = settings
+	conn, err := mqtt.Dial(ctx, o)
+	settle(err)
+	return conn, err
+}
+
+// newTrust is nil without TLS.
+func newTrust(c Config, at endpoint, p Parts) *mqtt.Trust {
+	if !at.secure {
+		return nil
+	}
+	o := mqtt.TrustOptions{Bundle: c.CAFile, Condition: "ca-file:broker", Health: p.Health, Log: p.Log}
+	if p.DataDir != "" {
+		o.Copy = filepath.Join(p.DataDir, "ca-broker.pem")
+	}
+	return mqtt.NewTrust(o)
 }
 
 // receive takes one message from the broker. What is not acknowledged comes again.

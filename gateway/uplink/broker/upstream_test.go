@@ -129,7 +129,7 @@ func TestRefusalSaysWhatToCheck(t *testing.T) {
 
 func TestGatewayIDMustFitATopic(t *testing.T) {
 	for _, id := range []string{"", "a/b", "a#", "{lane}"} {
-		if _, err := New(validConfig(), id, nil, nil, nil); !errors.Is(err, gateway.ErrInvalid) {
+		if _, err := New(validConfig(), Parts{GatewayID: id}); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("%q: error %v, want ErrInvalid", id, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/durable"
@@ -74,6 +75,9 @@ func (a assignment) write(path string) error {
 	a.Version = assignmentVersion
 	data, err := json.Marshal(a)
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
 	return durable.Replace(path, append(data, '\n'), 0o640)

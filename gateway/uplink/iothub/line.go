@@ -3,6 +3,7 @@ package iothub
 import (
 	"context"
 	"net"
+	"path/filepath"
 
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
@@ -15,23 +16,32 @@ type endpoint struct {
 	dial, serverName string
 }
 
-// line opens connections as the config says how: over which transport, through
-// which proxy, trusting whom.
+// line opens connections as the config says how: over which transport and
+// through which proxy.
 type line struct {
 	webSocket bool
 	proxy     *mqtt.Proxy
-	caFile    string
 	meter     *uplink.Meter
 }
 
 func newLine(c Config) *line {
 	proxy, _ := mqtt.ParseProxy(c.Proxy.Reveal()) // Validate has told the fault
-	return &line{webSocket: c.Transport == overWebSocket, proxy: proxy, caFile: c.CAFile}
+	return &line{webSocket: c.Transport == overWebSocket, proxy: proxy}
 }
 
-// dial signs in at an endpoint. o says the rest.
-func (l *line) dial(ctx context.Context, at endpoint, p proof, o mqtt.Options) (*mqtt.Conn, error) {
-	settings, err := mqtt.NewTLS(at.serverName, l.caFile)
+// newTrust is for servers of one kind. Each kind has a copy of its own, since a
+// bundle that is right for the hub may not be so for the provisioning service.
+func newTrust(kind string, c Config, p Parts) *mqtt.Trust {
+	o := mqtt.TrustOptions{Bundle: c.CAFile, Condition: "ca-file:" + kind, Health: p.Health, Log: p.Log}
+	if p.DataDir != "" {
+		o.Copy = filepath.Join(p.DataDir, "ca-"+kind+".pem")
+	}
+	return mqtt.NewTrust(o)
+}
+
+// dial signs in at an endpoint that is to be trusted. o says the rest.
+func (l *line) dial(ctx context.Context, at endpoint, trust *mqtt.Trust, p proof, o mqtt.Options) (*mqtt.Conn, error) {
+	settings, settle, err := trust.TLS(at.serverName)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +50,9 @@ func (l *line) dial(ctx context.Context, at endpoint, p proof, o mqtt.Options) (
 	if l.webSocket {
 		o.WebSocket = webSocketURL(at.dial, p.certificate != nil)
 	}
-	return mqtt.Dial(ctx, o)
+	conn, err := mqtt.Dial(ctx, o)
+	settle(err)
+	return conn, err
 }
 
 // webSocketURL is where hubs and the provisioning service serve WebSockets. Who

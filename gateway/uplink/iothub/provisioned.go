@@ -26,6 +26,7 @@ type provisioned struct {
 	// From attach.
 	credential credential
 	line       *line
+	trust      *mqtt.Trust
 	clock      clock.Clock
 	log        *slog.Logger
 	file       string           // keeps the assignment; "" keeps nothing
@@ -40,6 +41,7 @@ type provisioned struct {
 // attach gives p what it works with.
 func (p *provisioned) attach(u *Upstream) {
 	p.credential, p.line = u.signIn.credential, u.line
+	p.trust = newTrust("provisioning", u.config, u.parts)
 	p.clock, p.log, p.now = u.parts.Clock, u.parts.Log, time.Now
 	if u.parts.DataDir != "" {
 		p.file = filepath.Join(u.parts.DataDir, "assignment.json")

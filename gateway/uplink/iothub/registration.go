@@ -41,7 +41,7 @@ func (p *provisioned) register(ctx context.Context) (a assignment, err error) {
 		return a, err
 	}
 	answers := make(chan mqtt.Inbound, maxQuestions)
-	conn, err := p.line.dial(ctx, p.service, proof, mqtt.Options{
+	conn, err := p.line.dial(ctx, p.service, p.trust, proof, mqtt.Options{
 		ClientID: p.registration, Username: resource + "/api-version=" + dpsVersion, CleanSession: true,
 		OnMessage: func(_ context.Context, m mqtt.Inbound) {
 			m.Ack()

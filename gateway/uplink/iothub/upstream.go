@@ -41,6 +41,7 @@ type Upstream struct {
 	signIn signIn
 	intake uplink.Intake
 	line   *line
+	trust  *mqtt.Trust
 	labels labels
 	// oddities are reported once in the life of the program.
 	retained, foreign sync.Once
@@ -56,7 +57,7 @@ func New(c Config, p Parts) (*Upstream, error) {
 	u := &Upstream{
 		config: c, parts: p, intake: uplink.Intake{Inbox: p.Inbox, Log: p.Log},
 		signIn: c.signIn(new(faults)), // Validate has told the faults
-		labels: newLabels(c.LabelConfig), line: newLine(c),
+		labels: newLabels(c.LabelConfig), line: newLine(c), trust: newTrust("hub", c, p),
 	}
 	if board, ok := u.signIn.locator.(*provisioned); ok {
 		board.attach(u)
@@ -108,7 +109,7 @@ func (u *Upstream) connect(ctx context.Context) (*session, error) {
 }
 
 func (u *Upstream) dial(ctx context.Context, l login, s *session) (*mqtt.Conn, error) {
-	return u.line.dial(ctx, l.endpoint, l.proof, mqtt.Options{
+	return u.line.dial(ctx, l.endpoint, u.trust, l.proof, mqtt.Options{
 		KeepAlive: u.config.KeepAlive, ClientID: l.device, Username: l.userName(), OnMessage: s.receive,
 	})
 }
