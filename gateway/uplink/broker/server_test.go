@@ -61,6 +61,22 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// awaitListener waits until somebody listens: a WebSocket server of mochi is
+// told to, and begins later.
+func awaitListener(t *testing.T, address string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func startServerAt(t *testing.T, l listeners.Listener, scheme string) *server {
 	s := &server{
 		t: t, grants: math.MaxInt, status: make(chan string, 100), acked: make(chan struct{}, 100),
@@ -71,6 +87,7 @@ func startServerAt(t *testing.T, l listeners.Listener, scheme string) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.server.Close() })
+	awaitListener(t, l.Address())
 	s.config = validConfig()
 	s.config.URL = scheme + l.Address()
 	return s
