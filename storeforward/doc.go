@@ -128,5 +128,7 @@
 // A damaged chunk in a store that opens is passed over: what stands before the
 // damage is handed out, the rest is looked for in the older files, and what is
 // gone is a gap. A store that its process has died of twice in a row, soon after
-// the start, is read through before it is opened again.
+// the start or while it was closed, or that comes without its witness, is read
+// through before it is opened: each block, and the order of the keys in it, since
+// what the engine makes of a damaged table has sound checksums.
 package storeforward

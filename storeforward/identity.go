@@ -103,7 +103,7 @@ func (c *committer) identify(id identity) error {
 		return err
 	}
 	if heard != nil && heard.store == id.Store {
-		c.witness.written, c.witness.deaths = heard.written, heard.deaths
+		c.witness.written, c.witness.deaths = heard.written, max(heard.deaths, 1)-1 // without this run
 		c.number.Store(max(c.number.Load(), heard.commit))
 	}
 	before, p := id, c.newPlan(c.packer)

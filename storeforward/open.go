@@ -27,7 +27,11 @@ func Open(opts Options) (*Queue, error) {
 	if err := prepareDir(opts); err != nil {
 		return nil, err
 	}
-	return open(opts)
+	q, err := open(opts)
+	if err != nil {
+		return nil, errors.Join(err, countRun(witnessPath(opts.Dir), -1))
+	}
+	return q, nil
 }
 
 func open(opts Options) (*Queue, error) {
@@ -43,11 +47,12 @@ func open(opts Options) (*Queue, error) {
 	if c.engine, err = openEngine(opts); err != nil {
 		return nil, openError(opts.Dir, err)
 	}
-	if err := c.load(); err != nil {
-		return nil, errors.Join(err, c.engine.close())
+	err = c.load()
+	if err == nil {
+		err = c.beginSalvage(found)
 	}
-	if err := c.beginSalvage(found); err != nil {
-		return nil, errors.Join(err, c.engine.close())
+	if err != nil {
+		return nil, errors.Join(err, c.engine.close(), c.witness.abandon())
 	}
 	c.step("opened")
 	q := c.Queue
@@ -84,7 +89,8 @@ func newCommitter(opts Options) (*committer, error) {
 	return &committer{Queue: q, packer: packer}, nil
 }
 
-// prepareDir sees to it that the engine can be started without harm.
+// prepareDir sees to it that the engine can be started without harm, and counts
+// the run: the engine can die as soon as it is started.
 func prepareDir(opts Options) error {
 	dir := opts.Dir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -118,7 +124,7 @@ func prepareDir(opts Options) error {
 		if err != nil {
 			return openError(dir, err)
 		}
-		return nil
+		return countRun(witnessPath(dir), 1)
 	})
 }
 
@@ -141,11 +147,12 @@ func roomToOpen(opts Options) error {
 		opts.Dir, free/1e6, need/1e6, gateway.ErrFull)
 }
 
-// suspicious reports whether the last runs all ended badly, so that every block
-// of the tables is to be looked at: what the engine makes of a damaged one can
-// kill the process, again and again.
+// suspicious reports whether every block of the tables is to be looked at: what
+// the engine makes of a damaged one can kill the process, again and again. So it
+// is if the last runs all ended badly, and if there is no witness that says how
+// they ended.
 func suspicious(heard *testimony) bool {
-	return heard != nil && heard.deaths >= maxDeaths
+	return heard == nil || heard.deaths >= maxDeaths
 }
 
 // withLock calls f while no other process has the store open. The engine's own

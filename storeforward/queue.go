@@ -251,8 +251,10 @@ func (q *Queue) Close() error {
 		close(q.stop)
 		<-q.stopped
 		q.helpers.Wait()
-		q.witness.close(q)
-		if err := q.engine.close(); err != nil {
+		err := q.engine.close() // which can still kill the process
+		q.step("closed")
+		q.witness.close(q, err == nil)
+		if err != nil {
 			q.closeErr = fmt.Errorf("store %s: close: %w", q.store, err)
 		}
 	})

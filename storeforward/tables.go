@@ -21,7 +21,8 @@ import (
 // footer, the index and the last block. Where those are damaged the engine
 // panics on a goroutine of its own, which nobody can catch, at each start.
 // Tables that the manifest does not name are what a kill has left of a
-// compaction; the engine removes them, see checkCut. If whole is set, every block is read.
+// compaction; the engine removes them, see checkCut. If whole is set, every
+// block is read.
 func checkTables(opts badger.Options, whole bool) error {
 	content, end, err := readManifest(opts)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,34 +96,39 @@ func checkTable(path string, whole bool) (err error) {
 	if last < 0 {
 		return fmt.Errorf("index without a block: %w", errDamaged)
 	}
+	if index.MaxVersion() > maxVersion {
+		return fmt.Errorf("index: version %d: %w", index.MaxVersion(), errDamaged)
+	}
 	first := last
 	if whole {
 		first = 0
 	}
+	var key []byte
 	for i := first; i <= last; i++ {
 		var block fb.BlockOffset
 		if !index.Offsets(&block, i) || int64(block.Offset())+int64(block.Len()) > t.left {
 			return fmt.Errorf("index: block %d: %w", i, errDamaged)
 		}
-		if err := checkBlock(f, int64(block.Offset()), int64(block.Len())); err != nil {
+		if key, err = checkBlock(f, int64(block.Offset()), int64(block.Len()), key); err != nil {
 			return fmt.Errorf("block %d of %d: %w", i+1, last+1, err)
 		}
 	}
 	return nil
 }
 
-// checkBlock reads a block: data, then its checksum and the length of that.
-func checkBlock(f io.ReaderAt, offset, size int64) error {
+// checkBlock reads a block: data, then its checksum and the length of that. It
+// returns the last key; all have to lie behind the one given.
+func checkBlock(f io.ReaderAt, offset, size int64, previous []byte) (last []byte, err error) {
 	t := tail{file: io.NewSectionReader(f, offset, size), left: size}
 	sum := t.checksum()
 	data := t.cut(t.left)
 	if t.err != nil {
-		return t.err
+		return nil, t.err
 	}
 	if err := verify(data, sum); err != nil {
-		return err
+		return nil, err
 	}
-	return nil
+	return checkKeys(data, previous)
 }
 
 // tail reads a file from its end to its beginning, until the first error.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,6 +114,32 @@ func hear(path string) (*testimony, error) {
 	return &t, nil
 }
 
+// countRun changes the number of runs that ended badly, if there is a witness
+// that can be read: by 1 before the engine is opened, since it can kill the
+// process at any moment, and by -1 if Open gives it up.
+func countRun(path string, by int) error {
+	t, err := hear(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && t == nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("witness of the store: %w", err)
+	}
+	if by < 0 && t.deaths == 0 {
+		return nil
+	}
+	t.deaths = uint32(int64(t.deaths) + int64(by))
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("witness of the store: %w", err)
+	}
+	_, err = f.WriteAt(t.encode(), 0)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("witness of the store: %w", err)
+	}
+	return nil
+}
+
 // fingerprint tells a file from its copies, and a board from others.
 type fingerprint struct {
 	Inode uint64 `json:"inode"`
@@ -127,11 +154,11 @@ var steady = map[int64]bool{
 
 func takeFingerprint(path, board string) (fingerprint, error) {
 	f := fingerprint{Board: board}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(path, &fs); err != nil {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(path, &disk); err != nil {
 		return f, fmt.Errorf("%s: %w", path, err)
 	}
-	if !steady[int64(fs.Type)] { //nolint:unconvert // the type differs by platform
+	if !steady[int64(disk.Type)] { //nolint:unconvert // the type differs by platform
 		return f, nil
 	}
 	var st unix.Statx_t
@@ -198,12 +225,24 @@ func (w *witness) write(q *Queue, deaths uint32) error {
 	return err
 }
 
-// close notes that this run has ended well.
-func (w *witness) close(q *Queue) {
+// abandon closes the witness of a store that was not opened in the end.
+func (w *witness) abandon() error {
+	if w == nil {
+		return nil
+	}
+	return w.file.Close()
+}
+
+// close notes how this run has ended.
+func (w *witness) close(q *Queue, well bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.deviceAt = time.Time{}
-	if err := errors.Join(w.write(q, 0), w.file.Close()); err != nil {
+	deaths := w.deaths + 1
+	if well {
+		deaths = 0
+	}
+	if err := errors.Join(w.write(q, deaths), w.file.Close()); err != nil {
 		q.log.Debug("witness of the store not written", "error", err)
 	}
 }
