@@ -22,6 +22,12 @@ func (h *Hub) routes() http.Handler {
 	azure("GET /devices/{id}", registryRead, h.getDevice)
 	azure("PUT /devices/{id}", registryWrite, h.putDevice)
 	azure("DELETE /devices/{id}", registryWrite, h.deleteDevice)
+	azure("DELETE /devices/{id}/commands", serviceConnect, h.purgeCommands)
+	for _, path := range []string{"/messages/serviceBound/feedback", "/messages/servicebound/feedback"} { // clients write both
+		azure("GET "+path, serviceConnect, h.getFeedback)
+		azure("DELETE "+path+"/{lock}", serviceConnect, h.unlockFeedback)
+		azure("POST "+path+"/{lock}/abandon", serviceConnect, h.unlockFeedback)
+	}
 	azure("POST /twins/{id}/methods", serviceConnect, h.postMethod)
 	azure("GET /twins/{id}", serviceConnect, h.getTwin)
 	azure("PATCH /twins/{id}", serviceConnect, h.changeTwin)
@@ -116,7 +122,7 @@ func asHTTP(err error) *httpError {
 		return &httpError{status: http.StatusConflict, code: "EnrollmentAlreadyExists", detail: err.Error()}
 	case errors.Is(err, errDeviceExists):
 		return &httpError{status: http.StatusConflict, code: "DeviceAlreadyExists", detail: err.Error()}
-	case errors.Is(err, errETag):
+	case errors.Is(err, errETag), errors.Is(err, errNoLock):
 		return &httpError{status: http.StatusPreconditionFailed, code: "PreconditionFailed", detail: err.Error()}
 	case errors.Is(err, errDocument):
 		return invalid("%v", err)

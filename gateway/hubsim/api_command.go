@@ -77,6 +77,7 @@ func commandBag(c *command, header http.Header) (bag []property, err error) {
 	add("$.ce", header.Get("iothub-contentencoding"))
 	switch ack := header.Get("iothub-ack"); ack {
 	case "", "none", "positive", "negative", "full":
+		c.Ack = ack
 		add("iothub-ack", ack)
 	default:
 		return nil, invalid("iothub-ack %.20q is not allowed, want none, positive, negative or full", ack)

@@ -36,7 +36,8 @@ type command struct {
 	// Deliveries counts how often it went out. It has no limit: over MQTT a
 	// device cannot reject, and a lost connection does not count as one.
 	Deliveries int    `json:"delivery_count"`
-	Bag        string `json:"bag"` // as it goes into the topic
+	Ack        string `json:"ack,omitempty"` // which outcomes the sender wants to hear of
+	Bag        string `json:"bag"`           // as it goes into the topic
 	Body       []byte `json:"body,omitempty"`
 }
 
@@ -46,6 +47,8 @@ type step struct {
 	Number     int64  `json:"number"`
 	State      string `json:"state"`
 	Deliveries int    `json:"delivery_count"`
+	// Feedback is what the back end will hear, if it has ended.
+	Feedback *feedback `json:"feedback,omitempty"`
 }
 
 var errQueueFull = fmt.Errorf("%d messages wait for the device, which is the limit", maxQueue)
@@ -77,9 +80,9 @@ func (d *device) advance(s step) {
 	}
 }
 
-// step commits what became of a command. The caller holds the mutex.
-func (s *state) step(c *command, state string, deliveries int) error {
-	return s.commit(change{Step: &step{Device: c.Device, Number: c.Number, State: state, Deliveries: deliveries}})
+// delivered commits that a command went out. The caller holds the mutex.
+func (s *state) delivered(c *command) error {
+	return s.commit(change{Step: &step{Device: c.Device, Number: c.Number, State: stateDelivered, Deliveries: c.Deliveries + 1}})
 }
 
 // send puts a command into the queue of its device and wakes who delivers.
@@ -94,7 +97,7 @@ func (s *state) send(c *command) error {
 	if c.Expiry.IsZero() {
 		c.Expiry = c.Enqueued.Add(s.ttl)
 	}
-	if err := s.expire(d, c.Enqueued); err != nil {
+	if err := errors.Join(s.expire(d, c.Enqueued), s.forgetFeedback(c.Enqueued)); err != nil {
 		return err
 	}
 	waiting := 0
@@ -122,7 +125,7 @@ func (s *state) expire(d *device, now time.Time) error {
 	var faults []error
 	for _, c := range slices.Clone(d.commands) {
 		if c.State == stateQueued && now.After(c.Expiry) {
-			faults = append(faults, s.step(c, stateDeadLettered, c.Deliveries))
+			faults = append(faults, s.end(d, c, stateDeadLettered, outcomeExpired, c.Deliveries))
 		}
 	}
 	return errors.Join(faults...)

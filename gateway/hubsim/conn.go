@@ -137,13 +137,11 @@ func (s *state) next(c *conn) (packet packets.Packet, ok bool, err error) {
 			continue
 		}
 		packet = c.packet(cmd, qos)
-		next := stateDelivered
 		if qos == 0 { // nobody will acknowledge it
-			next = stateCompleted
-		} else {
-			c.lock(packet.PacketID, cmd)
+			return packet, true, s.end(d, cmd, stateCompleted, outcomeSuccess, cmd.Deliveries+1)
 		}
-		return packet, true, s.step(cmd, next, cmd.Deliveries+1)
+		c.lock(packet.PacketID, cmd)
+		return packet, true, s.delivered(cmd)
 	}
 	return packet, false, nil
 }
@@ -200,10 +198,11 @@ func (s *state) acknowledged(c *conn, packetID uint16) error {
 		return nil
 	}
 	delete(c.inflight, packetID)
-	if d := s.devices[c.device]; d == nil || d.conn != c || cmd.State != stateDelivered {
+	d := s.devices[c.device]
+	if d == nil || d.conn != c || cmd.State != stateDelivered {
 		return nil // a newer connection has it
 	}
-	return s.step(cmd, stateCompleted, cmd.Deliveries)
+	return s.end(d, cmd, stateCompleted, outcomeSuccess, cmd.Deliveries)
 }
 
 func newConn(h *Hub, cl *mochi.Client, id identity, apiVersion string, clean bool) *conn {

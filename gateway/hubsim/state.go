@@ -26,6 +26,8 @@ type state struct {
 	devices     map[string]*device
 	enrollments map[string]*enrollment // by registration id
 	number      int64                  // of the newest command
+	feedback    []*feedback            // that no back end has taken, oldest first
+	locks       []feedbackLock
 	// news is closed, and made anew, when a device connects or subscribes.
 	news chan struct{}
 }
@@ -39,6 +41,9 @@ type change struct {
 	Session    *session    `json:"session,omitempty"`
 	Command    *command    `json:"command,omitempty"` // was sent
 	Step       *step       `json:"step,omitempty"`    // what became of a command
+	// Feedback is still to be taken; FeedbackTaken are the numbers of what was.
+	Feedback      *feedback `json:"feedback,omitempty"`
+	FeedbackTaken []int64   `json:"feedback_taken,omitempty"`
 	// TwinChange is a change of a twin, Twin a whole one.
 	TwinChange *twinChange `json:"twin_change,omitempty"`
 	Twin       *twinLine   `json:"twin,omitempty"`
@@ -158,7 +163,16 @@ func (s *state) apply(c change) error {
 	case c.Command != nil:
 		s.number = max(s.number, c.Command.Number)
 		return s.with(c.Command.Device, func(d *device) { d.commands = append(d.commands, c.Command) })
+	case c.Feedback != nil:
+		s.feedback = append(s.feedback, c.Feedback)
+		return nil
+	case c.FeedbackTaken != nil:
+		s.feedback = slices.DeleteFunc(s.feedback, func(f *feedback) bool { return slices.Contains(c.FeedbackTaken, f.Number) })
+		return nil
 	case c.Step != nil:
+		if c.Step.Feedback != nil {
+			s.feedback = append(s.feedback, c.Step.Feedback)
+		}
 		return s.with(c.Step.Device, func(d *device) { d.advance(*c.Step) })
 	}
 	return errors.New("the line holds no change that this version knows")
@@ -179,6 +193,9 @@ func (s *state) snapshot() []byte {
 	out := json.NewEncoder(&b) // of these types, into memory: cannot fail
 	for _, e := range s.sortedEnrollments() {
 		_ = out.Encode(change{Enrollment: e})
+	}
+	for _, f := range s.feedback {
+		_ = out.Encode(change{Feedback: f})
 	}
 	for _, d := range s.sorted() {
 		_ = out.Encode(change{Device: &d.identity})
