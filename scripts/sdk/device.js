@@ -3,6 +3,7 @@
 
 const fs = require('node:fs');
 const https = require('node:https');
+const { Readable } = require('node:stream');
 const { Client, Message } = require('azure-iot-device');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
@@ -17,11 +18,14 @@ let twin;
 // WebSocket, whose port the SDK fixes at 443 unless an agent says otherwise.
 // It listens to commands first if it is to: what the hub has kept comes as soon
 // as the connection is open, and the SDK drops what nobody listens to.
-async function connect({ connectionString, webSocketPort, commands }) {
+async function connect({ connectionString, webSocketPort, commands, certificate }) {
   client = Client.fromConnectionString(connectionString, webSocketPort ? MqttWs : Mqtt);
   if (webSocketPort) {
     const ca = fs.readFileSync(process.env.NODE_EXTRA_CA_CERTS);
     await client.setOptions({ mqtt: { webSocketAgent: new https.Agent({ port: webSocketPort, ca }) } });
+  }
+  if (certificate) {
+    await client.setOptions(certificate);
   }
   client.on('disconnect', (err) => happened('disconnect', { reason: String(err) }));
   if (commands) {
@@ -30,9 +34,12 @@ async function connect({ connectionString, webSocketPort, commands }) {
   await client.open();
 }
 
-// register asks the provisioning service for hub and device id.
-async function register({ endpoint, scope, registration, key }) {
-  const login = new SymmetricKeySecurityClient(registration, key);
+// register asks the provisioning service for hub and device id, with a key or
+// with a certificate.
+async function register({ endpoint, scope, registration, key, certificate }) {
+  const login = certificate
+    ? { getRegistrationId: () => registration, getCertificate: (done) => done(null, certificate) }
+    : new SymmetricKeySecurityClient(registration, key);
   const dps = ProvisioningDeviceClient.create(endpoint, scope, new ProvisioningMqtt(), login);
   const { assignedHub, deviceId } = await dps.register();
   return { assignedHub, deviceId };
@@ -72,6 +79,13 @@ async function method({ name, status }) {
   });
 }
 
+// upload sends a file of so many bytes by HTTPS, whose port the SDK fixes too.
+async function upload({ name, size, port }) {
+  const ca = fs.readFileSync(process.env.NODE_EXTRA_CA_CERTS);
+  await client.setOptions({ http: { agent: new https.Agent({ port, ca }) } });
+  await client.uploadToBlob(name, Readable.from([Buffer.alloc(size, 'fieldpost ')]), size);
+}
+
 async function readTwin() {
   twin = await client.getTwin();
   return properties();
@@ -97,4 +111,4 @@ async function close() {
   await client.close();
 }
 
-take({ connect, register, send, method, readTwin, properties, watchTwin, report, close });
+take({ connect, register, send, method, upload, readTwin, properties, watchTwin, report, close });

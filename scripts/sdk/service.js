@@ -21,8 +21,8 @@ async function connect({ connectionString, port }) {
   }
 }
 
-async function createDevice({ device }) {
-  return (await registry.create({ deviceId: device })).responseBody;
+async function createDevice({ device, authentication }) {
+  return (await registry.create({ deviceId: device, authentication })).responseBody;
 }
 
 async function getDevice({ device }) {

@@ -4,7 +4,9 @@ package systemtest
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -199,6 +201,39 @@ func TestNodeDeviceProvisions(t *testing.T) {
 	}
 }
 
+// TestNodeDeviceProvisionsWithCertificate: the same for a board that has a
+// certificate of its own, which the service was told of.
+func TestNodeDeviceProvisionsWithCertificate(t *testing.T) {
+	h := startHub(t, t.TempDir())
+	d := startSDK(t, h, "device.js")
+	cert, key, _ := deviceCertificate(t, "meter-2")
+	enrollment, err := json.Marshal(map[string]any{
+		"registrationId": "meter-2",
+		"attestation": map[string]any{"type": "x509", "x509": map[string]any{
+			"clientCertificates": map[string]any{"primary": map[string]string{"certificate": cert}},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := h.request(http.MethodPut, "/enrollments/meter-2?api-version=2021-10-01", string(enrollment), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	certificate := map[string]string{"cert": cert, "key": key}
+	var a struct{ AssignedHub, DeviceID string }
+	d.do(t, &a, "register", "endpoint", h.info.DPS.Endpoint, "scope", h.info.DPS.IDScope, "registration", "meter-2", "certificate", certificate)
+	if a.DeviceID != "meter-2" || a.AssignedHub != h.info.DPS.Endpoint {
+		t.Fatalf("assigned %+v", a)
+	}
+	d.do(t, nil, "connect", "connectionString", "HostName="+a.AssignedHub+";DeviceId=meter-2;x509=true", "certificate", certificate)
+	d.do(t, nil, "send", "body", "hello")
+	if e := h.events(t); len(e) != 1 || e[0].System["iothub-connection-device-id"] != "meter-2" {
+		t.Errorf("arrived %+v", e)
+	}
+}
+
 // TestNodeDeviceRefused: a wrong key is refused in words that the SDK takes for
 // what they are, and does not try again.
 func TestNodeDeviceRefused(t *testing.T) {
@@ -208,5 +243,46 @@ func TestNodeDeviceRefused(t *testing.T) {
 	_, err := d.try(t, "connect", "connectionString", before+"SharedAccessKey=bm90IHRoZSBrZXkgb2YgdGhpcyBkZXZpY2U=")
 	if err == nil || !strings.Contains(err.Error(), "Unauthorized") {
 		t.Errorf("a wrong key: error %v, want Unauthorized", err)
+	}
+}
+
+// TestNodeDeviceWithCertificate: a device that shows a certificate, and has no
+// key that the hub knows, is let in by its thumbprint.
+func TestNodeDeviceWithCertificate(t *testing.T) {
+	h := startHub(t, t.TempDir())
+	s := startService(t, h)
+	d := startSDK(t, h, "device.js")
+	cert, key, thumbprint := deviceCertificate(t, "meter-1")
+	s.do(t, nil, "createDevice", "device", "meter-1", "authentication", map[string]any{
+		"type": "selfSigned", "x509Thumbprint": map[string]any{"primaryThumbprint": thumbprint},
+	})
+	place := "HostName=" + h.info.DPS.Endpoint + ";DeviceId=meter-1;x509=true"
+	d.do(t, nil, "connect", "connectionString", place, "certificate", map[string]string{"cert": cert, "key": key})
+	d.do(t, nil, "send", "body", "hello")
+	if e := h.events(t); len(e) != 1 || e[0].System["iothub-connection-device-id"] != "meter-1" {
+		t.Errorf("arrived %+v", e)
+	}
+	d.do(t, nil, "close")
+	cert, key, _ = deviceCertificate(t, "meter-1")
+	wantError(t, d, "UnauthorizedError", "connect", "connectionString", place, "certificate", map[string]string{"cert": cert, "key": key})
+}
+
+// TestNodeDeviceUploads: a file of more than one block arrives whole.
+func TestNodeDeviceUploads(t *testing.T) {
+	const size = 9 << 20
+	h := startHub(t, t.TempDir())
+	d := startSDK(t, h, "device.js")
+	port := strings.TrimPrefix(h.info.DPS.Endpoint, "localhost")
+	place := strings.Replace(h.device(t, "gw"), port, "", 1) // the SDK takes no port for HTTPS there
+	d.do(t, nil, "connect", "connectionString", place+";GatewayHostName=localhost"+port)
+	d.do(t, nil, "upload", "name", "logs/day 1.log", "size", size, "port", h.httpsPort(t))
+	uploads, err := h.get("/hubsim/uploads")
+	if err != nil || strings.Count(uploads, "day 1.log") != 1 {
+		t.Fatalf("uploads %s, %v", uploads, err)
+	}
+	blob, err := h.get("/hubsim/blobs/gw/logs/day%201.log")
+	want := strings.Repeat("fieldpost ", size/10+1)[:size]
+	if err != nil || blob != want {
+		t.Errorf("%d bytes have arrived, %v, want %d; uploads: %s", len(blob), err, size, uploads)
 	}
 }
