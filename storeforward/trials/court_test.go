@@ -87,6 +87,7 @@ func (c *court) start(t *testing.T) *writer {
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(w.kill) // before the disk goes, if the trial has not got to it
 	go func() {
 		defer close(w.heard)
 		lines := bufio.NewReader(out)
@@ -101,7 +102,7 @@ func (c *court) start(t *testing.T) *writer {
 	return w
 }
 
-// kill ends a writer with -9 and waits for it.
+// kill ends a writer with -9 and waits for it; another time it does nothing.
 func (w *writer) kill() {
 	_ = w.cmd.Process.Kill()
 	<-w.heard

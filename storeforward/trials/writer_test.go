@@ -16,6 +16,7 @@ import (
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/storeforward"
+	"github.com/fieldpost/fieldpost/storeforward/trials/disk"
 )
 
 // The environment that tells the test binary to be the gateway whose disk is
@@ -39,6 +40,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	disk.Apart()
 	os.Exit(m.Run())
 }
 

@@ -44,40 +44,46 @@ type Disk struct {
 	opts   Options
 	dir    string // where the file system with the image is mounted
 	server *fuse.Server
-	loop   string // the block device, while there is one
+	loop   *loop  // the block device, while there is one
 	mount  string // where the ext4 is mounted, while it is
 
 	mu         sync.Mutex
 	stable     []byte
 	cache      map[int64]*[sectorBytes]byte // by sector
-	off        bool                         // the power
+	life       *life                        // from one cut to the next
 	lying      bool
 	failSyncs  bool
 	failWrites bool
 	stats      Stats
 }
 
+// life is the time between two cuts of the power. What the kernel still has
+// open from an earlier one is no longer connected to the disk, however long it
+// holds on to it.
+type life struct{ _ byte }
+
 // Available says why there can be no such disk here; nil if there can.
-func Available() error {
+var Available = sync.OnceValue(func() error {
 	if os.Geteuid() != 0 {
 		return errors.New("mounting needs root")
 	}
-	for _, path := range []string{"/dev/fuse", "/dev/loop-control"} {
-		if _, err := os.Stat(path); err != nil {
-			return err
-		}
+	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
+		return fmt.Errorf("%w; install e2fsprogs", err)
 	}
-	for _, program := range []string{"losetup", "mkfs.ext4"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return err
-		}
+	d, err := New(Options{Size: 8 << 20})
+	if err != nil {
+		return fmt.Errorf("FUSE, loop devices or mounts are not permitted: %w", err)
 	}
-	return nil
-}
+	dir, err := os.MkdirTemp("", "disk-")
+	if err != nil {
+		return errors.Join(err, d.Close())
+	}
+	return errors.Join(d.Mount(dir), d.Unmount(), d.Close(), os.Remove(dir))
+})
 
 // New makes a disk with an empty ext4 on it. Close it.
 func New(o Options) (_ *Disk, err error) {
-	d := &Disk{opts: o, cache: make(map[int64]*[sectorBytes]byte)}
+	d := &Disk{opts: o, life: new(life), cache: make(map[int64]*[sectorBytes]byte)}
 	if d.stable, err = unix.Mmap(-1, 0, int(o.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE); err != nil {
 		return nil, fmt.Errorf("disk of %d bytes: %w", o.Size, err)
 	}
@@ -88,7 +94,7 @@ func New(o Options) (_ *Disk, err error) {
 		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "disk", MaxWrite: 1 << 20},
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mount of the image: %w", err), os.Remove(d.dir))
+		return nil, errors.Join(fmt.Errorf("mount of the image: %w", err), os.Remove(d.dir), unix.Munmap(d.stable))
 	}
 	if err := d.format(); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -97,12 +103,13 @@ func New(o Options) (_ *Disk, err error) {
 }
 
 func (d *Disk) format() error {
-	if err := d.attach(); err != nil {
+	l, err := attach(filepath.Join(d.dir, imageName))
+	if err != nil {
 		return err
 	}
 	// All of it at once: what mkfs leaves for later would be done in the trials.
-	err := run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", d.loop)
-	return errors.Join(err, d.detach())
+	err = run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", l.path)
+	return errors.Join(err, l.detach())
 }
 
 func run(name string, args ...string) error {
@@ -112,45 +119,16 @@ func run(name string, args ...string) error {
 	return nil
 }
 
-func (d *Disk) attach() error {
-	out, err := exec.Command("losetup", "--find", "--show", filepath.Join(d.dir, imageName)).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("losetup: %w: %s", err, out)
-	}
-	d.loop = strings.TrimSpace(string(out))
-	return nil
-}
-
-// detach waits until the kernel has let go of the disk: until then it may still
-// write.
-func (d *Disk) detach() error {
-	if d.loop == "" {
-		return nil
-	}
-	_ = run("losetup", "--detach", d.loop) // it may be gone already
-	backing := filepath.Join("/sys/block", filepath.Base(d.loop), "loop/backing_file")
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		text, err := os.ReadFile(backing)
-		if err != nil || !strings.HasPrefix(string(text), d.dir) {
-			break
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s is still in use", d.loop)
-		}
-	}
-	d.loop = ""
-	return nil
-}
-
 // Mount mounts the ext4. After a cut the kernel replays its journal.
 func (d *Disk) Mount(dir string) error {
-	if err := d.attach(); err != nil {
+	l, err := attach(filepath.Join(d.dir, imageName))
+	if err != nil {
 		return err
 	}
-	if err := unix.Mount(d.loop, dir, "ext4", unix.MS_NOATIME, ""); err != nil {
-		return errors.Join(fmt.Errorf("mount: %w", err), d.detach())
+	if err := unix.Mount(l.path, dir, "ext4", unix.MS_NOATIME, ""); err != nil {
+		return errors.Join(fmt.Errorf("mount: %w", err), l.detach())
 	}
-	d.mount = dir
+	d.loop, d.mount = l, dir
 	return nil
 }
 
@@ -160,7 +138,7 @@ func (d *Disk) Remount(readOnly bool) error {
 	if readOnly {
 		flags |= unix.MS_RDONLY
 	}
-	return unix.Mount(d.loop, d.mount, "ext4", flags, "")
+	return unix.Mount(d.loop.path, d.mount, "ext4", flags, "")
 }
 
 // Unmount is the orderly end; everything is flushed.
@@ -168,11 +146,11 @@ func (d *Disk) Unmount() error {
 	if d.mount == "" {
 		return nil
 	}
-	if err := unix.Unmount(d.mount, 0); err != nil {
+	if err := retry(func() error { return unix.Unmount(d.mount, 0) }); err != nil {
 		return fmt.Errorf("unmount: %w", err)
 	}
 	d.mount = ""
-	return d.detach()
+	return d.loop.detach()
 }
 
 // Cut takes the power away in this instant: of the sectors in the cache each
@@ -181,7 +159,7 @@ func (d *Disk) Unmount() error {
 // and the disk can be mounted again.
 func (d *Disk) Cut(r *rand.Rand, stop func()) error {
 	d.mu.Lock()
-	d.off = true
+	d.life = new(life)
 	share := 1.0
 	if r != nil {
 		share = r.Float64()
@@ -194,14 +172,18 @@ func (d *Disk) Cut(r *rand.Rand, stop func()) error {
 	clear(d.cache)
 	d.mu.Unlock()
 	stop()
+	return d.abandon()
+}
+
+// abandon lets go of the mount and of its device, which the kernel may have for
+// some time yet.
+func (d *Disk) abandon() error {
+	if d.mount == "" {
+		return nil
+	}
 	err := unix.Unmount(d.mount, unix.MNT_DETACH)
 	d.mount = ""
-	err = errors.Join(err, d.detach())
-	d.mu.Lock()
-	clear(d.cache)
-	d.off = false
-	d.mu.Unlock()
-	return err
+	return errors.Join(err, d.loop.close())
 }
 
 // Lie makes the disk confirm flushes and do only each eighth, as bad cards do.
@@ -228,17 +210,29 @@ func (d *Disk) Stats() Stats {
 
 // Close gives everything back.
 func (d *Disk) Close() error {
-	var errs []error
-	if d.mount != "" {
-		errs = append(errs, unix.Unmount(d.mount, unix.MNT_DETACH))
-	}
-	errs = append(errs, d.detach(), d.server.Unmount(), os.Remove(d.dir), unix.Munmap(d.stable))
-	return errors.Join(errs...)
+	d.mu.Lock()
+	d.life = new(life) // so that nothing waits for the disk any more
+	d.mu.Unlock()
+	return errors.Join(d.abandon(), retry(d.server.Unmount), os.Remove(d.dir), unix.Munmap(d.stable))
 }
 
-func (d *Disk) read(dest []byte, off int64) {
+// retry does again for half a minute what fails with EBUSY: the kernel, or
+// somebody who looks at every disk that appears, still has something open.
+func retry(do func() error) error {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := do()
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+func (d *Disk) read(during *life, dest []byte, off int64) syscall.Errno {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if during != d.life {
+		return syscall.EIO
+	}
 	copy(dest, d.stable[off:])
 	for at := off - off%sectorBytes; at < off+int64(len(dest)); at += sectorBytes {
 		data := d.cache[at/sectorBytes]
@@ -250,13 +244,14 @@ func (d *Disk) read(dest []byte, off int64) {
 			copy(dest[at-off:], data[:])
 		}
 	}
+	return 0
 }
 
-func (d *Disk) write(data []byte, off int64) syscall.Errno {
+func (d *Disk) write(during *life, data []byte, off int64) syscall.Errno {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case d.off || d.failWrites:
+	case during != d.life || d.failWrites:
 		return syscall.EIO
 	case off+int64(len(data)) > d.opts.Size:
 		return syscall.ENOSPC
@@ -277,12 +272,12 @@ func (d *Disk) write(data []byte, off int64) syscall.Errno {
 	return 0
 }
 
-func (d *Disk) flush() syscall.Errno {
+func (d *Disk) flush(during *life) syscall.Errno {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stats.Flushes++
 	switch {
-	case d.off || d.failSyncs:
+	case during != d.life || d.failSyncs:
 		return syscall.EIO
 	case d.lying && d.stats.Flushes%8 != 0:
 		return 0
@@ -333,20 +328,34 @@ func (i *image) Setattr(ctx context.Context, f fs.FileHandle, _ *fuse.SetAttrIn,
 	return i.Getattr(ctx, f, out)
 }
 
+// handle is the image opened in a life of the disk.
+type handle struct{ during *life }
+
+func during(f fs.FileHandle) *life {
+	if h, ok := f.(*handle); ok {
+		return h.during
+	}
+	return nil
+}
+
 // Open keeps the kernel from caching what belongs to the disk.
 func (i *image) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	return nil, fuse.FOPEN_DIRECT_IO, 0
+	i.disk.mu.Lock()
+	defer i.disk.mu.Unlock()
+	return &handle{i.disk.life}, fuse.FOPEN_DIRECT_IO, 0
 }
 
-func (i *image) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+func (i *image) Read(_ context.Context, f fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	dest = dest[:max(0, min(int64(len(dest)), i.disk.opts.Size-off))]
-	i.disk.read(dest, off)
-	return fuse.ReadResultData(dest), 0
+	errno := i.disk.read(during(f), dest, off)
+	return fuse.ReadResultData(dest), errno
 }
 
-func (i *image) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
-	return uint32(len(data)), i.disk.write(data, off)
+func (i *image) Write(_ context.Context, f fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
+	return uint32(len(data)), i.disk.write(during(f), data, off)
 }
 
 // Fsync is what becomes of a flush.
-func (i *image) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return i.disk.flush() }
+func (i *image) Fsync(_ context.Context, f fs.FileHandle, _ uint32) syscall.Errno {
+	return i.disk.flush(during(f))
+}

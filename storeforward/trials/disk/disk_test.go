@@ -8,6 +8,11 @@ import (
 	"testing"
 )
 
+func TestMain(m *testing.M) {
+	Apart()
+	m.Run()
+}
+
 func newDisk(t *testing.T, o Options) (*Disk, string) {
 	t.Helper()
 	if err := Available(); err != nil {
