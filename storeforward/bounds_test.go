@@ -108,7 +108,10 @@ func TestTwoLossesInOneGroup(t *testing.T) {
 	}
 	l, next := q.own[gateway.LaneTelemetry], laneStats(t, q, gateway.LaneTelemetry).Next
 	loss := &request{spans: []span{{lane: l, first: next - 1, last: next - 1, reason: gateway.GapRejected}}, exempt: true}
-	full := &request{messages: []gateway.Message{large()}}
+	full := &request{}
+	if err := q.put(full, large()); err != nil {
+		t.Fatal(err)
+	}
 	requests := []*request{loss, full}
 	q.opts.CommitAge = time.Second // no commit has been so long ago
 	for _, r := range requests {

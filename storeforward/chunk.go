@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -31,14 +33,33 @@ const (
 	packWindow = 64 << 10
 )
 
-// packer makes the payloads of chunks. It is for one goroutine.
+// packer makes the payloads of chunks.
 type packer struct {
 	encoder *zstd.Encoder
 	sealer  *sealer
+	mu      sync.Mutex
+	dull    [256]dullness // by lane
+
+	// spare are buffers of the size of a chunk, values is what the frames of a
+	// plan are encoded in. One goroutine, the committer, uses them, again and
+	// again.
+	spare  [][]byte
+	values []byte
 }
 
+const (
+	// packAtOnce is how many chunks are packed at the same time.
+	packAtOnce = 2
+	// spareBytes holds the records of a chunk, and what they are packed to even
+	// if they do not shrink.
+	spareBytes = chunkBytes + 1024
+	// sparesMost and valuesMost bound what is kept from one plan to the next.
+	sparesMost = 8
+	valuesMost = 2 * MaxAppendBytes
+)
+
 func newPacker(s *sealer) (*packer, error) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(packAtOnce),
 		zstd.WithWindowSize(packWindow), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
@@ -46,15 +67,16 @@ func newPacker(s *sealer) (*packer, error) {
 	return &packer{encoder: e, sealer: s}, nil
 }
 
-// pack gives the frame its payload. It compresses if that saves a tenth at
-// least.
-func (p *packer) pack(f frame, at stamp, records []byte) frame {
-	head := at.append(make([]byte, 0, len(records)+64))
-	f.codec, f.payload = codecRaw, head
-	if len(records) >= minPacked {
-		buf := binary.AppendUvarint(head, uint64(len(records)))
+// pack gives the frame its payload, which takes the place of what is in buf. It
+// compresses if that saves a tenth at least. Goroutines may call it at once.
+func (p *packer) pack(buf []byte, f frame, at stamp, records []byte) frame {
+	head := at.append(buf[:0])
+	f.codec, f.payload = codecRaw, nil
+	if len(records) >= minPacked && p.tries(f.lane) {
+		buf = binary.AppendUvarint(head, uint64(len(records)))
 		buf = p.encoder.EncodeAll(records, buf)
-		if len(buf) < len(records)-len(records)/10 {
+		shrunk := len(buf) < len(records)-len(records)/10
+		if p.learn(f.lane, shrunk); shrunk {
 			f.codec, f.payload = codecZstd, buf
 		}
 	}
@@ -62,6 +84,99 @@ func (p *packer) pack(f frame, at stamp, records []byte) frame {
 		f.payload = append(head, records...)
 	}
 	return p.sealer.seal(f)
+}
+
+// packAll packs the chunks of a plan.
+func (p *packer) packAll(drafts []*draft, at stamp) {
+	size := 0
+	for _, d := range drafts {
+		size += len(d.records)
+	}
+	for _, d := range drafts {
+		d.packed = p.buffer()
+	}
+	var next atomic.Int32
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < len(drafts); i = int(next.Add(1)) - 1 {
+			d := drafts[i]
+			d.frame = p.pack(d.packed, d.frame, at, d.records)
+		}
+	}
+	var other sync.WaitGroup
+	if len(drafts) > 1 && size > chunkBytes {
+		other.Go(work)
+	}
+	work()
+	other.Wait()
+}
+
+// buffer returns an empty one.
+func (p *packer) buffer() []byte {
+	if n := len(p.spare); n > 0 {
+		buf := p.spare[n-1]
+		p.spare = p.spare[:n-1]
+		return buf
+	}
+	return make([]byte, 0, spareBytes)
+}
+
+// value encodes a frame of a plan.
+func (p *packer) value(f frame) []byte {
+	begin := len(p.values)
+	p.values = f.append(p.values)
+	return p.values[begin:len(p.values):len(p.values)]
+}
+
+// reuse takes back the buffers of a plan, of which nothing is in use any more.
+func (p *packer) reuse(done *plan) {
+	for _, lp := range done.order {
+		for _, d := range lp.drafts {
+			p.giveBack(d.records)
+			p.giveBack(d.packed)
+		}
+	}
+	if p.values = p.values[:0]; cap(p.values) > valuesMost {
+		p.values = nil
+	}
+}
+
+func (p *packer) giveBack(buf []byte) {
+	if cap(buf) == spareBytes && len(p.spare) < sparesMost {
+		p.spare = append(p.spare, buf[:0])
+	}
+}
+
+// dullness says how long the chunks of a lane are not tried to be compressed,
+// because the last ones did not shrink: measurements of a camera or of sound,
+// bodies that are compressed or encrypted already.
+type dullness struct{ rest, span uint8 }
+
+// dullMost is how many chunks at most are not tried before one is.
+const dullMost = 63
+
+// tries reports whether to compress the next chunk of a lane.
+func (p *packer) tries(lane uint8) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := &p.dull[lane]
+	if d.rest == 0 {
+		return true
+	}
+	d.rest--
+	return false
+}
+
+// learn notes how a try ended.
+func (p *packer) learn(lane uint8, shrunk bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := &p.dull[lane]
+	if shrunk {
+		*d = dullness{}
+		return
+	}
+	d.span = min(2*d.span+1, dullMost)
+	d.rest = d.span
 }
 
 // unpacker reads chunks. Goroutines may share it.

@@ -35,7 +35,7 @@ func packed(p *packer, list []gateway.Message) frame {
 		records = appendRecord(records, m)
 	}
 	f := frame{kind: frameChunk, store: "0011aabbccdd", lane: 3, epoch: 2, first: 7, count: uint32(len(list))}
-	return p.pack(f, stamp{wall: 1, boot: 2, uptime: time.Second}, records)
+	return p.pack(nil, f, stamp{wall: 1, boot: 2, uptime: time.Second}, records)
 }
 
 // busySecond is what a second of a busy board makes.
@@ -51,7 +51,6 @@ func busySecond(n int) (list []gateway.Message) {
 
 func TestChunksShrinkWhereThatPays(t *testing.T) {
 	for _, key := range []string{"", testKey} {
-		p, u := newCodec(t, key)
 		for name, c := range map[string]struct {
 			list  []gateway.Message
 			codec byte
@@ -61,6 +60,7 @@ func TestChunksShrinkWhereThatPays(t *testing.T) {
 			"small":     {[]gateway.Message{msg(gateway.LaneTelemetry, "aaaaaaaaaaaaaaaaaaaaaaaaaaa")}, codecRaw},
 			"largest":   {[]gateway.Message{msg(gateway.LaneTelemetry, strings.Repeat("x", MaxBodyBytes))}, codecZstd},
 		} {
+			p, u := newCodec(t, key)
 			f := packed(p, c.list)
 			if f.codec&^codecSealed != c.codec || (f.codec&codecSealed != 0) != (key != "") {
 				t.Errorf("%s: codec %x, want %x", name, f.codec, c.codec)
@@ -138,4 +138,45 @@ func FuzzDecodeFrame(f *testing.F) {
 			t.Errorf("%+v encodes to other bytes", fr)
 		}
 	})
+}
+
+// TestWhatDoesNotShrinkIsSeldomTried, lane by lane; once it shrinks again it is
+// compressed at once.
+func TestWhatDoesNotShrinkIsSeldomTried(t *testing.T) {
+	p, _ := newCodec(t, "")
+	pack := func(lane uint8, body string) byte {
+		records := appendRecord(nil, msg(gateway.LaneTelemetry, body))
+		return p.pack(nil, frame{kind: frameChunk, store: "0011aabbccdd", lane: lane, first: 1, count: 1}, stamp{}, records).codec
+	}
+	tries := func(n int) (tried int) {
+		for range n {
+			if p.dull[1].rest == 0 {
+				tried++
+			}
+			if c := pack(1, noise(2000)); c != codecRaw {
+				t.Fatalf("noise has codec %d", c)
+			}
+		}
+		return tried
+	}
+	if n := tries(1 + 1 + 1 + 3 + 1 + 7); n != 3 {
+		t.Errorf("%d tries at the beginning, want 3", n)
+	}
+	tries(200)
+	if n := tries(10 * (dullMost + 1)); n != 10 {
+		t.Errorf("%d tries later, want 10", n)
+	}
+	plain := strings.Repeat("plain ", 400)
+	if c := pack(2, plain); c != codecZstd {
+		t.Errorf("another lane suffers: codec %d", c)
+	}
+	waited := 0
+	for pack(1, plain) != codecZstd {
+		if waited++; waited > dullMost {
+			t.Fatal("never tried again")
+		}
+	}
+	if c := pack(1, plain); c != codecZstd {
+		t.Errorf("codec %d after one that shrank", c)
+	}
 }

@@ -78,65 +78,85 @@ func (c *committer) finish() {
 	}
 }
 
+// group is what is committed in one transaction.
+type group struct {
+	requests []*request
+	bytes    int
+	messages int
+	urgent   bool
+}
+
+func (g *group) add(r *request) {
+	g.requests = append(g.requests, r)
+	g.bytes += r.size()
+	g.messages += r.count()
+	g.urgent = g.urgent || r.urgent
+}
+
 // gather collects the group that begins with first: it waits until the last
 // commit is CommitAge ago, unless the group is full or urgent, and then takes
 // what else is there.
-func (c *committer) gather(first *request) []*request {
+func (c *committer) gather(first *request) *group {
 	c.carry = nil
-	group, size, count := []*request{first}, first.size(), len(first.messages)
-	urgent := first.urgent
-	take := func(r *request) bool {
-		if size+r.size() > MaxAppendBytes {
-			c.carry = r
-			return false
-		}
-		group = append(group, r)
-		size += r.size()
-		count += len(r.messages)
-		urgent = urgent || r.urgent
-		return true
+	g := &group{}
+	g.add(first)
+	if wait := c.opts.CommitAge - time.Since(c.lastCommit); wait > 0 {
+		c.await(g, wait)
 	}
-	timer := time.NewTimer(max(0, c.opts.CommitAge-time.Since(c.lastCommit)))
-	defer timer.Stop()
-	for !urgent && count < c.opts.CommitMessages {
+	for c.carry == nil {
 		select {
 		case r := <-c.requests:
-			if !take(r) {
-				return group
-			}
+			c.take(g, r)
 			continue
-		case <-timer.C:
-		case <-c.stop:
+		default:
 		}
 		break
 	}
-	for {
+	return g
+}
+
+// await takes requests into a group until a time has passed or the group is not
+// to wait.
+func (c *committer) await(g *group, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for c.carry == nil && !g.urgent && g.messages < c.opts.CommitMessages {
 		select {
 		case r := <-c.requests:
-			if take(r) {
-				continue
-			}
-		default:
+			c.take(g, r)
+		case <-timer.C:
+			return
+		case <-c.stop:
+			return
 		}
-		return group
 	}
 }
 
+// take adds a request to a group or, if the group is full, carries it over to
+// the next.
+func (c *committer) take(g *group, r *request) {
+	if g.bytes+r.size() > MaxAppendBytes {
+		c.carry = r
+		return
+	}
+	g.add(r)
+}
+
 // commit writes a group in one transaction and answers every request in it.
-func (c *committer) commit(group []*request) {
+func (c *committer) commit(g *group) {
 	c.step("gathered")
 	// Making room commits on its own, so it comes before the plan is begun.
-	written := c.admitted(group)
+	written := c.admitted(g)
 	if len(written) == 0 {
 		return
 	}
-	p := c.newPlan(c.packer)
-	c.rollDrained(p, written)
+	p := c.newPlan()
+	c.begin(p, written)
 	for _, r := range written {
 		c.place(p, r)
 	}
-	err := c.write(p)
-	if err == nil && len(written) == len(group) {
+	err := c.transact(p)
+	if err == nil && len(written) == len(g.requests) {
 		c.accepting()
 	}
 	for _, r := range written {
@@ -145,16 +165,17 @@ func (c *committer) commit(group []*request) {
 	c.step("answered")
 	c.lastCommit = time.Now()
 	if err == nil {
+		c.witness.note(c.Queue)
 		c.reclaim()
 		c.wake()
 	}
 }
 
 // admitted answers the requests that there is no room for and returns the others.
-func (c *committer) admitted(group []*request) (list []*request) {
+func (c *committer) admitted(g *group) (list []*request) {
 	free, spaceErr := c.checkSpace()
 	claimed := make(claims)
-	for _, r := range group {
+	for _, r := range g.requests {
 		err := spaceErr
 		if err == nil {
 			err = c.admit(r, free, claimed)
@@ -168,15 +189,22 @@ func (c *committer) admitted(group []*request) (list []*request) {
 	return list
 }
 
-// rollDrained closes the epochs of drained lanes before more is put into them,
-// so that what has left does not take room beside what comes.
-func (c *committer) rollDrained(p *plan, group []*request) {
+// begin begins the lanes that requests are for. It closes the epochs of drained
+// ones before more is put into them, so that what has left does not take room
+// beside what comes.
+func (c *committer) begin(p *plan, requests []*request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, r := range group {
-		for _, m := range r.messages {
-			if l := c.own[m.ID.Lane]; p.lanes[l] == nil && l.drained() {
-				p.of(l).roll()
+	for _, r := range requests {
+		for _, row := range r.rows {
+			l := row.lane
+			if p.planned(l) != nil {
+				continue
+			}
+			lp := p.of(l)
+			lp.shown = l.front().head == l.next()
+			if l.drained() {
+				lp.roll()
 			}
 		}
 	}
@@ -184,9 +212,12 @@ func (c *committer) rollDrained(p *plan, group []*request) {
 
 // place puts a request into the plan.
 func (c *committer) place(p *plan, r *request) {
-	r.ids = r.ids[:0]
-	for _, m := range r.messages {
-		r.ids = append(r.ids, p.add(c.own[m.ID.Lane], m))
+	r.ids = make([]gateway.MessageID, 0, r.count())
+	for _, row := range r.rows {
+		lp := p.of(row.lane)
+		for i := range row.messages {
+			r.ids = append(r.ids, p.add(lp, row.messages[i]))
+		}
 	}
 	for _, s := range r.spans {
 		p.lose(s)
@@ -198,9 +229,18 @@ func (c *committer) place(p *plan, r *request) {
 	p.deletes = append(p.deletes, r.deletes...)
 }
 
-// write commits the plan, together with the cursors of all lanes that have
-// unwritten acknowledgements.
+// write commits a plan that nobody waits for, and tells the witness.
 func (c *committer) write(p *plan) error {
+	err := c.transact(p)
+	if err == nil {
+		c.witness.note(c.Queue)
+	}
+	return err
+}
+
+// transact commits the plan, together with the cursors of all lanes that have
+// unwritten acknowledgements.
+func (c *committer) transact(p *plan) error {
 	if err := c.mend(); err != nil {
 		return err
 	}
@@ -215,6 +255,9 @@ func (c *committer) write(p *plan) error {
 	}
 	p.number = c.number.Add(1)
 	p.trim()
+	c.mu.Unlock()
+	p.pack()
+	c.mu.Lock()
 	p.finish()
 	c.mu.Unlock()
 	c.step("planned")
@@ -245,8 +288,8 @@ func (c *committer) write(p *plan) error {
 	c.mu.Lock()
 	c.bytesAccepted.Add(p.apply())
 	c.mu.Unlock()
+	c.packer.reuse(p)
 	c.commits.Add(1)
-	c.witness.note(c.Queue)
 	c.step("applied")
 	return nil
 }
@@ -284,7 +327,7 @@ func (c *committer) idle() {
 
 // tell turns losses into gap records: those that have come to rest, or all.
 func (c *committer) tell(all bool) {
-	p := c.newPlan(c.packer)
+	p := c.newPlan()
 	now := time.Now()
 	c.mu.Lock()
 	for _, l := range c.lanes {
@@ -307,7 +350,7 @@ func (c *committer) tell(all bool) {
 // settle writes the cursors of lanes with unwritten acknowledgements and gives
 // back the space of lanes that are drained.
 func (c *committer) settle() {
-	p := c.newPlan(c.packer)
+	p := c.newPlan()
 	c.mu.Lock()
 	due := false
 	for _, l := range c.lanes {
@@ -353,7 +396,7 @@ func (c *committer) sweep() {
 
 // drop gives up what is left of an epoch, in a transaction of its own.
 func (c *committer) drop(l *lane, e epoch, reason gateway.GapReason) error {
-	p := c.newPlan(c.packer)
+	p := c.newPlan()
 	p.lose(span{lane: l, first: e.first, last: e.next - 1, reason: reason})
 	if lp := p.of(l); e.number == l.tail().number && l.tail().bytes > 0 {
 		lp.roll()
@@ -410,7 +453,7 @@ func (c *committer) retire() {
 			c.refuse(fmt.Sprintf("reclaim of lane %s: %v", l.name, err))
 			return
 		}
-		p := c.newPlan(c.packer)
+		p := c.newPlan()
 		p.deletes = append(p.deletes, laneKey(l.number))
 		if c.write(p) != nil {
 			return

@@ -50,7 +50,8 @@
 //	j <arrival>                     → entry of the command journal
 //
 // A chunk is compressed (Zstandard) where that saves a tenth, and encrypted
-// (XChaCha20-Poly1305) if there is a key. An epoch is closed after a few
+// (XChaCha20-Poly1305) if there is a key. In a lane whose chunks do not shrink
+// it is tried seldom. An epoch is closed after a few
 // megabytes and at each start.
 //
 // Beside the directory lie <dir>.witness (see Identity), <dir>.ballast (space

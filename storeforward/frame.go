@@ -68,8 +68,12 @@ type frame struct {
 // last is the sequence number of the last message.
 func (f frame) last() uint64 { return f.first + uint64(f.count) - 1 }
 
-func (f frame) encode() []byte {
-	buf := make([]byte, frameHeader, frameHeader+len(f.payload))
+func (f frame) encode() []byte { return f.append(make([]byte, 0, frameHeader+len(f.payload))) }
+
+// append encodes the frame behind dst.
+func (f frame) append(dst []byte) []byte {
+	var header [frameHeader]byte
+	buf := header[:]
 	copy(buf, frameMagic)
 	buf[4], buf[5] = byte(f.kind), f.codec
 	_, _ = hex.Decode(buf[6:12], []byte(f.store)) // store ids are made by newStoreID
@@ -80,7 +84,7 @@ func (f frame) encode() []byte {
 	binary.LittleEndian.PutUint32(buf[29:], uint32(len(f.payload)))
 	binary.LittleEndian.PutUint32(buf[33:], crc32.Checksum(f.payload, castagnoli))
 	binary.LittleEndian.PutUint32(buf[37:], crc32.Checksum(buf[:37], castagnoli))
-	return append(buf, f.payload...)
+	return append(append(dst, buf...), f.payload...)
 }
 
 // decodeFrame reads the frame that data begins with; its payload is part of

@@ -106,7 +106,7 @@ func (c *committer) identify(id identity) error {
 		c.witness.written, c.witness.deaths = heard.written, max(heard.deaths, 1)-1 // without this run
 		c.number.Store(max(c.number.Load(), heard.commit))
 	}
-	before, p := id, c.newPlan(c.packer)
+	before, p := id, c.newPlan()
 	id.Witness = now
 	doubts := c.doubts(before, now, heard)
 	switch {
@@ -174,7 +174,7 @@ func (c *committer) mourn(p *plan, id identity, heard *testimony) {
 		l := &lane{name: name, store: heard.store}
 		if lost := (interval{s.acked + 1, s.next - 1}); lost.last >= lost.first && !c.opts.lane(name).Local {
 			loss := loss{interval: lost, reason: gateway.GapDamaged, time: p.now}
-			p.add(p.gaps, gapMessage(loss.gap(l)))
+			p.add(p.of(p.gaps), gapMessage(loss.gap(l)))
 		}
 	}
 }

@@ -69,8 +69,8 @@ func (j *Journal) Start(ctx context.Context, id string) error {
 // Finish records the final state and appends the outgoing messages, in one
 // transaction. The oldest finished entries beyond the journal's size go.
 func (j *Journal) Finish(ctx context.Context, result gateway.Result, out ...gateway.Message) error {
-	r := &request{messages: out}
-	if err := j.q.vet(r); err != nil {
+	r := &request{}
+	if err := j.q.put(r, out...); err != nil {
 		return fmt.Errorf("result of command %s: %w", result.CommandID, err)
 	}
 	forget := j.forget(r)

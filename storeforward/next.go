@@ -231,7 +231,9 @@ func (q *Queue) Reject(ctx context.Context, id gateway.MessageID, reason string)
 	}
 	req := &request{urgent: true, exempt: true, done: make(chan error, 1)}
 	req.spans = []span{{lane: l, first: id.Seq, last: id.Seq, reason: gateway.GapRejected, detail: cut(reason, 200)}}
-	req.messages = []gateway.Message{deadLetter(id, m, reason)}
+	if req.rows, err = q.rows([]gateway.Message{deadLetter(id, m, reason)}); err != nil {
+		return fmt.Errorf("reject %s: %w", id, err)
+	}
 	if err := q.submit(ctx, req); err != nil {
 		return fmt.Errorf("reject %s: %w", id, err)
 	}

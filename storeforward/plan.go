@@ -15,7 +15,6 @@ type plan struct {
 	now     time.Time
 	stamp   stamp
 	gaps    *lane // takes the gap records
-	lanes   map[*lane]*lanePlan
 	order   []*lanePlan
 	puts    []keyValue
 	deletes [][]byte
@@ -30,23 +29,44 @@ type lanePlan struct {
 	gap    *loss
 	// mark is what the lane's cursor will say.
 	mark mark
-	// fresh are the messages added; the window that is not yet a chunk begins
-	// at start.
-	fresh   window
-	records []byte
-	start   uint64
+	// drafts are the messages added, which are not chunks yet.
+	drafts []draft
+	// added is how many they are, bodies the size of their bodies.
+	added, bodies uint64
+	// shown: the lane's reader waits for what is added. It gets the messages as
+	// they are, in fresh.
+	shown bool
+	fresh window
 }
 
-func (q *Queue) newPlan(p *packer) *plan {
+// draft is a chunk that is not packed yet.
+type draft struct {
+	epoch   int // of the lane plan's
+	frame   frame
+	records []byte
+	packed  []byte // the buffer that the payload was put into
+}
+
+func (c *committer) newPlan() *plan {
 	return &plan{
-		packer: p, epoch: q.opts.epochBytes, now: q.opts.Clock.Now(), stamp: q.ages.stamp(),
-		gaps: q.own[gateway.LaneGaps], lanes: make(map[*lane]*lanePlan),
+		packer: c.packer, epoch: c.opts.epochBytes, now: c.opts.Clock.Now(), stamp: c.ages.stamp(),
+		gaps: c.own[gateway.LaneGaps],
 	}
+}
+
+// planned returns the plan for a lane, if there is one.
+func (p *plan) planned(l *lane) *lanePlan {
+	for _, lp := range p.order {
+		if lp.lane == l {
+			return lp
+		}
+	}
+	return nil
 }
 
 // of returns the plan for a lane, begun on first use.
 func (p *plan) of(l *lane) *lanePlan {
-	lp := p.lanes[l]
+	lp := p.planned(l)
 	if lp == nil {
 		lp = &lanePlan{lane: l, epochs: []epoch{*l.tail()}}
 		if l.gap != nil {
@@ -55,7 +75,6 @@ func (p *plan) of(l *lane) *lanePlan {
 		}
 		lp.disown()
 		lp.fresh = window{first: l.next(), stamp: p.stamp}
-		p.lanes[l] = lp
 		p.order = append(p.order, lp)
 		if !l.registered {
 			p.puts = append(p.puts, keyValue{laneKey(l.number), laneFrame(l)})
@@ -67,42 +86,59 @@ func (p *plan) of(l *lane) *lanePlan {
 func (lp *lanePlan) tail() *epoch { return &lp.epochs[len(lp.epochs)-1] }
 
 // add appends a message to its lane and returns its id.
-func (p *plan) add(l *lane, m gateway.Message) gateway.MessageID {
-	lp := p.of(l)
-	if len(lp.records) > 0 && len(lp.records)+recordSize(m) > chunkBytes {
-		p.flush(lp)
+func (p *plan) add(lp *lanePlan, m gateway.Message) gateway.MessageID {
+	d := p.draft(lp, recordSize(m))
+	d.records = appendRecord(d.records, m)
+	d.frame.count++
+	t := lp.tail()
+	m.ID = lp.lane.id(t.next)
+	t.next++
+	t.newest = p.stamp
+	lp.added++
+	lp.bodies += uint64(len(m.Body))
+	if lp.shown {
+		lp.fresh.messages = append(lp.fresh.messages, m)
+	}
+	return m.ID
+}
+
+// draft is the chunk that the lane's next message goes into.
+func (p *plan) draft(lp *lanePlan, size int) *draft {
+	if n := len(lp.drafts); n > 0 {
+		d := &lp.drafts[n-1]
+		if d.frame.last()+1 == lp.tail().next && len(d.records)+size <= chunkBytes {
+			return d
+		}
 	}
 	if lp.tail().bytes >= p.epoch {
 		lp.roll()
 	}
 	t := lp.tail()
-	if len(lp.records) == 0 {
-		lp.start = t.next
-	}
-	m.ID = l.id(t.next)
-	lp.records = appendRecord(lp.records, m)
-	lp.fresh.messages = append(lp.fresh.messages, m)
-	t.next++
-	t.newest = p.stamp
-	return m.ID
+	lp.drafts = append(lp.drafts, draft{
+		epoch: len(lp.epochs) - 1, records: p.packer.buffer(),
+		frame: frame{kind: frameChunk, store: lp.lane.store, lane: lp.lane.number, epoch: t.number, first: t.next},
+	})
+	return &lp.drafts[len(lp.drafts)-1]
 }
 
-// flush turns the records gathered for a lane into a chunk.
-func (p *plan) flush(lp *lanePlan) {
-	if len(lp.records) == 0 {
-		return
+// pack makes chunks of the drafts.
+func (p *plan) pack() {
+	var drafts []*draft
+	for _, lp := range p.order {
+		for i := range lp.drafts {
+			drafts = append(drafts, &lp.drafts[i])
+		}
 	}
-	t := lp.tail()
-	f := p.packer.pack(frame{
-		kind: frameChunk, store: lp.lane.store, lane: lp.lane.number, epoch: t.number,
-		first: lp.start, count: uint32(t.next - lp.start),
-	}, p.stamp, lp.records)
-	p.put(t, f)
-	lp.records = lp.records[:0]
+	p.packer.packAll(drafts, p.stamp)
+	for _, lp := range p.order {
+		for _, d := range lp.drafts {
+			p.put(&lp.epochs[d.epoch], d.frame)
+		}
+	}
 }
 
 func (p *plan) put(t *epoch, f frame) {
-	value := f.encode()
+	value := p.packer.value(f)
 	t.bytes += int64(len(value))
 	p.puts = append(p.puts, keyValue{chunkKey(f.lane, f.epoch, f.first), value})
 }
@@ -168,7 +204,7 @@ func (p *plan) loseAll(lp *lanePlan, s span) {
 // tell turns the loss of a lane into a gap record.
 func (p *plan) tell(lp *lanePlan) {
 	if lp.gap != nil {
-		p.add(p.gaps, gapMessage(lp.gap.gap(lp.lane)))
+		p.add(p.of(p.gaps), gapMessage(lp.gap.gap(lp.lane)))
 		lp.gap = nil
 	}
 }
@@ -197,10 +233,9 @@ func (lp *lanePlan) roll() {
 	lp.epochs = append(lp.epochs, epoch{number: t.number + 1, first: t.next, next: t.next, newest: t.newest})
 }
 
-// finish closes the chunks and adds the cursors. Queue.mu is held.
+// finish adds the cursors. Queue.mu is held.
 func (p *plan) finish() {
 	for _, lp := range p.order {
-		p.flush(lp)
 		p.putGap(lp)
 		lp.mark = lp.lane.mark().with(lp.spans)
 		lp.mark.done = lp.mark.done.longest()
@@ -213,7 +248,7 @@ func (p *plan) finish() {
 				c.done = lp.mark.done
 			}
 			f := frame{kind: frameCursor, store: lp.lane.store, lane: lp.lane.number, epoch: e.number, count: p.number, payload: c.encode()}
-			p.puts = append(p.puts, keyValue{cursorKey(f.lane, e.number), f.encode()})
+			p.puts = append(p.puts, keyValue{cursorKey(f.lane, e.number), p.packer.value(f)})
 		}
 	}
 }
@@ -252,10 +287,8 @@ func (p *plan) apply() (accepted uint64) {
 		if caughtUp && len(lp.fresh.messages) > 0 {
 			front.window = lp.fresh
 		}
-		l.count.accepted += uint64(len(lp.fresh.messages))
-		for _, m := range lp.fresh.messages {
-			accepted += uint64(len(m.Body))
-		}
+		l.count.accepted += lp.added
+		accepted += lp.bodies
 	}
 	return accepted
 }

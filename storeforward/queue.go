@@ -79,8 +79,8 @@ func (q *Queue) Append(ctx context.Context, messages ...gateway.Message) ([]gate
 	if len(messages) == 0 {
 		return nil, nil
 	}
-	r := &request{messages: messages, done: make(chan error, 1)}
-	if err := q.vet(r); err != nil {
+	r := &request{done: make(chan error, 1)}
+	if err := q.put(r, messages...); err != nil {
 		return nil, err
 	}
 	for {
@@ -92,7 +92,7 @@ func (q *Queue) Append(ctx context.Context, messages ...gateway.Message) ([]gate
 		if !errors.Is(err, errNoRoom) {
 			return nil, fmt.Errorf("store %s: append: %w", q.store, err)
 		}
-		if !q.blocks(messages) {
+		if !r.blocks() {
 			return nil, fmt.Errorf("store %s: %s: %w", q.store, q.refusalReason(), gateway.ErrFull)
 		}
 		if err := q.awaitRoom(ctx, room); err != nil {
@@ -101,21 +101,26 @@ func (q *Queue) Append(ctx context.Context, messages ...gateway.Message) ([]gate
 	}
 }
 
-// vet checks what can be known before the committer sees the request.
-func (q *Queue) vet(r *request) error {
-	count := make(map[*lane]int64)
-	for _, m := range r.messages {
-		l := q.own[m.ID.Lane]
-		if l == nil {
-			return fmt.Errorf("lane %.40q is not configured: %w", m.ID.Lane, gateway.ErrInvalid)
-		}
-		if len(m.Body) > MaxBodyBytes {
-			return fmt.Errorf("message of %d bytes for lane %s: the limit is %d: %w", len(m.Body), m.ID.Lane, MaxBodyBytes, gateway.ErrInvalid)
+// put puts messages into a request and checks what can be known before the
+// committer sees it.
+func (q *Queue) put(r *request, messages ...gateway.Message) error {
+	rows, err := q.rows(messages)
+	if err != nil {
+		return err
+	}
+	r.rows = rows
+	count := make(map[*lane]int64, 1)
+	for _, row := range rows {
+		l := row.lane
+		for i := range row.messages {
+			if n := len(row.messages[i].Body); n > MaxBodyBytes {
+				return fmt.Errorf("message of %d bytes for lane %s: the limit is %d: %w", n, l.name, MaxBodyBytes, gateway.ErrInvalid)
+			}
 		}
 		if l.Priority == PriorityHigh {
 			r.urgent = true
 		}
-		count[l]++
+		count[l] += int64(len(row.messages))
 		if l.MaxMessages > 0 && count[l] > l.MaxMessages {
 			return fmt.Errorf("more messages in one append than the %d that lane %s holds: %w", l.MaxMessages, l.name, gateway.ErrInvalid)
 		}
@@ -126,13 +131,23 @@ func (q *Queue) vet(r *request) error {
 	return nil
 }
 
-func (q *Queue) blocks(messages []gateway.Message) bool {
-	for _, m := range messages {
-		if q.own[m.ID.Lane].Overflow != Block {
-			return false
+// rows sorts messages by lane, without changing their order.
+func (q *Queue) rows(messages []gateway.Message) ([]row, error) {
+	rows := make([]row, 0, 1)
+	for i := range messages {
+		m := &messages[i]
+		if len(rows) == 0 || m.ID.Lane != rows[len(rows)-1].lane.name {
+			l := q.own[m.ID.Lane]
+			if l == nil {
+				return nil, fmt.Errorf("lane %.40q is not configured: %w", m.ID.Lane, gateway.ErrInvalid)
+			}
+			rows = append(rows, row{lane: l, messages: messages[i:i]})
 		}
+		last := &rows[len(rows)-1]
+		last.messages = last.messages[:len(last.messages)+1]
+		last.bytes += recordSize(*m)
 	}
-	return true
+	return rows, nil
 }
 
 // submit hands a request to the committer and waits for its answer. Once the

@@ -3,6 +3,7 @@ package storeforward
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -192,7 +193,7 @@ func bringChunk(t testing.TB, q *Queue, name gateway.Lane, list ...gateway.Messa
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := p.pack(frame{kind: frameChunk, store: l.store, first: l.next(), count: uint32(len(list))}, q.ages.stamp(), records)
+	f := p.pack(nil, frame{kind: frameChunk, store: l.store, first: l.next(), count: uint32(len(list))}, q.ages.stamp(), records)
 	r := &request{chunks: []salvaged{{frame: f, lane: l}}, urgent: true, done: make(chan error, 1)}
 	if err := q.submit(t.Context(), r); err != nil {
 		t.Fatal(err)
@@ -245,5 +246,50 @@ func TestClosedQueueSaysSo(t *testing.T) {
 	}
 	if _, err := q.Next(t.Context()); !errors.Is(err, ErrClosed) {
 		t.Errorf("next: %v", err)
+	}
+}
+
+// TestFullGroupsComeBackWhole: several lanes and many chunks in one
+// transaction, again and again, with bodies that shrink and bodies that do not.
+func TestFullGroupsComeBackWhole(t *testing.T) {
+	for _, key := range []string{"", testKey} {
+		o := testOptions(filepath.Join(t.TempDir(), "queue"))
+		o.Lanes, o.Key = map[gateway.Lane]LaneOptions{"bulk": {}}, []byte(key)
+		q := mustOpen(t, o)
+		want := make(map[gateway.Lane][]string)
+		for round := range 6 {
+			var group []gateway.Message
+			for size, i := 0, 0; ; i++ {
+				body := noise(300)
+				lane := gateway.Lane("bulk")
+				if i/50%2 == round%2 { // rows of fifty, in turn
+					body, lane = telemetry(1000*round+i), gateway.LaneTelemetry
+				}
+				m := msg(lane, body)
+				if size += recordSize(m); size > MaxAppendBytes {
+					break
+				}
+				group = append(group, m)
+				want[lane] = append(want[lane], body)
+			}
+			for i, id := range mustAppend(t, q, group...) {
+				if lane := group[i].ID.Lane; id.Lane != lane || want[lane][id.Seq-1] != string(group[i].Body) {
+					t.Fatalf("message %d of round %d is %s", i, round, id)
+				}
+			}
+		}
+		mustClose(t, q)
+		q = mustOpen(t, o)
+		for lane, bodies := range want {
+			list, err := q.List(lane, 0, len(bodies)+1)
+			if err != nil || len(list) != len(bodies) {
+				t.Fatalf("lane %s has %d of %d: %v", lane, len(list), len(bodies), err)
+			}
+			for i, m := range list {
+				if m.ID.Seq != uint64(i+1) || string(m.Body) != bodies[i] {
+					t.Fatalf("%s holds %.40q, want %.40q", m.ID, m.Body, bodies[i])
+				}
+			}
+		}
 	}
 }

@@ -1,13 +1,16 @@
 package storeforward
 
 import (
+	"slices"
+
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
 // request is what one caller wants written; the committer writes many in one
 // transaction and answers each.
 type request struct {
-	messages []gateway.Message
+	// rows are the messages, in their order.
+	rows []row
 	// spans leave the queue for another reason than an acknowledgement; a gap
 	// record explains each, if they are not silent.
 	spans []span
@@ -24,6 +27,14 @@ type request struct {
 	// done is answered once; ids are valid if the answer is nil.
 	done chan error
 	ids  []gateway.MessageID
+}
+
+// row is a run of messages of a request that go into one lane.
+type row struct {
+	lane     *lane
+	messages []gateway.Message
+	// bytes bounds from above what their records take.
+	bytes int
 }
 
 type keyValue struct{ key, value []byte }
@@ -44,8 +55,8 @@ type span struct {
 // size bounds from above what the request adds to a transaction.
 func (r *request) size() int {
 	n := 0
-	for _, m := range r.messages {
-		n += recordSize(m)
+	for _, row := range r.rows {
+		n += row.bytes
 	}
 	for _, c := range r.chunks {
 		n += c.size()
@@ -54,4 +65,17 @@ func (r *request) size() int {
 		n += len(kv.key) + len(kv.value)
 	}
 	return n + 1024*len(r.spans) + 16*len(r.deletes)
+}
+
+// count is the number of messages.
+func (r *request) count() (n int) {
+	for _, row := range r.rows {
+		n += len(row.messages)
+	}
+	return n
+}
+
+// blocks reports whether the caller waits for room when there is none.
+func (r *request) blocks() bool {
+	return !slices.ContainsFunc(r.rows, func(row row) bool { return row.lane.Overflow != Block })
 }

@@ -52,11 +52,11 @@ type claim struct {
 type claims map[*lane]claim
 
 // with adds what a request needs.
-func (c claims) with(own map[gateway.Lane]*lane, r *request) claims {
+func (c claims) with(r *request) claims {
 	sum := maps.Clone(c)
-	for _, m := range r.messages {
-		l := own[m.ID.Lane]
-		sum[l] = claim{sum[l].bytes + int64(recordSize(m)), sum[l].messages + 1}
+	for _, row := range r.rows {
+		l := row.lane
+		sum[l] = claim{sum[l].bytes + int64(row.bytes), sum[l].messages + int64(len(row.messages))}
 	}
 	for _, s := range r.chunks {
 		sum[s.lane] = claim{sum[s.lane].bytes + int64(s.size()), sum[s.lane].messages + int64(s.count)}
@@ -84,7 +84,7 @@ func (c *committer) admit(r *request, free int64, claimed claims) error {
 			c.opts.Dir, free/1e6, c.opts.MinFree/1e6))
 		return errNoRoom
 	}
-	wanted := claimed.with(c.own, r)
+	wanted := claimed.with(r)
 	for l, sum := range wanted {
 		if sum == claimed[l] {
 			continue
@@ -138,7 +138,7 @@ func (c *committer) evict(l *lane) error {
 	if found {
 		return c.drop(l, e, gateway.GapOverflow)
 	}
-	p := c.newPlan(c.packer)
+	p := c.newPlan()
 	p.of(l).roll()
 	if err := c.write(p); err != nil {
 		return err

@@ -135,14 +135,14 @@ func (c *committer) adopt(key lineage, f *foundLane) error {
 // bringRest brings over the commands, the dead letters and the losses that were
 // still to be told.
 func (c *committer) bringRest(found *findings) error {
-	p := c.newPlan(c.packer)
+	p := c.newPlan()
 	size := 0
 	flush := func(more int) error {
 		if size += more; size < MaxAppendBytes/2 {
 			return nil
 		}
 		err := c.write(p)
-		p, size = c.newPlan(c.packer), 0
+		p, size = c.newPlan(), 0
 		return err
 	}
 	for _, e := range found.commands() {
@@ -162,7 +162,7 @@ func (c *committer) bringRest(found *findings) error {
 	}
 	if !c.salvage.wrecks[0].begun() {
 		for _, m := range slices.Concat(found.letters(), found.gaps()) {
-			p.add(c.own[m.ID.Lane], m)
+			p.add(p.of(c.own[m.ID.Lane]), m)
 			if err := flush(recordSize(m)); err != nil {
 				return err
 			}
@@ -321,7 +321,7 @@ func (s *salvage) read(u *unpacker, c chunkPlace, next uint64) (salvaged, error)
 		records = appendRecord(records, m)
 	}
 	f.first, f.count = next, uint32(c.last()-next+1)
-	return salvaged{frame: s.packer.pack(f, w.stamp, records)}, nil
+	return salvaged{frame: s.packer.pack(nil, f, w.stamp, records)}, nil
 }
 
 // use notes that a chunk is in the new store, or is not needed. A file that is

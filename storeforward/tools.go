@@ -167,8 +167,8 @@ func (q *Queue) Retry(ctx context.Context, id gateway.MessageID) (gateway.Messag
 	if err != nil {
 		return gateway.MessageID{}, fmt.Errorf("retry %s: %w", id, err)
 	}
-	r := &request{messages: []gateway.Message{m}, urgent: true, done: make(chan error, 1)}
-	if err := q.vet(r); err != nil {
+	r := &request{urgent: true, done: make(chan error, 1)}
+	if err := q.put(r, m); err != nil {
 		return gateway.MessageID{}, fmt.Errorf("retry %s: %w", id, err)
 	}
 	r.spans = []span{{lane: l, first: id.Seq, last: id.Seq, reason: silent}}

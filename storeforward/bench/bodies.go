@@ -90,8 +90,9 @@ func (f *fresh) group(size int) [][]byte {
 // making them is not measured. They lie outside the heap: the collector of the
 // process that is measured does not see them.
 type pool struct {
-	bodies [][]byte
-	n      int
+	arena []byte
+	ends  []uint32 // of the bodies, in the arena
+	n     int
 }
 
 // poolMost is how many different bodies there are: 20 MB, which is more than
@@ -104,10 +105,11 @@ func newPool(kind string, most int) (*pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memory for %d bodies: %w", count, err)
 	}
-	p := &pool{bodies: make([][]byte, count)}
-	for i := range p.bodies {
-		body := writeBody(arena[:0:512], kind, i)
-		p.bodies[i], arena = body[:len(body):len(body)], arena[len(body):]
+	p := &pool{arena: arena, ends: make([]uint32, count)}
+	end := 0
+	for i := range p.ends {
+		end += len(writeBody(arena[end:end:end+512], kind, i))
+		p.ends[i] = uint32(end)
 	}
 	return p, nil
 }
@@ -115,10 +117,18 @@ func newPool(kind string, most int) (*pool, error) {
 func (p *pool) group(size int) [][]byte {
 	list := make([][]byte, size)
 	for i := range list {
-		list[i] = p.bodies[p.n%len(p.bodies)]
+		list[i] = p.body(p.n % len(p.ends))
 		p.n++
 	}
 	return list
+}
+
+func (p *pool) body(i int) []byte {
+	begin, end := uint32(0), p.ends[i]
+	if i > 0 {
+		begin = p.ends[i-1]
+	}
+	return p.arena[begin:end:end]
 }
 
 func bytesOf(bodies [][]byte) (n int) {
