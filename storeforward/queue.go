@@ -268,7 +268,7 @@ func (q *Queue) Close() error {
 		q.helpers.Wait()
 		err := q.engine.close() // which can still kill the process
 		q.step("closed")
-		q.witness.close(q, err == nil)
+		q.witness.close(q)
 		if err != nil {
 			q.closeErr = fmt.Errorf("store %s: close: %w", q.store, err)
 		}

@@ -233,16 +233,12 @@ func (w *witness) abandon() error {
 	return w.file.Close()
 }
 
-// close notes how this run has ended.
-func (w *witness) close(q *Queue, well bool) {
+// close notes that this run has not died.
+func (w *witness) close(q *Queue) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.deviceAt = time.Time{}
-	deaths := w.deaths + 1
-	if well {
-		deaths = 0
-	}
-	if err := errors.Join(w.write(q, deaths), w.file.Close()); err != nil {
+	if err := errors.Join(w.write(q, 0), w.file.Close()); err != nil {
 		q.log.Debug("witness of the store not written", "error", err)
 	}
 }
