@@ -126,9 +126,10 @@ func checkLabels(field string, m map[string]string, fault func(field, problem st
 	}
 }
 
-// compareFold puts names next to each other that differ in case only.
+// compareFold puts names next to each other that differ in case alone, lower
+// case first.
 func compareFold(a, b string) int {
-	return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(a, b))
+	return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(b, a))
 }
 
 func isOwn(name string) bool {
