@@ -1,6 +1,7 @@
 package iothub
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -77,16 +78,25 @@ func (s *session) start(ctx context.Context) error {
 	if s.followsTwin() {
 		filters = append(filters, twinAnswerPrefix+"#", twinDesiredPrefix+"#")
 	}
-	for _, filter := range filters {
-		if err := s.Subscribe(ctx, filter); err != nil {
-			return fmt.Errorf("%w; if this hub is of the basic tier, set tier: basic", err)
-		}
+	if err := s.subscribe(ctx, filters); err != nil {
+		return fmt.Errorf("%w; if this hub is of the basic tier, set tier: basic", err)
 	}
 	if s.followsTwin() {
 		tell := func(topic string, payload []byte) error { return s.Tell(uplink.ForRecords, topic, payload) }
 		s.work.Go(func() { newTwinSync(s.parts.Twin, tell, s.twin, s.parts.Log).run(s.ctx) })
 	}
 	return nil
+}
+
+// subscribe asks for all filters at once, since a line can be slow.
+func (s *session) subscribe(ctx context.Context, filters []string) error {
+	errs := make([]error, len(filters))
+	var asking sync.WaitGroup
+	for i, filter := range filters {
+		asking.Go(func() { errs[i] = s.Subscribe(ctx, filter) })
+	}
+	asking.Wait()
+	return cmp.Or(errs...)
 }
 
 func (s *session) followsTwin() bool { return s.parts.Twin != nil && s.config.Tier != tierBasic }
