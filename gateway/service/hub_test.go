@@ -31,7 +31,12 @@ type simHub struct {
 
 func startHub(t *testing.T) *simHub {
 	t.Helper()
-	hub, err := hubsim.Start(t.Context(), hubsim.Options{Data: t.TempDir(), Devices: []string{"gw"}})
+	return startHubWith(t, hubsim.Options{Data: t.TempDir(), Devices: []string{"gw"}})
+}
+
+func startHubWith(t *testing.T, o hubsim.Options) *simHub {
+	t.Helper()
+	hub, err := hubsim.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,11 +144,11 @@ func (h *simHub) awaitVerdict(t *testing.T, version int64, status VerdictStatus)
 }
 
 // startOnHub starts a gateway for the hub's device gw.
-func (h *simHub) startOnHub(t *testing.T, dir string) *running {
+func (h *simHub) startOnHub(t *testing.T, dir string, changes ...func(*Loaded)) *running {
 	t.Helper()
 	text := strings.Replace(configText, "{type: mqtt, url: BROKER}",
 		fmt.Sprintf("{type: iothub, connection_string: %q, ca_file: %q}", h.Info().Devices[0].ConnectionString, h.Info().CA), 1)
-	return startServiceWith(t, dir, text)
+	return startServiceWith(t, dir, text, changes...)
 }
 
 func (r *running) device(t *testing.T, id string) DeviceStatus {
@@ -165,6 +170,7 @@ func (r *running) device(t *testing.T, id string) DeviceStatus {
 // TestMethodOnAHub: a back end calls, the device acts, and the result comes
 // both as the answer and as a message.
 func TestMethodOnAHub(t *testing.T) {
+	t.Parallel()
 	h := startHub(t)
 	r := h.startOnHub(t, t.TempDir())
 	r.awaitConnected(t)
@@ -198,6 +204,7 @@ func TestMethodOnAHub(t *testing.T) {
 // TestSettingsOfAHub: a back end sets the pace of a device, sees what became of
 // it, and a restart without a hub keeps it.
 func TestSettingsOfAHub(t *testing.T) {
+	t.Parallel()
 	h := startHub(t)
 	dir := t.TempDir()
 	version := h.desire(t, http.MethodPatch, `{"settings":{"devices":{"board":{"enabled":false}}},"other":{"x":1}}`) // before the first start
@@ -286,5 +293,160 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 	object = twin{s}.Reported()
 	if object["left_out"] != nil || object["devices"].(map[string]any)["device%2E0"] == nil {
 		t.Errorf("reported %v", object)
+	}
+}
+
+// resultOf waits for the message that reports a command.
+func (h *simHub) resultOf(t *testing.T, command string) map[string]any {
+	t.Helper()
+	var result map[string]any
+	eventually(t, func() error {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+h.Info().HTTPS+"/hubsim/events?device=gw&limit=10000", nil)
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Authorization", h.token(t))
+		resp, err := h.client.Do(r)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		for d := json.NewDecoder(resp.Body); ; {
+			var e struct {
+				System map[string]string
+				Body   json.RawMessage
+			}
+			if err := d.Decode(&e); err != nil {
+				return fmt.Errorf("no result of %s: %w", command, err)
+			}
+			if e.System["correlation-id"] == command {
+				return json.Unmarshal(e.Body, &result)
+			}
+		}
+	})
+	return result
+}
+
+// post asks for something that has no answer.
+func (h *simHub) post(t *testing.T, path, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+h.Info().HTTPS+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", h.token(t))
+	resp, err := h.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		t.Fatalf("%s: %s", path, resp.Status)
+	}
+}
+
+// TestMethodOnALostLine: the device acts, the caller hears nothing, and the
+// result comes as a message once the line is back.
+func TestMethodOnALostLine(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	dir := t.TempDir()
+	r := h.startOnHub(t, dir)
+	h.awaitVerdict(t, 1, SettingsApplied)
+	called := make(chan struct{})
+	go func() {
+		defer close(called)
+		body := strings.NewReader(`{"methodName":"bench.pulse","responseTimeoutInSeconds":5,"payload":{"ms":500}}`)
+		req, err := http.NewRequest(http.MethodPost, "https://"+h.Info().HTTPS+"/twins/gw/methods?api-version=2021-04-12", body)
+		if err != nil {
+			return
+		}
+		req.Header.Set("Authorization", h.token(t))
+		if resp, err := h.client.Do(req); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	var command string
+	eventually(t, func() error {
+		text, err := os.ReadFile(filepath.Join(dir, "actuations"))
+		for line := range strings.Lines(string(text)) {
+			if _, id, ok := strings.Cut(line, "method-"); ok {
+				command = "method-" + strings.Fields(id)[0]
+				return nil
+			}
+		}
+		return fmt.Errorf("no pulse in %s, %w", text, err)
+	})
+	h.post(t, "/hubsim/devices/gw/disconnect", "")
+	if result := h.resultOf(t, command); result["status"] != "done" || result["action"] != "pulse" {
+		t.Errorf("result %v", result)
+	}
+	<-called
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+// TestTwinOfABadHub: a hub that throttles, or loses changes, hinders nothing.
+func TestTwinOfABadHub(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	h.post(t, "/hubsim/faults", `{"kind":"drop-desired","count":1}`)
+	r := h.startOnHub(t, t.TempDir())
+	h.awaitVerdict(t, 1, SettingsApplied)
+	h.desire(t, http.MethodPatch, `{"settings":{"devices":{"bench":{"enabled":false}}}}`) // lost
+	version := h.desire(t, http.MethodPatch, `{"x":1}`)                                   // and noticed
+	h.awaitVerdict(t, version, SettingsApplied)
+	if st := r.device(t, "bench").State; st != "disabled" {
+		t.Errorf("bench is %s", st)
+	}
+	h.post(t, "/hubsim/faults", `{"kind":"throttle-twin","count":1}`)
+	version = h.desire(t, http.MethodPatch, `{"settings":{"devices":{"bench":{"enabled":true}}}}`)
+	eventually(t, func() error { // though it cannot be reported now
+		if st := r.device(t, "bench").State; st != "good" {
+			return fmt.Errorf("bench is %s", st)
+		}
+		return nil
+	})
+	h.awaitVerdict(t, version, SettingsApplied)
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+// TestSettingsThatLoseTheHub: when the link does not come back within the
+// probation, what was in force before is so again, and the hub is told.
+func TestSettingsThatLoseTheHub(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	h := startHubWith(t, hubsim.Options{Data: data, Devices: []string{"gw"}})
+	r := h.startOnHub(t, t.TempDir(), func(l *Loaded) { l.Settings.Probation = 10 * time.Second })
+	h.awaitVerdict(t, 1, SettingsApplied)
+	version := h.desire(t, http.MethodPatch, `{"settings":{"devices":{"bench":{"enabled":false}}}}`)
+	eventually(t, func() error {
+		if st := r.device(t, "bench").State; st != "disabled" {
+			return fmt.Errorf("bench is %s", st)
+		}
+		return nil
+	})
+	address := h.Info().MQTT
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if st := r.device(t, "bench").State; st != "good" {
+			return fmt.Errorf("bench is %s", st)
+		}
+		return nil
+	})
+	h = startHubWith(t, hubsim.Options{Data: data, MQTT: address})
+	if v := h.awaitVerdict(t, version, SettingsRolledBack); len(v.Errors) != 1 || !strings.Contains(v.Errors[0], "no connection to the hub") {
+		t.Errorf("verdict %+v", v)
+	}
+	if st := r.device(t, "bench").State; st != "good" {
+		t.Errorf("bench is %s, though the hub still desires otherwise", st)
+	}
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
 	}
 }

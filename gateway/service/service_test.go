@@ -111,7 +111,8 @@ func startService(t *testing.T, dir, url string) *running {
 	return startServiceWith(t, dir, strings.Replace(configText, "BROKER", url, 1))
 }
 
-func startServiceWith(t *testing.T, dir, text string) *running {
+// startServiceWith takes a whole config, and changes to it that no file may make.
+func startServiceWith(t *testing.T, dir, text string, changes ...func(*Loaded)) *running {
 	t.Helper()
 	file := filepath.Join(dir, "fieldpost.yaml")
 	text = strings.ReplaceAll(text, "DIR", dir)
@@ -121,6 +122,9 @@ func startServiceWith(t *testing.T, dir, text string) *running {
 	loaded, err := Load(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, change := range changes {
+		change(loaded)
 	}
 	r := &running{dir: dir, logs: &syncBuffer{}, ended: make(chan error, 1)}
 	s, err := New(loaded, Build{Version: "test", Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, slog.New(slog.NewTextHandler(r.logs, nil)))
@@ -179,7 +183,7 @@ func (r *running) call(t *testing.T, method, path, body string) (int, string) {
 
 func eventually(t *testing.T, holds func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for err := holds(); err != nil; err = holds() {
