@@ -4,7 +4,10 @@ package systemtest
 
 import (
 	"encoding/json"
+	"fmt"
+	"os/exec"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -163,4 +166,93 @@ func TestNodeServiceCallsGateway(t *testing.T) {
 	if r.Status != 200 {
 		t.Errorf("after a restart: answered %+v", r)
 	}
+}
+
+// gatewayTwin is what the gateway reports, as the service SDK reads it.
+type gatewayTwin struct {
+	Properties struct {
+		Reported struct {
+			Gateway struct{ ID, Version string }
+			Devices map[string]struct{ State, Every string }
+			// Settings is the verdict on the desired properties.
+			Settings struct {
+				Version   int64
+				Status    string
+				Errors    []string
+				Probation bool
+			}
+		}
+	}
+}
+
+// awaitTwin waits until the reported properties are as wanted.
+func (s *sdk) awaitTwin(t *testing.T, wanted func(gatewayTwin) bool) gatewayTwin {
+	t.Helper()
+	var now gatewayTwin
+	eventually(t, 2*sdkTime, func() error {
+		now = gatewayTwin{}
+		s.do(t, &now, "getTwin", "device", "gw")
+		if !wanted(now) {
+			return fmt.Errorf("reported are %+v", now.Properties.Reported)
+		}
+		return nil
+	})
+	return now
+}
+
+// desire changes the desired properties of the gateway by Azure's service SDK.
+func (s *sdk) desire(t *testing.T, patch string) {
+	t.Helper()
+	s.do(t, nil, "patchTwin", "device", "gw", "etag", "*", "patch", json.RawMessage(`{"properties":{"desired":`+patch+`}}`))
+}
+
+// TestNodeServiceSetsGateway: settings that Azure's service SDK desires are
+// applied, also when they were sent while the gateway was away, and survive a
+// restart; wrong ones are refused by name; the state of the devices is reported.
+func TestNodeServiceSetsGateway(t *testing.T) {
+	dir := t.TempDir()
+	h := startHub(t, dir)
+	s := startService(t, h)
+	s.desire(t, `{"settings":{"devices":{"bench":{"every":"5m"}}}}`) // nobody hears it
+	g := newGateway(t, dir, h)
+	every := func(device, want string) func(gatewayTwin) bool {
+		return func(now gatewayTwin) bool { return now.Properties.Reported.Devices[device].Every == want }
+	}
+	verdict := func(status string, version int64) func(gatewayTwin) bool {
+		return func(now gatewayTwin) bool {
+			v := now.Properties.Reported.Settings
+			return v.Status == status && v.Version == version
+		}
+	}
+	now := s.awaitTwin(t, verdict("applied", 2)).Properties.Reported
+	if now.Gateway.ID != "gw" || now.Gateway.Version == "" || len(now.Devices) != 3 {
+		t.Errorf("reported are %+v", now)
+	}
+	s.awaitTwin(t, every("bench", "5m0s"))
+
+	s.desire(t, `{"settings":{"devices":{"bench":{"every":"1s","evry":"2s"},"nobody":{"enabled":false}}}}`)
+	now = s.awaitTwin(t, verdict("rejected", 3)).Properties.Reported
+	if text := strings.Join(now.Settings.Errors, "\n"); !strings.Contains(text, "settings.devices.bench.evry: unknown") || !strings.Contains(text, "settings.devices.nobody: ") {
+		t.Errorf("the verdict says %s", text)
+	}
+	s.awaitTwin(t, every("bench", "5m0s")) // nothing of it counts
+
+	s.desire(t, `{"settings":{"devices":{"bench":{"every":"7m","evry":null},"board":{"enabled":false},"nobody":null}}}`)
+	s.awaitTwin(t, verdict("applied", 4))
+	s.awaitTwin(t, every("bench", "7m0s"))
+	g.process.kill()
+	h.process.kill() // they hold without the hub
+	g.start(t)
+	eventually(t, sdkTime, func() error {
+		out, err := exec.Command(program(t, "fieldpost"), "devices", "--socket", g.socket()).CombinedOutput()
+		if err != nil || !regexp.MustCompile(`(?m)^board +sysfs +disabled`).Match(out) {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+	h.restart(t)
+	g.awaitConnected(t)
+	s.awaitTwin(t, func(now gatewayTwin) bool {
+		return now.Properties.Reported.Devices["board"].State == "disabled" && verdict("applied", 4)(now)
+	})
 }
