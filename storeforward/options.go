@@ -27,10 +27,10 @@ const (
 	chunkBytes = 48 << 10
 	// blockBytes holds the largest frame.
 	blockBytes = MaxAppendBytes + 4<<10
-	epochBytes = 4 << 20
+	epochBytes = 4_000_000
 	// MinMaxBytes is the least that Options.MaxBytes can be: the engine's own
 	// files and a few epochs.
-	MinMaxBytes = 32 << 20
+	MinMaxBytes = 32_000_000
 	// engineBytes is what the engine may hold beside the messages: logs,
 	// tables under compaction.
 	engineBytes = 16 << 20

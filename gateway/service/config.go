@@ -34,7 +34,7 @@ type GatewayConfig struct {
 
 // QueueConfig is the section queue.
 type QueueConfig struct {
-	MaxBytes config.Bytes                `yaml:"max_bytes" doc:"The queue never takes more of the disk than this." default:"512MB" min:"32MiB"`
+	MaxBytes config.Bytes                `yaml:"max_bytes" doc:"The queue never takes more of the disk than this." default:"512MB" min:"32MB"`
 	MinFree  config.Bytes                `yaml:"min_free" doc:"The queue leaves this much of the file system free, and refuses messages rather than take it." default:"200MB" min:"64MB"`
 	Commit   CommitConfig                `yaml:"commit" doc:"How many messages share one sync to disk."`
 	Lanes    map[string]QueueLanesConfig `yaml:"lanes" doc:"Policies by lane. telemetry, alerts and results always exist; others are made by naming them."`
@@ -54,7 +54,7 @@ type QueueLanesConfig struct {
 	Overflow    string        `yaml:"overflow" doc:"What a full lane does: give up its oldest messages (a gap record says which), refuse new ones, or make the devices wait." oneof:"drop-oldest|drop-newest|block"`
 	Priority    string        `yaml:"priority" doc:"Lanes with high priority get four fifths of the link while they have messages." oneof:"high|normal"`
 	TTL         time.Duration `yaml:"ttl" doc:"Messages older than this are given up; a gap record says which. Left out: never." min:"1m" example:"30d"`
-	MaxBytes    config.Bytes  `yaml:"max_bytes" doc:"Bound of this lane alone. Left out: only that of the queue." min:"8MiB"`
+	MaxBytes    config.Bytes  `yaml:"max_bytes" doc:"Bound of this lane alone. Left out: only that of the queue." min:"8MB"`
 	MaxMessages int           `yaml:"max_messages" doc:"Bound of this lane in messages. Left out: none." min:"1" example:"100000"`
 	Backfill    string        `yaml:"backfill" doc:"Order after an outage: weave sends, for each message of the backlog, up to three that are new; order sends strictly in the order of acceptance. Left out: weave for telemetry, order for alerts and results." oneof:"weave|order"`
 }
