@@ -16,9 +16,9 @@ func printLink(out io.Writer, s service.Status) {
 		fmt.Fprintf(out, ", at most %s/s out", bytesText(u.MaxRate))
 	}
 	b := u.Bytes
-	fmt.Fprintf(out, ": telemetry %s, records %s, commands %s, keep-alive %s, connection %s\n",
+	fmt.Fprintf(out, ": telemetry %s, records %s, commands %s, keep-alive %s, uploads %s, connection %s\n",
 		bytesText(int64(b.Telemetry.Sum())), bytesText(int64(b.Records.Sum())), bytesText(int64(b.Commands.Sum())),
-		bytesText(int64(b.KeepAlive.Sum())), bytesText(int64(b.Connection.Sum())))
+		bytesText(int64(b.KeepAlive.Sum())), bytesText(int64(b.Uploads.Sum())), bytesText(int64(b.Connection.Sum())))
 	if p := u.Plan; p != nil {
 		fmt.Fprintf(out, "plan      %s of %s used, %s", bytesText(int64(p.Used)), bytesText(int64(p.Monthly)), planStates[string(p.State)])
 		if p.Resets.After(s.Now) {

@@ -21,7 +21,7 @@ func TestLinkForPeople(t *testing.T) {
 	}}
 	var out bytes.Buffer
 	printLink(&out, s)
-	want := "          81.2 MB out, 3.0 kB in, at most 64.0 kB/s out: telemetry 81.2 MB, records 500 B, commands 0 B, keep-alive 4 B, connection 5.0 kB\n" +
+	want := "          81.2 MB out, 3.0 kB in, at most 64.0 kB/s out: telemetry 81.2 MB, records 500 B, commands 0 B, keep-alive 4 B, uploads 0 B, connection 5.0 kB\n" +
 		"plan      81.2 MB of 100.0 MB used, readings are THINNED; a new month begins in 5 days\n"
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)

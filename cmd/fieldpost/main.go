@@ -44,6 +44,8 @@ type verbs struct {
 	Devices     devicesCmd     `cmd:"" help:"List the devices, or one with its readings and actions."`
 	Do          doCmd          `cmd:"" help:"Ask a device for an action and wait for the result."`
 	Send        sendCmd        `cmd:"" help:"Hand in readings; each is answered by its message id once it is durable."`
+	Upload      uploadCmd      `cmd:"" help:"Upload a file to the storage of the hub, over outages and restarts."`
+	Uploads     uploadsCmd     `cmd:"" help:"See the files that are on their way to the hub, and give one up."`
 	Version     versionCmd     `cmd:"" help:"Print version, commit and platform."`
 }
 

@@ -73,6 +73,7 @@ func printStatus(out io.Writer, s service.Status) {
 	}
 	fmt.Fprintf(out, " %d waiting\n", s.Commands.Waiting)
 	printSettings(out, s.Settings)
+	printUploads(out, s.Uploads)
 	fmt.Fprintln(out)
 	printLanes(out, s.Queue)
 	if s.Queue.Problem != "" {

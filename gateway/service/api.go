@@ -9,6 +9,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
+	"github.com/fieldpost/fieldpost/gateway/uplink/upload"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
 
@@ -32,7 +33,9 @@ type Status struct {
 	Devices      []DeviceStatus     `json:"devices"`
 	Commands     command.Stats      `json:"commands"`
 	Settings     SettingsStatus     `json:"settings"`
-	Memory       MemoryStatus       `json:"memory"`
+	// Uploads are the files on their way.
+	Uploads []upload.Upload `json:"uploads,omitempty"`
+	Memory  MemoryStatus    `json:"memory"`
 }
 
 // UpstreamStatus is one connection to the upstream.

@@ -56,6 +56,7 @@ func (a *api) run(ctx context.Context) error {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.status()) })
 	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.deviceStatus()) })
 	mux.HandleFunc("POST /v1/do", a.do)
+	a.registerUploads(mux)
 	(&queueAPI{queue: a.queue, log: a.log}).register(mux)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	var conns sync.WaitGroup // whose handlers use the queue, which is closed next
@@ -136,7 +137,7 @@ func (a *api) status() Status {
 		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: a.started, Now: a.clock.Now(),
 		ClockTrusted: a.clock.Trusted(), BootID: clock.BootID(),
 		Conditions: a.health.Conditions(), Upstream: a.sender.Stats(), Children: children, Queue: a.queue.Stats(),
-		Devices: a.deviceStatus(), Commands: a.dispatcher.Stats(), Settings: a.remote.Status(),
+		Devices: a.deviceStatus(), Commands: a.dispatcher.Stats(), Settings: a.remote.Status(), Uploads: a.uploadsUnderWay(),
 		Memory: MemoryStatus{RSSBytes: residentBytes(), Goroutines: runtime.NumGoroutine()},
 	}
 }

@@ -21,6 +21,7 @@ type Config struct {
 	Batch     BatchConfig      `yaml:"batch" doc:"How readings are packed into messages."`
 	Commands  CommandsConfig   `yaml:"commands" doc:"How commands are carried out."`
 	Settings  SettingsConfig   `yaml:"settings" doc:"Settings that the hub may change, by the desired properties of the device twin."`
+	Uploads   UploadsConfig    `yaml:"uploads" doc:"Files on their way to the hub."`
 	Devices   []config.Section `yaml:"devices" variants:"devices" required:"true" doc:"The sensors and actuators."`
 }
 

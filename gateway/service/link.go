@@ -70,6 +70,7 @@ func (s *Service) makeSenders() error {
 	if s.sender, err = uplink.New(o); err != nil {
 		return err
 	}
+	s.makeUploads(upstream)
 	for _, c := range spec.children {
 		upstream, err := spec.kind.open(c.config, s.wiring(c.lane, command.NewChildInbox(s.dispatcher, c.lane)))
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
+	"github.com/fieldpost/fieldpost/gateway/uplink/upload"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
 
@@ -47,6 +48,8 @@ type Service struct {
 	remote     *remote
 	batchers   []*pipeline.Batcher
 	devices    []*device
+	uploads    *upload.Uploader // nil if uploadsOff says why
+	uploadsOff error
 
 	fatal chan error
 }
@@ -214,6 +217,9 @@ func (s *Service) work(ctx context.Context, api *api) error {
 	uplinkStage.start(s.sender.Run)
 	for _, c := range s.children {
 		uplinkStage.start(c.sender.Run)
+	}
+	if s.uploads != nil {
+		uplinkStage.start(s.uploads.Run)
 	}
 	commandStage.start(s.dispatcher.Run)
 	for _, b := range s.batchers {

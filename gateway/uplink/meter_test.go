@@ -240,11 +240,11 @@ func TestAUsedUpPlanHoldsTelemetry(t *testing.T) {
 func TestUsageAddsUp(t *testing.T) {
 	m := newMeter(t, uplink.MeterOptions{})
 	m.Socket(1000, 2000)
-	for p, n := range map[uplink.Purpose]int{uplink.ForTelemetry: 1, uplink.ForRecords: 2, uplink.ForCommands: 4, uplink.ForKeepAlive: 8, uplink.ForConnection: 16} {
+	for p, n := range map[uplink.Purpose]int{uplink.ForTelemetry: 1, uplink.ForRecords: 2, uplink.ForCommands: 4, uplink.ForKeepAlive: 8, uplink.ForUploads: 32, uplink.ForConnection: 16} {
 		m.Packet(p, n, 10*n)
 	}
 	u := m.Bytes()
-	if fmt.Sprint(u) != "{{1 10} {2 20} {4 40} {8 80} {985 1850}}" || u.Total() != (uplink.Traffic{In: 1000, Out: 2000}) {
+	if fmt.Sprint(u) != "{{1 10} {2 20} {4 40} {8 80} {32 320} {953 1530}}" || u.Total() != (uplink.Traffic{In: 1000, Out: 2000}) {
 		t.Errorf("usage %v", u)
 	}
 	var none *uplink.Meter

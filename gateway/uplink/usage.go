@@ -20,6 +20,8 @@ const (
 	ForCommands
 	// ForKeepAlive is pings and their answers.
 	ForKeepAlive
+	// ForUploads is files on their way, with all that it takes to send them.
+	ForUploads
 	purposes = iota
 )
 
@@ -55,12 +57,13 @@ type Usage struct {
 	Records    Traffic `json:"records"`
 	Commands   Traffic `json:"commands"`
 	KeepAlive  Traffic `json:"keep_alive"`
+	Uploads    Traffic `json:"uploads"`
 	Connection Traffic `json:"connection"`
 }
 
 // Total is the bytes for all purposes.
 func (u Usage) Total() Traffic {
-	return u.Telemetry.plus(u.Records).plus(u.Commands).plus(u.KeepAlive).plus(u.Connection)
+	return u.Telemetry.plus(u.Records).plus(u.Commands).plus(u.KeepAlive).plus(u.Uploads).plus(u.Connection)
 }
 
 // tally is a count under way: what packets say, by purpose, and what the
@@ -90,6 +93,7 @@ func (t tally) usage() Usage {
 	u := Usage{
 		Telemetry: t.packets[ForTelemetry], Records: t.packets[ForRecords],
 		Commands: t.packets[ForCommands], KeepAlive: t.packets[ForKeepAlive],
+		Uploads: t.packets[ForUploads],
 	}
 	u.Connection = t.socket.minus(u.Total())
 	return u
@@ -100,5 +104,6 @@ func tallyOf(u Usage) tally {
 	t := tally{socket: u.Total()}
 	t.packets[ForTelemetry], t.packets[ForRecords] = u.Telemetry, u.Records
 	t.packets[ForCommands], t.packets[ForKeepAlive] = u.Commands, u.KeepAlive
+	t.packets[ForUploads] = u.Uploads
 	return t
 }

@@ -21,6 +21,7 @@ type Config struct {
 	Tier          string        `yaml:"tier" default:"standard" oneof:"standard|basic" doc:"Tier of the hub. One of the basic tier sends nothing to its devices: no messages, no direct methods, no settings. The free tier counts as standard"`
 	MethodTimeout time.Duration `yaml:"method_timeout" default:"25s" min:"1s" max:"300s" doc:"A direct method is answered within this time; make it shorter than the caller's own, which is 30s unless the caller says otherwise"`
 	InFlight      int           `yaml:"in_flight" default:"64" min:"1" max:"1000" doc:"Messages that may be sent before the first of them is confirmed"`
+	FilesConfig
 	LabelConfig
 	ChildList []ChildConfig `yaml:"children" doc:"Devices of the hub behind this gateway, each with an identity of its own; 16 at most"`
 }
@@ -56,6 +57,7 @@ func (c Config) Validate() error {
 	if c.InFlight < 1 || c.InFlight > 1000 {
 		f.add("in_flight", "%d is not allowed, want 1 to 1000", c.InFlight)
 	}
+	c.checkFiles(&f)
 	c.checkChildren(&f)
 	c.check(func(field, problem string) { f.add(field, "%s", problem) })
 	return errors.Join(f...)
