@@ -188,6 +188,26 @@ func (h *hub) sendC2D(device, id, body string) error {
 	return h.post("/devices/"+device+"/messages/devicebound?api-version=2021-04-12", body, map[string]string{"iothub-messageid": id})
 }
 
+// takeFeedback takes one batch of what became of messages whose senders asked.
+func (h *hub) takeFeedback() (string, error) {
+	const path = "/messages/servicebound/feedback"
+	resp, err := h.request(http.MethodGet, path+"?api-version=2021-04-12", "", nil)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode == http.StatusNoContent {
+		return "", err
+	}
+	lock := strings.Trim(resp.Header.Get("ETag"), `"`)
+	taken, err := h.request(http.MethodDelete, path+"/"+lock+"?api-version=2021-04-12", "", nil)
+	if err != nil {
+		return "", err
+	}
+	return string(body), taken.Body.Close()
+}
+
 func (h *hub) fault(t testing.TB, kind string, count int) {
 	t.Helper()
 	if err := h.post("/hubsim/faults", fmt.Sprintf(`{"kind":%q,"count":%d}`, kind, count), nil); err != nil {
