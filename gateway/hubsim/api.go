@@ -19,6 +19,8 @@ func (h *Hub) routes() http.Handler {
 	azure("POST /devices/{id}/messages/devicebound", serviceConnect, h.postCommand)
 	azure("GET /devices/{$}", registryRead, h.listDevices)
 	azure("GET /devices", registryRead, h.listDevices)
+	azure("POST /devices", registryWrite, h.postDevices)
+	azure("GET /statistics/devices", registryRead, h.getStatistics)
 	azure("GET /devices/{id}", registryRead, h.getDevice)
 	azure("PUT /devices/{id}", registryWrite, h.putDevice)
 	azure("DELETE /devices/{id}", registryWrite, h.deleteDevice)
@@ -28,10 +30,16 @@ func (h *Hub) routes() http.Handler {
 		azure("DELETE "+path+"/{lock}", serviceConnect, h.unlockFeedback)
 		azure("POST "+path+"/{lock}/abandon", serviceConnect, h.unlockFeedback)
 	}
-	azure("POST /twins/{id}/methods", serviceConnect, h.postMethod)
-	azure("GET /twins/{id}", serviceConnect, h.getTwin)
-	azure("PATCH /twins/{id}", serviceConnect, h.changeTwin)
-	azure("PUT /twins/{id}", serviceConnect, h.changeTwin)
+	for _, path := range []string{"/twins/{id}", "/twins/{id}/modules/{module}"} {
+		azure("POST "+path+"/methods", serviceConnect, h.postMethod)
+		azure("GET "+path, serviceConnect, h.getTwin)
+		azure("PATCH "+path, serviceConnect, h.changeTwin)
+		azure("PUT "+path, serviceConnect, h.changeTwin)
+	}
+	azure("GET /devices/{id}/modules", registryRead, h.listModules)
+	azure("GET /devices/{id}/modules/{module}", registryRead, h.getModule)
+	azure("PUT /devices/{id}/modules/{module}", registryWrite, h.putModule)
+	azure("DELETE /devices/{id}/modules/{module}", registryWrite, h.deleteDevice)
 	azure("POST /devices/query", serviceConnect, h.postQuery)
 	azure("GET /enrollments/{id}", registryRead, h.getEnrollment)
 	azure("PUT /enrollments/{id}", registryWrite, h.putEnrollment)
@@ -65,6 +73,9 @@ func versioned(handle func(http.ResponseWriter, *http.Request) error) func(http.
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if r.URL.Query().Get("api-version") == "" {
 			return &httpError{status: http.StatusBadRequest, code: "InvalidApiVersion", detail: "api-version is missing in the query, for example ?api-version=2021-04-12"}
+		}
+		if isModule(r.PathValue("id")) { // a slash that was percent-encoded
+			return errNoDevice
 		}
 		return handle(w, r)
 	}
@@ -126,6 +137,8 @@ func asHTTP(err error) *httpError {
 		return &httpError{status: http.StatusPreconditionFailed, code: "PreconditionFailed", detail: err.Error()}
 	case errors.Is(err, errDocument):
 		return invalid("%v", err)
+	case errors.Is(err, errModules):
+		return &httpError{status: http.StatusForbidden, code: "TooManyModulesOnDevice", detail: err.Error()}
 	case errors.Is(err, errQueueFull):
 		return &httpError{status: http.StatusForbidden, code: "DeviceMaximumQueueDepthExceeded", detail: err.Error()}
 	default:

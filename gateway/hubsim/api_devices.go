@@ -116,57 +116,52 @@ func answerDevice(w http.ResponseWriter, v view) error {
 
 // putDevice creates a device, or with If-Match updates it.
 func (h *Hub) putDevice(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
-	d, err := readDevice(w, r, id)
+	body, err := readBody(w, r, 64<<10)
 	if err != nil {
 		return err
 	}
+	var d deviceJSON
+	if err := json.Unmarshal(body, &d); err != nil {
+		return invalid("the body is no device: %v", err)
+	}
+	if id := r.PathValue("id"); d.DeviceID != id {
+		return invalid("deviceId %.80q and the path (%.80q) must be the same", d.DeviceID, id)
+	}
+	etag, _ := ifMatch(r)
+	v, err := h.writeDevice(d, etag)
+	if err != nil {
+		return err
+	}
+	return answerDevice(w, v)
+}
+
+// writeDevice creates a device, or with an etag updates it.
+func (h *Hub) writeDevice(d deviceJSON, etag string) (v view, err error) {
+	if d.Status != "" && d.Status != "enabled" && d.Status != "disabled" {
+		return v, invalid("status %.20q is not allowed, want enabled or disabled", d.Status)
+	}
+	fresh, err := newIdentity(d.DeviceID, d.Authentication.credential())
+	if err != nil {
+		return v, invalid("%v", err)
+	}
 	edit := func(i *identity) {
+		i.credential = fresh.credential
 		i.Disabled = d.Status == "disabled"
 		i.StatusReason = ""
 		if d.StatusReason != nil {
 			i.StatusReason = *d.StatusReason
 		}
 	}
-	var v view
-	if etag, ok := ifMatch(r); ok {
-		v, err = h.state.update(id, etag, func(i *identity) {
-			i.credential = d.Authentication.credential()
-			edit(i)
-		})
+	if etag == "" {
+		edit(&fresh)
+		v, err = h.state.createAs(fresh)
 	} else {
-		i, fault := newIdentity(id, d.Authentication.credential())
-		if fault != nil {
-			return invalid("%v", fault)
-		}
-		edit(&i)
-		v, err = h.state.createAs(i)
+		v, err = h.state.update(d.DeviceID, etag, edit)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		h.log.Info("device written", "device", d.DeviceID, "disabled", v.Disabled)
 	}
-	h.log.Info("device written", "device", id, "status", d.Status)
-	return answerDevice(w, v)
-}
-
-func readDevice(w http.ResponseWriter, r *http.Request, id string) (d deviceJSON, err error) {
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&d); err != nil {
-		return d, invalid("the body is no device: %v", err)
-	}
-	if d.Status == "" {
-		d.Status = "enabled"
-	}
-	c := d.Authentication.credential()
-	fault := c.complete() // of a copy
-	switch {
-	case d.DeviceID != id:
-		return d, invalid("deviceId %.80q and the path (%.80q) must be the same", d.DeviceID, id)
-	case d.Status != "enabled" && d.Status != "disabled":
-		return d, invalid("status %.20q is not allowed, want enabled or disabled", d.Status)
-	case fault != nil:
-		return d, invalid("%v", fault)
-	}
-	return d, nil
+	return v, err
 }
 
 // ifMatch is the version in a header like If-Match: "*".
@@ -180,10 +175,11 @@ func (h *Hub) deleteDevice(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		etag = "*"
 	}
-	if err := h.state.remove(r.PathValue("id"), etag); err != nil {
+	id := identityOf(r)
+	if err := h.state.remove(id, etag); err != nil {
 		return err
 	}
-	h.log.Info("device deleted", "device", r.PathValue("id"))
+	h.log.Info("device deleted", "device", id)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -43,8 +43,13 @@ func (h *Hub) postMethod(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, a)
 }
 
-// identityOf is the device in the path of a request.
-func identityOf(r *http.Request) string { return r.PathValue("id") }
+// identityOf is the device, or module, in the path of a request.
+func identityOf(r *http.Request) string {
+	if module := r.PathValue("module"); module != "" {
+		return r.PathValue("id") + "/" + module
+	}
+	return r.PathValue("id")
+}
 
 // clockFace writes a time as the hub does in its errors: 00:00:30.
 func clockFace(d time.Duration) string {

@@ -16,7 +16,7 @@ type overview struct {
 
 func (h *Hub) getOverview(w http.ResponseWriter, _ *http.Request) error {
 	list := []overview{}
-	for _, v := range h.state.views() {
+	for _, v := range h.state.viewsOf(func(string) bool { return true }) {
 		list = append(list, overview{ID: v.ID, Connected: v.connected, Since: v.changed.UTC(), Waiting: v.waiting})
 	}
 	return answer(w, list)

@@ -29,7 +29,7 @@ func (h *Hub) postQuery(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := []map[string]any{}
 	last := ""
-	for _, v := range h.state.views() {
+	for _, v := range h.state.viewsOf(func(id string) bool { return isModule(id) == q.modules }) {
 		if v.ID <= string(after) {
 			continue
 		}

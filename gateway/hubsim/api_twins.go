@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // maxTwinRequest bounds a request about a twin: both of its documents that
@@ -81,12 +82,17 @@ func (v view) twinJSON() map[string]any {
 	if tags == nil {
 		tags = document{}
 	}
-	return map[string]any{
-		"deviceId": d.DeviceID, "etag": v.twin.tag(), "deviceEtag": d.ETag, "version": v.twin.Version,
+	device, module, has := strings.Cut(d.DeviceID, "/")
+	twin := map[string]any{
+		"deviceId": device, "etag": v.twin.tag(), "deviceEtag": d.ETag, "version": v.twin.Version,
 		"status": d.Status, "statusReason": d.StatusReason, "statusUpdateTime": hubTime(d.StatusSince),
 		"connectionState": d.Connection, "lastActivityTime": hubTime(d.Activity), "cloudToDeviceMessageCount": d.Waiting,
 		"authenticationType": d.Authentication.Type, "x509Thumbprint": d.Authentication.Thumbprint,
 		"capabilities": d.Capabilities, "tags": tags,
 		"properties": map[string]any{"desired": v.twin.Desired.withMetadata(), "reported": v.twin.Reported.withMetadata()},
 	}
+	if has {
+		twin["moduleId"] = module
+	}
+	return twin
 }

@@ -43,13 +43,14 @@ func (h *Hub) authenticate(l login, clientID, password string, chain []*x509.Cer
 
 // prove checks that a token or a certificate is the device's.
 func (h *Hub) prove(id identity, password string, chain []*x509.Certificate) (p proof, err error) {
-	if id.Disabled {
-		return p, fmt.Errorf("device %s is disabled", id.ID)
+	device, _, _ := strings.Cut(id.ID, "/")
+	if parent, ok := h.state.identity(device); !ok || parent.Disabled {
+		return p, fmt.Errorf("device %s is disabled", device)
 	}
 	if id.Auth != authSAS {
 		return h.proveByCertificate(id, password, chain)
 	}
-	t, err := h.checkToken(password, "devices/"+id.ID)
+	t, err := h.checkToken(password, resource(id.ID))
 	if err != nil {
 		return p, err
 	}

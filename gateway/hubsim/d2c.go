@@ -99,9 +99,9 @@ func (c *conn) will(w mochi.Will) {
 // event reads a device-to-cloud message. An error is what the hub closes the
 // connection for.
 func (c *conn) event(topic string, body []byte) (*event, error) {
-	bag, ok := strings.CutPrefix(topic, "devices/"+c.device+"/messages/events/")
+	bag, ok := strings.CutPrefix(topic, resource(c.device)+"/messages/events/")
 	if !ok {
-		return nil, fmt.Errorf("topic %.120q is not for this device, want devices/%s/messages/events/", topic, c.device)
+		return nil, fmt.Errorf("topic %.120q is not for this device, want %s/messages/events/", topic, resource(c.device))
 	}
 	properties, err := parseBag(bag)
 	if err != nil {
@@ -144,13 +144,18 @@ func (h *Hub) accept(e *event) error {
 
 // stamps is the JSON of what the hub adds to each message of a device.
 func stamps(i identity, by proof) []byte {
-	var b []byte
-	for _, p := range []property{
-		{"iothub-connection-device-id", i.ID},
+	device, module, has := strings.Cut(i.ID, "/")
+	list := []property{
+		{"iothub-connection-device-id", device},
 		{"iothub-connection-auth-generation-id", i.GenerationID},
 		{"iothub-connection-auth-method", by.method},
 		{"iothub-message-source", "Telemetry"},
-	} {
+	}
+	if has {
+		list = append(list, property{"iothub-connection-module-id", module})
+	}
+	var b []byte
+	for _, p := range list {
 		b = appendPair(append(b, ','), p)
 	}
 	return b

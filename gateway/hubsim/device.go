@@ -18,8 +18,8 @@ type identity struct {
 
 // newIdentity makes a device. Keys that are empty are made, too.
 func newIdentity(id string, c credential) (identity, error) {
-	if !deviceForm.MatchString(id) {
-		return identity{}, fmt.Errorf("device id %.80q: want 1 to 128 letters, digits or -.%%_*?!(),:=@$'", id)
+	if !validIdentity(id) {
+		return identity{}, fmt.Errorf("device id %.80q, or that of a module: want 1 to 128 letters, digits or -.%%_*?!(),:=@$'", id)
 	}
 	i := identity{ID: id, GenerationID: randomHex(8), credential: c, StatusSince: time.Now().UTC()}
 	return i, i.complete()

@@ -20,8 +20,8 @@
 // refused; a registration renews the certificate of a device, and never changes
 // its keys.
 //
-// Not simulated: modules, quotas, jobs, and of the query language all but
-// SELECT * FROM devices WHERE with comparisons.
+// Not simulated: quotas, jobs, configurations, inputs and outputs of modules,
+// and of the query language all but SELECT * with comparisons.
 //
 // Sources: Microsoft, "Communicate with an IoT hub using the MQTT protocol",
 // "Control access to IoT Hub with shared access signatures" and "Send

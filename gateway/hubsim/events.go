@@ -4,21 +4,25 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
 	defaultPage = 1000
 	maxPage     = 100_000
+	maxWait     = 60 // seconds
 )
 
 // getEvents gives back what has arrived, oldest first: NDJSON up to a limit,
 // or, if asked for text/event-stream, server-sent events without end.
 //
 // after=N begins behind offset N, or now if there are not so many; after=-N
-// with the last N. Offsets begin at 1. device=ID leaves out the others.
+// with the last N. Offsets begin at 1. device=ID leaves out the others. With
+// wait=SECONDS, up to 60, NDJSON waits for the first message.
 func (h *Hub) getEvents(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	limit, err := readNumber(query.Get("limit"), defaultPage)
@@ -39,8 +43,19 @@ func (h *Hub) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if stream {
 		return reader.stream(r.Context(), w)
 	}
+	wait, err := readNumber(query.Get("wait"), 0)
+	if err != nil || wait < 0 || wait > maxWait {
+		return invalid("wait %.20q is not allowed, want 0 to %d seconds", query.Get("wait"), maxWait)
+	}
+	ctx, stop := context.WithTimeout(r.Context(), time.Duration(wait)*time.Second)
+	defer stop()
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	return reader.page(w, limit)
+	for {
+		n, err := reader.page(w, limit)
+		if err != nil || n > 0 || h.record.wait(ctx, reader.place) != nil {
+			return brokenOff(err)
+		}
+	}
 }
 
 func readNumber(s string, other int64) (int64, error) {
@@ -79,16 +94,17 @@ func (e *eventReader) wants(offset int64, line []byte) bool {
 	return json.Unmarshal(line, &l) == nil && l.Device == e.device
 }
 
-func (e *eventReader) page(w http.ResponseWriter, limit int64) error {
-	err := e.record.read(&e.place, func(offset int64, line []byte) (bool, error) {
+// page writes up to limit messages, and returns how many those were.
+func (e *eventReader) page(w io.Writer, limit int64) (n int64, err error) {
+	err = e.record.read(&e.place, func(offset int64, line []byte) (bool, error) {
 		if !e.wants(offset, line) {
 			return true, nil
 		}
-		limit--
+		n++
 		_, err := w.Write(line)
-		return limit > 0, err
+		return n < limit, err
 	})
-	return brokenOff(err)
+	return n, err
 }
 
 // stream follows the record until ctx ends. Each event has the offset as its

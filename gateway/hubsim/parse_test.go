@@ -12,8 +12,10 @@ func TestUserNames(t *testing.T) {
 		"localhost/d1/?api-version=2021-04-12&DeviceClientType=azure-iot-device%2F1.18.4%20(node%20v20.20.2%3B%20x64)": {host: "localhost", device: "d1", apiVersion: "2021-04-12"},
 		"h:8883/d1/?model-id=dtmi:com:x;1&api-version=1":                                                               {host: "h", device: "d1", apiVersion: "1"},
 		"h/d1/api-version=2016-11-14&DeviceClientType=x":                                                               {host: "h", device: "d1", apiVersion: "2016-11-14"},
-		"h/d1":  {host: "h", device: "d1"},
-		"h/d1/": {host: "h", device: "d1"},
+		"h/d1":                   {host: "h", device: "d1"},
+		"h/d1/":                  {host: "h", device: "d1"},
+		"h/d1/m1":                {host: "h", device: "d1/m1"},
+		"h/d1/m1/?api-version=1": {host: "h", device: "d1/m1", apiVersion: "1"},
 		"0ne1/registrations/r-1/api-version=2019-03-31&ClientVersion=x": {scope: "0ne1", registration: "r-1", apiVersion: "2019-03-31"},
 	} {
 		if got, err := parseUserName(s); err != nil || got != want {
@@ -22,7 +24,7 @@ func TestUserNames(t *testing.T) {
 	}
 	for s, want := range map[string]string{
 		"": "HOST/DEVICE", "localhost": "HOST/DEVICE", "/d1": "HOST/DEVICE", "h/": "device id", "h/a b": "device id",
-		"h/d1/m1": "modules", "h/d1/m1/?api-version=1": "modules",
+		"h/d1/m 1/?api-version=1": "module", "h/d1//?api-version=1": "module",
 		"0ne/registrations/": "registration id", "0ne/registrations/R/api-version=1": "lower-case", "0ne/registrations/r": "api-version",
 	} {
 		if _, err := parseUserName(s); err == nil || !strings.Contains(err.Error(), want) {

@@ -13,6 +13,7 @@ import (
 // query is the subset of IoT Hub's query language that is simulated:
 //
 //	SELECT * FROM devices [WHERE condition]
+//	SELECT * FROM devices.modules [WHERE condition]
 //
 // A condition compares (= != <> < <= > >=) paths such as tags.site or
 // properties.reported.battery with strings, numbers, true, false and null, or
@@ -20,7 +21,8 @@ import (
 // something. AND, OR, NOT and parentheses join conditions. Anything else is
 // refused: a wrong answer would be worse.
 type query struct {
-	where condition // nil is all
+	modules bool      // instead of devices
+	where   condition // nil is all
 }
 
 // condition judges a twin as back ends see it.
@@ -66,6 +68,11 @@ func parseQuery(text string) (q query, err error) {
 	for _, word := range []string{"SELECT", "*", "FROM", "devices"} {
 		if !p.accept(word) {
 			return q, fmt.Errorf("query: %s is expected where %.40q stands; hubsim understands SELECT * FROM devices [WHERE …]", word, p.peek())
+		}
+	}
+	if p.accept(".") {
+		if q.modules = p.accept("modules"); !q.modules {
+			return q, fmt.Errorf("query: devices.%.40s is not simulated", p.peek())
 		}
 	}
 	if p.accept("WHERE") {

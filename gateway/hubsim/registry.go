@@ -45,13 +45,19 @@ func (s *state) view(id string) (view, error) {
 	return d.view(), nil
 }
 
-// views lists the devices by id.
+// views lists the devices by id, without their modules.
 func (s *state) views() []view {
+	return s.viewsOf(func(id string) bool { return !isModule(id) })
+}
+
+func (s *state) viewsOf(wanted func(id string) bool) []view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]view, 0, len(s.devices))
 	for _, d := range s.sorted() {
-		list = append(list, d.view())
+		if wanted(d.ID) {
+			list = append(list, d.view())
+		}
 	}
 	return list
 }
@@ -70,6 +76,9 @@ func (s *state) createAs(i identity) (view, error) {
 	defer s.mu.Unlock()
 	if _, exists := s.devices[i.ID]; exists {
 		return view{}, errDeviceExists
+	}
+	if err := s.checkParent(i.ID); err != nil {
+		return view{}, err
 	}
 	if err := s.commit(change{Device: &i}); err != nil {
 		return view{}, err
@@ -94,29 +103,37 @@ func (s *state) update(id, etag string, edit func(*identity)) (view, error) {
 	if err = i.complete(); err == nil {
 		err = s.commit(change{Device: &i})
 	}
-	v, c := d.view(), d.conn
+	v, off := d.view(), []*conn{}
+	if err == nil && v.Disabled {
+		for _, d := range append(s.modulesOf(id), d) {
+			off = append(off, d.conn)
+		}
+	}
 	s.mu.Unlock()
-	if err == nil && v.Disabled && c != nil {
-		c.stop("the device was disabled")
+	for _, c := range off {
+		if c != nil {
+			c.stop("the device was disabled")
+		}
 	}
 	return v, err
 }
 
-// remove deletes a device with its commands, and cuts it off.
+// remove deletes a device with its commands and modules, and cuts them off.
 func (s *state) remove(id, etag string) error {
 	s.mu.Lock()
 	d, err := s.version(id, etag)
+	gone := append(s.modulesOf(id), d)
 	if err == nil {
 		err = s.commit(change{Deleted: id})
 	}
+	s.mu.Unlock()
 	if err != nil {
-		s.mu.Unlock()
 		return err
 	}
-	c := d.conn
-	s.mu.Unlock()
-	if c != nil {
-		c.stop("the device was deleted")
+	for _, d := range gone {
+		if c := d.conn; c != nil {
+			c.stop("the device was deleted")
+		}
 	}
 	return nil
 }

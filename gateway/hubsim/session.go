@@ -18,6 +18,9 @@ func allowedFilter(device, filter string) bool {
 
 // isDevicebound knows both spellings that devices use.
 func isDevicebound(device, filter string) bool {
+	if isModule(device) {
+		return false
+	}
 	return filter == deviceboundTopic(device)+"#" || filter == "devices/"+device+"/messages/deviceBound/#"
 }
 

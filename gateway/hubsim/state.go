@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -146,7 +148,9 @@ func (s *state) apply(c change) error {
 		}
 		return nil
 	case c.Deleted != "":
-		delete(s.devices, c.Deleted)
+		maps.DeleteFunc(s.devices, func(id string, _ *device) bool {
+			return id == c.Deleted || strings.HasPrefix(id, c.Deleted+"/")
+		})
 		return nil
 	case c.Enrollment != nil:
 		s.enrollments[c.Enrollment.ID] = c.Enrollment
@@ -160,6 +164,15 @@ func (s *state) apply(c change) error {
 		return s.with(c.Twin.Device, func(d *device) { d.twin = c.Twin.Twin })
 	case c.Session != nil:
 		return s.with(c.Session.Device, func(d *device) { d.filters = c.Session.Filters })
+	default:
+		return s.applyToCommands(c)
+	}
+}
+
+// applyToCommands makes a change of commands, or of what back ends hear of
+// them.
+func (s *state) applyToCommands(c change) error {
+	switch {
 	case c.Command != nil:
 		s.number = max(s.number, c.Command.Number)
 		return s.with(c.Command.Device, func(d *device) { d.commands = append(d.commands, c.Command) })

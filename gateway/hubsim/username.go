@@ -9,7 +9,7 @@ import (
 
 // login is the user name of a CONNECT.
 type login struct {
-	host, device string
+	host, device string // a module is DEVICE/MODULE
 	// apiVersion is empty if the client has named none: telemetry works, twins
 	// do not.
 	apiVersion string
@@ -27,6 +27,7 @@ var deviceForm = regexp.MustCompile(`^[A-Za-z0-9\-.%_*?!(),:=@$']{1,128}$`)
 //	HOST/DEVICE/?api-version=2021-04-12[&…]
 //	HOST/DEVICE/api-version=2016-11-14[&…]
 //	HOST/DEVICE
+//	HOST/DEVICE/MODULE/?api-version=2021-04-12[&…]
 //	SCOPE/registrations/ID/api-version=2019-03-31[&…]
 func parseUserName(s string) (login, error) {
 	host, rest, ok := strings.Cut(s, "/")
@@ -37,16 +38,24 @@ func parseUserName(s string) (login, error) {
 	if device == "registrations" {
 		return parseRegistration(host, rest)
 	}
-	if !deviceForm.MatchString(device) {
-		return login{}, fmt.Errorf("user name %.80q: the device id must be 1 to 128 letters, digits or -.%%_*?!(),:=@$'", s)
-	}
 	l := login{host: withoutPort(host), device: device}
-	query := strings.TrimPrefix(rest, "?")
-	if query == rest && rest != "" && !strings.HasPrefix(rest, "api-version=") {
-		return login{}, fmt.Errorf("user name %.80q: modules are not simulated", s)
+	if isQuery := strings.HasPrefix(rest, "?") || strings.HasPrefix(rest, "api-version="); rest != "" && !isQuery {
+		var module string
+		module, rest, _ = strings.Cut(rest, "/")
+		l.device += "/" + module
 	}
+	if !validIdentity(l.device) {
+		return login{}, fmt.Errorf("user name %.80q: the device id, and that of a module behind it, must be 1 to 128 letters, digits or -.%%_*?!(),:=@$'", s)
+	}
+	query := strings.TrimPrefix(rest, "?")
 	l.apiVersion = queryValue(query, "api-version")
 	return l, nil
+}
+
+// validIdentity reports whether id is DEVICE or DEVICE/MODULE.
+func validIdentity(id string) bool {
+	device, module, has := strings.Cut(id, "/")
+	return deviceForm.MatchString(device) && (!has || deviceForm.MatchString(module))
 }
 
 func parseRegistration(scope, rest string) (login, error) {
