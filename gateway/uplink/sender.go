@@ -50,14 +50,13 @@ type Options struct {
 
 // Sender drains a store into an upstream. Make it with New; call Run once.
 type Sender struct {
-	opts  Options
-	log   *slog.Logger
-	state *state
-	pause backoff
-	heart *health.Heart
-	gate  *gate // nil: always open
-	// stillborn counts sessions in a row that ended soon and without a PUBACK.
-	stillborn int
+	opts   Options
+	log    *slog.Logger
+	state  *state
+	pause  backoff
+	heart  *health.Heart
+	gate   *gate // nil: always open
+	losses losses
 }
 
 // New returns a Sender that does nothing until Run.
@@ -180,7 +179,11 @@ func (s *Sender) failed(ctx context.Context, err error) time.Duration {
 		return 0
 	}
 	var pause time.Duration
+	why := causeOf(err)
 	switch {
+	case errors.Is(err, ErrCutShort):
+		pause, why = s.pause.next(), s.losses.cutShort(time.Now())
+		s.log.Warn("uplink lost", "error", err, "next_attempt_in", pause.Round(time.Millisecond))
 	case errors.Is(err, ErrNotReady):
 		pause = s.opts.MinBackoff
 		s.log.Debug("uplink waits", "error", err)
@@ -191,12 +194,9 @@ func (s *Sender) failed(ctx context.Context, err error) time.Duration {
 		pause = s.pause.next()
 		s.log.Warn("uplink not connected", "error", err, "next_attempt_in", pause.Round(time.Millisecond))
 	}
-	s.state.down(err, pause)
+	s.state.down(err, why, pause)
 	return pause
 }
-
-// soon separates a connection that was cut short from one that was at work.
-const soon = 5 * time.Second
 
 // ended decides what follows a session.
 func (s *Sender) ended(ctx context.Context, end sessionEnd, lasted time.Duration) time.Duration {
@@ -206,20 +206,17 @@ func (s *Sender) ended(ctx context.Context, end sessionEnd, lasted time.Duration
 		return 0
 	case end.err == nil && lasted >= s.opts.MinBackoff:
 		s.log.Info("uplink renews its session", "unconfirmed", end.unconfirmed)
-		s.state.down(nil, 0)
+		s.state.renewing()
 		return 0
-	case end.acked > 0 || lasted > soon:
-		s.stillborn = 0
-	default:
-		s.stillborn++
 	}
 	err := cmp.Or(end.err, errors.New("renewed too soon"))
-	if s.stillborn >= 2 {
-		err = fmt.Errorf("%w (closed soon after each login: another client with the same identity and a used-up quota look like this)", err)
+	why := s.losses.ended(end, lasted, time.Now())
+	if lasted >= steady && end.unconfirmed == 0 {
+		s.pause.reset() // with nothing to confirm, a connection that has lasted is as good as a PUBACK
 	}
 	pause := s.pause.next()
 	s.log.Warn("uplink lost", "error", err, "unconfirmed", end.unconfirmed, "next_attempt_in", pause.Round(time.Millisecond))
-	s.state.down(err, pause)
+	s.state.down(err, why, pause)
 	return pause
 }
 

@@ -3,19 +3,15 @@ package uplink
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway/health"
 )
 
-// The health conditions of the uplink.
-const (
-	// ConditionOffline stands while there is no connection.
-	ConditionOffline = "uplink-offline"
-	// ConditionRefused stands while the peer refuses the login.
-	ConditionRefused = "uplink-refused"
-)
+// ConditionOffline stands while there is no connection.
+const ConditionOffline = "uplink-offline"
 
 // Stats is what the Sender has done since it was made, and how it stands.
 type Stats struct {
@@ -56,6 +52,11 @@ type state struct {
 	sessions uint64
 	overdue  *time.Timer // raises ConditionOffline
 	over     bool
+	// why there is no connection, or none that lasts; standing if its condition
+	// was raised.
+	why      cause
+	standing bool
+	calm     *time.Timer // ends ConditionKicked
 }
 
 func newState(o Options) *state {
@@ -68,6 +69,7 @@ func (s *state) begin() {
 	defer s.mu.Unlock()
 	s.stats.Since = time.Now()
 	s.overdue = time.AfterFunc(s.after, s.stillOffline)
+	s.calm = time.AfterFunc(steady, func() {})
 }
 
 func (s *state) snapshot() Stats {
@@ -92,28 +94,76 @@ func (s *state) up() {
 	}
 	s.overdue.Stop()
 	s.board.Clear(ConditionOffline)
-	s.board.Clear(ConditionRefused)
+	switch s.why.code {
+	case ConditionThrottled, ConditionQuota: // a PUBACK ends it
+	case ConditionKicked:
+		s.calm = time.AfterFunc(steady, func() { s.settled(ConditionKicked) })
+	default:
+		s.know(cause{}, nil)
+	}
 }
 
-// down notes the end of a session, or of an attempt to open one.
-func (s *state) down(err error, next time.Duration) {
+// renewing notes the end of a session that another one follows at once.
+func (s *state) renewing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.stats.Connected, s.stats.Since, s.stats.NextAttempt = false, now, now
+	s.overdue.Reset(s.after)
+	s.calm.Stop()
+}
+
+// settled ends conditions that a connection alone does not.
+func (s *state) settled(codes ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(codes, s.why.code) {
+		s.know(cause{}, nil)
+	}
+}
+
+// down notes the end of a session, or of an attempt to open one, and why, as far
+// as that is known.
+func (s *state) down(err error, why cause, next time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	if s.stats.Connected {
 		s.stats.Connected, s.stats.Since = false, now
 		s.overdue.Reset(s.after)
+		s.calm.Stop()
 	}
 	s.stats.NextAttempt = now.Add(next)
 	if err != nil {
 		s.stats.LastError = err.Error()
 	}
+	if err == nil || why.code != "" {
+		s.know(why, err)
+	}
 	switch {
-	case errors.Is(err, ErrRefused):
-		s.board.Raise(ConditionRefused, health.Error, s.stats.LastError)
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrNotReady), now.Sub(s.stats.Since) >= s.after:
 		s.raiseOffline()
-	case errors.Is(err, ErrNotReady), now.Sub(s.stats.Since) >= s.after:
-		s.raiseOffline()
+	}
+}
+
+// know replaces why there is no connection. What has shown over several
+// sessions is raised at once. The caller holds mu.
+func (s *state) know(why cause, err error) {
+	if s.standing && why.code != s.why.code {
+		s.board.Clear(s.why.code)
+	}
+	s.standing = s.standing && why.code == s.why.code
+	s.why = why
+	switch why.code {
+	case ConditionKicked, ConditionThrottled, ConditionQuota:
+		s.raiseWhy(err.Error())
+	}
+}
+
+func (s *state) raiseWhy(lastError string) {
+	if s.why.code != "" {
+		s.standing = true
+		s.board.Raise(s.why.code, s.why.severity, s.why.summary(lastError))
 	}
 }
 
@@ -130,6 +180,7 @@ func (s *state) raiseOffline() {
 	if s.stats.LastError != "" {
 		reason = s.stats.LastError
 	}
+	s.raiseWhy(reason)
 	s.board.Raise(ConditionOffline, health.Warning,
 		fmt.Sprintf("no connection to %s, messages wait in the queue: %s", s.stats.Upstream, reason))
 }
@@ -140,6 +191,7 @@ func (s *state) end() {
 	defer s.mu.Unlock()
 	s.over, s.stats.Connected, s.stats.NextAttempt = true, false, time.Time{}
 	s.overdue.Stop()
+	s.calm.Stop()
 	s.board.Clear(ConditionOffline)
-	s.board.Clear(ConditionRefused)
+	s.know(cause{}, nil)
 }

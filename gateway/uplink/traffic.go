@@ -227,6 +227,7 @@ func (t *traffic) acknowledge(ids []gateway.MessageID, size int) error {
 	t.pause.reset()
 	t.heart.Beat() // the window may take long to drain, with nothing new to take
 	t.state.count(func(st *Stats) { st.Acknowledged += n; st.LastPuback = time.Now() })
+	t.state.settled(ConditionThrottled, ConditionQuota)
 	for range ids {
 		<-t.slots
 	}

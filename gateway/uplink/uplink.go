@@ -16,6 +16,9 @@ var (
 	// ErrNotReady: something on this board is missing, such as the time of
 	// day. Nothing was tried; ask again soon.
 	ErrNotReady = errors.New("not ready to connect")
+	// ErrCutShort: the peer has taken the login, and closed the connection before
+	// a session was open.
+	ErrCutShort = errors.New("closed right after the login")
 	// ErrTooLarge: the message is over the upstream's limit for ever.
 	ErrTooLarge = fmt.Errorf("message too large: %w", gateway.ErrInvalid)
 )

@@ -19,7 +19,7 @@ func TestWrongKey(t *testing.T) {
 	key := "SharedAccessKey=" + after(h.device(t, "gw"), "SharedAccessKey=")
 	g := newGateway(t, dir, h, key, "SharedAccessKey=d3Jvbmc=")
 	s := g.awaitCondition(t, "uplink-refused")
-	if summary := s.condition("uplink-refused"); !strings.Contains(summary, "check the key and the device id in connection_string") {
+	if summary := s.condition("uplink-refused"); !strings.Contains(summary, "the key, and that the clock of this board is right") {
 		t.Errorf("the condition says %q", summary)
 	}
 	if wait := s.Upstream.NextAttempt.Sub(s.Now); wait < 30*time.Second {

@@ -193,7 +193,7 @@ func (s *session) announce(ctx context.Context, presence string) error {
 	case <-r.Done():
 		return r.Err()
 	case <-s.Done():
-		return s.Err()
+		return fmt.Errorf("announce %s: %w: %w", presence, uplink.ErrCutShort, s.Err())
 	case <-ctx.Done():
 		return fmt.Errorf("announce %s on %s: %w", presence, s.topics.status, context.Cause(ctx))
 	}

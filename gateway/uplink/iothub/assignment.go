@@ -24,6 +24,9 @@ type assignment struct {
 	Registration string `json:"registration_id"`
 	Hub          string `json:"hub"` // perhaps with :port
 	Device       string `json:"device"`
+	// Certificate is the SHA-256 of the one that the board came with, in hex; the
+	// service makes it that of the device.
+	Certificate string `json:"certificate,omitempty"`
 }
 
 const assignmentVersion = 1

@@ -2,7 +2,9 @@ package iothub
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"os"
@@ -53,6 +55,15 @@ func (c certificate) renewable() bool { return false }
 
 func (c certificate) hint() string {
 	return "that the hub knows the certificate in " + c.file + " for this device, by thumbprint or by its CA"
+}
+
+// fingerprint is the SHA-256 of the certificate in hex, "" without one.
+func (p proof) fingerprint() string {
+	if p.certificate == nil {
+		return ""
+	}
+	sum := sha256.Sum256(p.certificate.Certificate[0])
+	return hex.EncodeToString(sum[:])
 }
 
 // show makes the certificate, if there is one, part of the handshake. A server

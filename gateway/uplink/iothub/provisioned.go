@@ -35,6 +35,7 @@ type provisioned struct {
 	mu      sync.Mutex
 	read    bool // the file was looked at
 	current *assignment
+	asked   string // the certificate that the service was last asked with
 	doubt   doubt
 }
 
@@ -56,9 +57,10 @@ func (p *provisioned) locate(ctx context.Context) (identity, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.recall()
-	if p.current == nil || p.doubt.due(p.now()) {
+	renewed := p.renewed()
+	if p.current == nil || renewed || p.doubt.due(p.now()) {
 		err := p.ask(ctx)
-		if err != nil && (p.current == nil || errors.Is(err, uplink.ErrRefused)) {
+		if err != nil && (p.current == nil || !renewed && errors.Is(err, uplink.ErrRefused)) {
 			return identity{}, err
 		}
 		if err != nil {
@@ -66,6 +68,20 @@ func (p *provisioned) locate(ctx context.Context) (identity, error) {
 		}
 	}
 	return newIdentity(p.current.Hub, p.current.Device, p.port)
+}
+
+// renewed reports whether there is a certificate that the service has not seen.
+// The hub does not know it either, unless by its CA.
+func (p *provisioned) renewed() bool {
+	if p.current == nil || p.credential.renewable() {
+		return false
+	}
+	proof, err := p.credential.prove("", "", time.Time{})
+	if err != nil {
+		return false // the login will tell
+	}
+	shown := proof.fingerprint()
+	return shown != p.current.Certificate && shown != p.asked
 }
 
 // ask takes a new assignment.
@@ -99,16 +115,16 @@ func (p *provisioned) recall() {
 	if err != nil {
 		p.log.Warn("what the provisioning service has said earlier cannot be read, it is asked again", "error", err)
 	}
-	if a != nil && *a == p.assignment(a.Hub, a.Device) {
+	if a != nil && *a == p.assignment(a.Hub, a.Device, a.Certificate) {
 		p.current = a
 	}
 }
 
 // assignment is one of this registration.
-func (p *provisioned) assignment(hub, device string) assignment {
+func (p *provisioned) assignment(hub, device, certificate string) assignment {
 	return assignment{
 		Version: assignmentVersion, Service: p.service.dial, Scope: p.scope, Registration: p.registration,
-		Hub: hub, Device: device,
+		Hub: hub, Device: device, Certificate: certificate,
 	}
 }
 

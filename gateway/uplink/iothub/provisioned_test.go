@@ -60,6 +60,39 @@ func TestDerivedKey(t *testing.T) {
 	}
 }
 
+// TestRenewedCertificate: the service is told of it at once, once. If it cannot
+// be reached, the hub may know the certificate by its CA.
+func TestRenewedCertificate(t *testing.T) {
+	dir := t.TempDir()
+	leaf, c := deviceFiles(t, dir, time.Now().Add(time.Hour))
+	h := startX509Hub(t, leaf)
+	d := startDPS(t, h, assigned(h.address))
+	d.use(c)
+	h.dataDir = t.TempDir()
+	h.mustConnect(h.upstream())
+	for range 2 {
+		leaf, _ = deviceFiles(t, dir, time.Now().Add(time.Hour))
+		h.set(func() { h.thumbprint = leaf.Raw })
+		u := h.upstream() // a restart
+		h.mustConnect(u)
+		h.mustConnect(u)
+	}
+	if n := d.count(); n != 3 {
+		t.Errorf("%d questions for 3 certificates", n)
+	}
+	leaf, _ = deviceFiles(t, dir, time.Now().Add(time.Hour))
+	h.set(func() { h.thumbprint = leaf.Raw })
+	d.say(reply{"401/?$rid=R", `{"errorCode":401002,"message":"no"}`})
+	u := h.upstream()
+	h.mustConnect(u)
+	h.mustConnect(u)
+	if n := d.count(); n != 1 {
+		t.Errorf("%d questions for a certificate that the service refuses, want 1", n)
+	}
+	d.close()
+	h.mustConnect(h.upstream())
+}
+
 func TestDoubt(t *testing.T) {
 	refused := fmt.Errorf("x: %w", uplink.ErrRefused)
 	missing := fmt.Errorf("x: %w", &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}})

@@ -40,6 +40,7 @@ func (p *provisioned) register(ctx context.Context) (a assignment, err error) {
 	if err != nil {
 		return a, err
 	}
+	p.asked = proof.fingerprint()
 	answers := make(chan mqtt.Inbound, maxQuestions)
 	conn, err := p.line.dial(ctx, p.service, p.trust, proof, mqtt.Options{
 		ClientID: p.registration, Username: resource + "/api-version=" + dpsVersion, CleanSession: true,
@@ -91,7 +92,7 @@ func (p *provisioned) converse(ctx context.Context, c conversation) (assignment,
 			if _, err := newIdentity(answer.hub(), answer.device(), p.port); err != nil {
 				return assignment{}, fmt.Errorf("assigned to %w: %w", err, gateway.ErrInvalid)
 			}
-			return p.assignment(answer.hub(), answer.device()), nil
+			return p.assignment(answer.hub(), answer.device(), p.asked), nil
 		}
 		if answer.Operation != "" {
 			topic, query, body = dpsStatus, "&operationId="+answer.Operation, []byte(" ")

@@ -1,9 +1,11 @@
 package mqtt
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
@@ -25,10 +27,18 @@ func (c *Conn) refusal(token *paho.ConnectToken) error {
 	case packets.ErrRefusedBadUsernameOrPassword, packets.ErrRefusedNotAuthorised:
 		return fmt.Errorf("%w (code %d)", uplink.ErrRefused, code)
 	}
-	if err := c.Err(); err != nil {
-		return err // more exact than paho's words
+	err := cmp.Or(c.Err(), token.Error()) // ours is more exact than paho's
+	if c.opts.TLS != nil && c.opts.TLS.GetClientCertificate != nil && isAlert(err) {
+		return fmt.Errorf("the server does not take the certificate: %w: %w", uplink.ErrRefused, err)
 	}
-	return token.Error()
+	return err
+}
+
+// isAlert tells whether the server has ended TLS with a reason. With TLS 1.3 it
+// judges a certificate only after the handshake.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // explainTLS says what to do about a server certificate that does not verify.

@@ -10,6 +10,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/uplink"
 )
 
 // Some brokers (mochi 2.7) take the packet ids of both directions for one
@@ -40,10 +41,14 @@ func (c *Conn) Subscribe(ctx context.Context, filter string) error {
 			err = context.Cause(ctx)
 		}
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case c.Err() != nil:
+		return fmt.Errorf("subscribe %s: %w: %w", filter, uplink.ErrCutShort, err)
+	default:
 		return fmt.Errorf("subscribe %s: %w", filter, err)
 	}
-	return nil
 }
 
 func (c *Conn) subscribe(ctx context.Context, filter string) error {
