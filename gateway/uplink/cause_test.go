@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,9 +47,10 @@ func TestCauses(t *testing.T) {
 	} {
 		t.Run(want, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fails := true
+				var fails atomic.Bool
+				fails.Store(true)
 				r := run(t, 1, func(_ int, s *fakeSession) error {
-					if s.auto = true; fails {
+					if s.auto = true; fails.Load() {
 						return err
 					}
 					return nil
@@ -62,7 +64,7 @@ func TestCauses(t *testing.T) {
 				if !slices.Contains(r.conditions(), uplink.ConditionOffline) {
 					t.Error("not said to be offline")
 				}
-				fails = false
+				fails.Store(false)
 				time.Sleep(2 * time.Minute)
 				synctest.Wait()
 				if got := r.conditions(); got != nil {
@@ -120,9 +122,10 @@ func TestKicked(t *testing.T) {
 	for name, messages := range map[string]int{"with a backlog": 1000, "with nothing to send": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				kick := true
+				var kick atomic.Bool
+				kick.Store(true)
 				r := run(t, messages, func(_ int, s *fakeSession) error {
-					if kick {
+					if kick.Load() {
 						time.AfterFunc(time.Second, func() { s.puback(len(s.published())); s.lose(errCut) })
 					} else {
 						s.auto = true
@@ -135,7 +138,7 @@ func TestKicked(t *testing.T) {
 				if code != uplink.ConditionKicked || !strings.Contains(summary, "same identity") || !strings.Contains(summary, "cut") {
 					t.Errorf("condition %q: %s", code, summary)
 				}
-				kick = false
+				kick.Store(false)
 				time.Sleep(4 * time.Minute)
 				synctest.Wait()
 				if got := r.conditions(); got != nil {
@@ -169,9 +172,9 @@ func TestQuietLine(t *testing.T) {
 // TestThrottledThenOutOfQuota: a hub says neither.
 func TestThrottledThenOutOfQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		open := false
+		var open atomic.Bool
 		r := run(t, 10, func(_ int, s *fakeSession) error {
-			if s.auto = open; !open {
+			if s.auto = open.Load(); !s.auto {
 				time.AfterFunc(time.Second, func() { s.lose(errCut) })
 			}
 			return nil
@@ -187,7 +190,7 @@ func TestThrottledThenOutOfQuota(t *testing.T) {
 		if n := r.hub.count(); n > 60 {
 			t.Errorf("%d logins in 20 minutes", n)
 		}
-		open = true
+		open.Store(true)
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		if got := r.conditions(); got != nil {
