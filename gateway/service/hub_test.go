@@ -251,19 +251,23 @@ func TestSettingsOfAHub(t *testing.T) {
 	}
 
 	_ = h.Close()
-	r = startServiceWith(t, dir, strings.Replace(configText, "BROKER", "mqtt://127.0.0.1:1", 1))
-	eventually(t, func() error {
-		var list []DeviceStatus
-		if code, body := r.call(t, http.MethodGet, "/v1/devices", ""); code != http.StatusOK || json.Unmarshal([]byte(body), &list) != nil {
-			return errors.New("not up yet")
+	for state, restart := range map[string]func() *running{
+		"disabled": func() *running { return h.startOnHub(t, dir) },
+		"good":     func() *running { return startService(t, dir, "mqtt://127.0.0.1:1") }, // nobody there could change it
+	} {
+		r = restart()
+		eventually(t, func() error {
+			if code, _ := r.call(t, http.MethodGet, "/v1/devices", ""); code != http.StatusOK {
+				return errors.New("not up yet")
+			}
+			if st := r.device(t, "bench").State; st != state {
+				return fmt.Errorf("bench is %s after the restart, want %s", st, state)
+			}
+			return nil
+		})
+		if err := r.stop(t); err != nil {
+			t.Errorf("Run returned %v", err)
 		}
-		if st := r.device(t, "bench").State; st != "disabled" {
-			return fmt.Errorf("bench is %s after the restart", st)
-		}
-		return nil
-	})
-	if err := r.stop(t); err != nil {
-		t.Errorf("Run returned %v", err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "fieldpost.yaml"))
 	if err != nil || !strings.Contains(string(text), "id: board, driver: sysfs, every: 500ms") {

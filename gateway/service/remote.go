@@ -44,6 +44,7 @@ const (
 
 // remoteOptions of a remote. All but Log are required.
 type remoteOptions struct {
+	// File is where settings outlive a restart; empty if nobody sets any.
 	File  string
 	Scope scope
 	// Devices are those that are at work, with the pace of the config.

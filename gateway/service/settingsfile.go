@@ -41,9 +41,12 @@ type failedSettings struct {
 
 const settingsFormat = 1
 
-// readSettings gives an empty record if there is no file.
+// readSettings gives an empty record if there is no file, or no path to one.
 func readSettings(path string) (settingsRecord, error) {
 	empty := settingsRecord{InForce: map[string]any{}}
+	if path == "" {
+		return empty, nil
+	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return empty, nil

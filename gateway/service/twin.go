@@ -2,6 +2,7 @@ package service
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -135,12 +136,19 @@ func (t twin) state() reportedState {
 // toSecond leaves out what only makes reports longer.
 func toSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
-// makeRemote puts the settings of the last run in force.
+// makeRemote puts the settings of the last run in force, if the upstream can
+// change them.
 func (s *Service) makeRemote() {
 	all, working := s.polledDevices()
+	file := filepath.Join(s.config.Gateway.DataDir, "settings.json")
+	if spec := s.config.upstream; spec.kind.twin == nil || !spec.kind.twin(spec.config) {
+		if _, err := os.Stat(file); err == nil {
+			s.log.Info("settings of a hub are not in force, since this upstream could not take them back", "file", file)
+		}
+		file = ""
+	}
 	s.remote = newRemote(remoteOptions{
-		File:  filepath.Join(s.config.Gateway.DataDir, "settings.json"),
-		Scope: all, Devices: working, Probation: s.config.Settings.Probation,
+		File: file, Scope: all, Devices: working, Probation: s.config.Settings.Probation,
 		Linked: func() bool { return s.sender.Stats().Connected }, Health: s.health, Log: s.log,
 	})
 }

@@ -23,6 +23,8 @@ type upstreamKind struct {
 	// children are the devices of the upstream behind the gateway; nil if there
 	// are none.
 	children func(config any) []child
+	// twin reports whether the upstream keeps a twin of the gateway; nil: none.
+	twin func(config any) bool
 }
 
 // child is a device of the upstream behind the gateway, with a connection of
@@ -58,6 +60,7 @@ var upstreamKinds = map[string]upstreamKind{
 			}
 			return all
 		},
+		twin: func(c any) bool { return c.(*iothub.Config).HasTwin() },
 	},
 	"mqtt": {
 		config: func() any { return &broker.Config{} },

@@ -32,6 +32,9 @@ const (
 	tierBasic    = "basic"
 )
 
+// HasTwin reports whether the hub keeps a twin of the gateway.
+func (c Config) HasTwin() bool { return c.Tier != tierBasic }
+
 // Validate names every field at fault.
 func (c Config) Validate() error {
 	var f faults

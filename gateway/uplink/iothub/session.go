@@ -99,7 +99,7 @@ func (s *session) subscribe(ctx context.Context, filters []string) error {
 	return cmp.Or(errs...)
 }
 
-func (s *session) followsTwin() bool { return s.parts.Twin != nil && s.config.Tier != tierBasic }
+func (s *session) followsTwin() bool { return s.parts.Twin != nil && s.config.HasTwin() }
 
 // Publish sends a device-to-cloud message.
 func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt, error) {

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/service"
+)
+
+func TestSettingsForPeople(t *testing.T) {
+	for want, s := range map[string]service.SettingsStatus{
+		"": {Verdict: service.Verdict{Version: 3, Status: service.SettingsApplied}},
+		"settings  version 4 of the hub is applied, on probation, not as in the config file: air soil\n": {
+			Verdict: service.Verdict{Version: 4, Status: service.SettingsApplied, Probation: true},
+			Devices: []gateway.DeviceID{"air", "soil"},
+		},
+		"settings  version 5 of the hub is rejected\n          settings.x: unknown\n": {
+			Verdict: service.Verdict{Version: 5, Status: service.SettingsRejected, Errors: []string{"settings.x: unknown"}},
+		},
+	} {
+		var out bytes.Buffer
+		printSettings(&out, s)
+		if out.String() != want {
+			t.Errorf("got\n%swant\n%s", out.String(), want)
+		}
+	}
+}
