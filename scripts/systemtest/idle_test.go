@@ -16,7 +16,7 @@ import (
 const azureChain = 4000
 
 // TestIdleTraffic measures what a gateway without readings and commands costs: a
-// ping and its answer, and a login. A day of that, at the defaults, must be below
+// ping and its answer, and a login with all that follows, the twin included. A day of that, at the defaults, must be below
 // 300 kB. The day is reckoned, not waited for: as many pings as fit, though any
 // other traffic saves one, and a login for each life of a token, with the larger
 // certificates of the real hub. TLS is in it; the headers of TCP and IP, which
@@ -35,10 +35,13 @@ func TestIdleTraffic(t *testing.T) {
 	g.start(t)
 	before, after := g.aroundPing(t)
 	login, ping := before.total(), after.total()-before.total()
-	for _, purpose := range []string{"telemetry", "records"} {
-		if n := after.of(purpose); n != 0 {
-			t.Errorf("%d bytes of %s: the gateway is not idle", n, purpose)
+	for _, purpose := range []string{"telemetry", "records", "commands"} {
+		if n := after.of(purpose) - before.of(purpose); n != 0 {
+			t.Errorf("%d bytes of %s during a ping: the gateway is not idle", n, purpose)
 		}
+	}
+	if n := after.of("telemetry"); n != 0 {
+		t.Errorf("%d bytes of telemetry: the gateway is not idle", n)
 	}
 	if in, out := after["keep_alive"]["in"], after["keep_alive"]["out"]; in != 2 || out != 2 || ping > 100 {
 		t.Errorf("one ping and its answer are %d and %d bytes, %d with TLS", out, in, ping)
