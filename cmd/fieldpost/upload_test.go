@@ -31,7 +31,7 @@ func runningBoard(t *testing.T, more string) (b *board, storage string) {
 	text := fmt.Sprintf(`gateway: {id: gw, data_dir: %[1]s/data, socket: %[1]s/api.sock}
 upstreams:
   - {type: iothub, connection_string: %[2]q, ca_file: %[3]q, https_port: %[4]s%[5]s}
-queue: {max_bytes: 64MB, min_free: 32MiB, commit: {max_age: 0s}}
+queue: {max_bytes: 64MB, min_free: 64MB, commit: {max_age: 0s}}
 uploads: {max_bytes: 5MB}
 devices:
   - {id: bench, driver: sim, every: 1h}

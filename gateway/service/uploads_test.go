@@ -98,7 +98,7 @@ upstreams:
     ca_file: %q
     https_port: %s
 %s
-queue: {max_bytes: 64MB, min_free: 32MiB, commit: {max_age: 20ms}}
+queue: {max_bytes: 64MB, min_free: 64MB, commit: {max_age: 20ms}}
 uploads: {max_bytes: 20MB}
 devices:
   - {id: bench, driver: sim, every: 1h}
