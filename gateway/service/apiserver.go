@@ -54,7 +54,9 @@ func (s *Service) listen(ctx context.Context) (*api, error) {
 func (a *api) run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.status()) })
-	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.deviceStatus()) })
+	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, append(a.deviceStatus(), a.ownStatus()))
+	})
 	mux.HandleFunc("POST /v1/do", a.do)
 	a.registerUploads(mux)
 	(&queueAPI{queue: a.queue, log: a.log}).register(mux)
@@ -148,6 +150,11 @@ func (s *Service) deviceStatus() []DeviceStatus {
 		list = append(list, s.oneDevice(spec))
 	}
 	return list
+}
+
+// ownStatus is the gateway as one of its devices: it can be asked for things.
+func (s *Service) ownStatus() DeviceStatus {
+	return DeviceStatus{ID: ownDevice, Driver: "the gateway itself", State: "good", Actions: itself{s}.Actions()}
 }
 
 func (s *Service) oneDevice(spec deviceSpec) DeviceStatus {

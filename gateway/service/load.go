@@ -53,6 +53,9 @@ func Load(path string) (*Loaded, error) {
 		if ids[spec.ID] {
 			errs = append(errs, section.Errorf("id", "%q is the id of another device too; want a unique one", spec.ID))
 		}
+		if spec.ID == string(ownDevice) {
+			errs = append(errs, section.Errorf("id", "%q is the gateway itself; want another id", spec.ID))
+		}
 		ids[spec.ID] = true
 		if !slices.Contains(lanes, spec.Lane) {
 			errs = append(errs, section.Errorf("lane", "there is no lane %q; want %s, or a lane named in queue.lanes", spec.Lane, strings.Join(lanes, ", ")))

@@ -168,7 +168,7 @@ func waiting(stats storeforward.Stats) (n uint64) {
 // assemble connects the parts; see ARCHITECTURE.md for the picture.
 func (s *Service) assemble() error {
 	var err error
-	actuators := make(map[gateway.DeviceID]gateway.Actuator)
+	actuators := map[gateway.DeviceID]gateway.Actuator{ownDevice: itself{s}}
 	var sensors []gateway.DeviceID
 	for _, d := range s.devices {
 		if d.opened.Actuator != nil {
