@@ -155,7 +155,7 @@ func (c *committer) commit(g *group) {
 	for _, r := range written {
 		c.place(p, r)
 	}
-	err := c.transact(p)
+	err := c.write(p)
 	if err == nil && len(written) == len(g.requests) {
 		c.accepting()
 	}
@@ -165,7 +165,6 @@ func (c *committer) commit(g *group) {
 	c.step("answered")
 	c.lastCommit = time.Now()
 	if err == nil {
-		c.witness.note(c.Queue)
 		c.reclaim()
 		c.wake()
 	}
@@ -229,7 +228,8 @@ func (c *committer) place(p *plan, r *request) {
 	p.deletes = append(p.deletes, r.deletes...)
 }
 
-// write commits a plan that nobody waits for, and tells the witness.
+// write commits a plan and tells the witness, before anybody is told: what is
+// confirmed it must know, if the process dies the next moment.
 func (c *committer) write(p *plan) error {
 	err := c.transact(p)
 	if err == nil {

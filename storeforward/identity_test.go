@@ -226,3 +226,26 @@ func FuzzDecodeTestimony(f *testing.F) {
 		}
 	})
 }
+
+// TestTheWitnessKnowsWhatWasConfirmed: if the log of it is lost a moment later,
+// nobody else does.
+func TestTheWitnessKnowsWhatWasConfirmed(t *testing.T) {
+	o := testOptions(filepath.Join(t.TempDir(), "queue"))
+	known := make(map[uint64]bool)
+	o.step = func(name string) {
+		if heard, err := hear(witnessPath(o.Dir)); name == "answered" && err == nil && heard != nil {
+			known[heard.lanes[gateway.LaneTelemetry].next-1] = true
+		}
+	}
+	q := mustOpen(t, o)
+	const n = 5
+	for range n {
+		mustAppend(t, q, msg(gateway.LaneTelemetry, "x"))
+	}
+	mustClose(t, q)
+	for seq := uint64(1); seq <= n; seq++ {
+		if !known[seq] {
+			t.Errorf("message %d is confirmed, and the witness does not know of it", seq)
+		}
+	}
+}
