@@ -23,8 +23,9 @@ const (
 )
 
 const (
-	// minPacked is the size from which a chunk is worth trying to compress.
-	minPacked = 256
+	// minPacked is the size from which a chunk is worth trying to compress: one
+	// message of telemetry alone would save a hundred bytes.
+	minPacked = 512
 	// maxUnpacked bounds what a chunk can expand to: the records of one append.
 	maxUnpacked = MaxAppendBytes
 	// maxPayload bounds the payload of a frame: records, stamp, encryption.

@@ -24,9 +24,10 @@ type syncer struct {
 	dir  string
 	data func(fd int) error
 	// open are the logs that are not complete, oldest first; they are known if
-	// listed is set.
+	// listed is set. next is the path of the one that would follow.
 	open   []memLog
 	listed bool
+	next   string
 	// complete is the number of the newest log that is complete and synced.
 	complete int
 	// fresh: a log is open that the directory on disk may lack.
@@ -83,7 +84,7 @@ func (s *syncer) find() error {
 	if !s.listed || len(s.open) == 0 {
 		return s.list()
 	}
-	return s.add(s.open[len(s.open)-1].number + 1)
+	return s.add(s.open[len(s.open)-1].number+1, s.next)
 }
 
 // list looks for logs in the directory, and lets go of those that are gone.
@@ -113,7 +114,7 @@ func (s *syncer) list() error {
 		if slices.ContainsFunc(s.open, func(l memLog) bool { return l.number == n }) {
 			continue
 		}
-		if err := s.add(n); err != nil {
+		if err := s.add(n, s.path(n)); err != nil {
 			return err
 		}
 	}
@@ -122,8 +123,8 @@ func (s *syncer) list() error {
 }
 
 // add opens a log if there is one of that number.
-func (s *syncer) add(number int) error {
-	fd, err := unix.Open(filepath.Join(s.dir, memLogName(number)), unix.O_RDWR|unix.O_CLOEXEC, 0)
+func (s *syncer) add(number int, path string) error {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil
@@ -131,6 +132,7 @@ func (s *syncer) add(number int) error {
 		return fmt.Errorf("sync %s: %w", memLogName(number), err)
 	}
 	s.open, s.fresh = append(s.open, memLog{number, fd}), true
+	s.next = s.path(number + 1)
 	return nil
 }
 
@@ -150,6 +152,8 @@ func (s *syncer) close() {
 	}
 	s.listed, s.complete, s.fresh, s.laid = false, 0, false, 0
 }
+
+func (s *syncer) path(number int) string { return filepath.Join(s.dir, memLogName(number)) }
 
 // memLogName is how the engine names its logs.
 func memLogName(number int) string { return fmt.Sprintf("%05d%s", number, memLogSuffix) }
