@@ -1,6 +1,7 @@
 package storeforward
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 	"unicode/utf8"
@@ -45,9 +46,14 @@ func deadLetter(id gateway.MessageID, m gateway.Message, reason string) gateway.
 	if len(m.Body) > maxLetterText && b.Body == nil {
 		b.Bytes = len(m.Body)
 	}
-	body, _ := json.Marshal(b) // valid by construction
+	// A body that is JSON stays as it is: the escapes for HTML would make it six
+	// times as large, and the letter too large to be kept.
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(b) // valid by construction
 	return gateway.Message{
 		ID: gateway.MessageID{Lane: gateway.LaneDeadLetter}, Kind: gateway.KindDeadLetter,
-		Created: m.Created, CorrelationID: id.String(), ContentType: "application/json", Body: body,
+		Created: m.Created, CorrelationID: id.String(), ContentType: "application/json", Body: bytes.TrimSpace(body.Bytes()),
 	}
 }

@@ -38,6 +38,7 @@ func TestLargestMessagesCanBeRejected(t *testing.T) {
 	q := mustOpen(t, testOptions(t.TempDir()))
 	for name, body := range map[string]string{
 		"json":  `"` + strings.Repeat("j", MaxBodyBytes-2) + `"`,
+		"html":  `"` + strings.Repeat("<", MaxBodyBytes-2) + `"`,
 		"text":  strings.Repeat("\x01", MaxBodyBytes),
 		"bytes": strings.Repeat("\xff", MaxBodyBytes),
 	} {
@@ -47,7 +48,7 @@ func TestLargestMessagesCanBeRejected(t *testing.T) {
 		}
 	}
 	letters, err := q.List(gateway.LaneDeadLetter, 0, 10)
-	if err != nil || len(letters) != 3 || laneStats(t, q, gateway.LaneTelemetry).Waiting != 0 {
+	if err != nil || len(letters) != 4 || laneStats(t, q, gateway.LaneTelemetry).Waiting != 0 {
 		t.Errorf("%d dead letters (%v), %+v", len(letters), err, laneStats(t, q, gateway.LaneTelemetry))
 	}
 }
