@@ -38,6 +38,7 @@ func TestGroupKeyAtTheSimulator(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.close(s)
+	h.registersByWebSocket(info.HTTPS)
 	r, err := s.Publish(t.Context(), gateway.Message{ID: gateway.MessageID{Store: "s", Lane: "l", Seq: 1}, Kind: "k"})
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +46,23 @@ func TestGroupKeyAtTheSimulator(t *testing.T) {
 	await(t, r.Done())
 	if a, err := readAssignment(filepath.Join(h.dataDir, "assignment.json")); err != nil || a.Device != "board-7" {
 		t.Errorf("kept: %+v, %v", a, err)
+	}
+}
+
+// registersByWebSocket asks the service, which names a hub without WebSockets.
+func (h *hub) registersByWebSocket(https string) {
+	h.t.Helper()
+	_, port, _ := net.SplitHostPort(https)
+	own := *h.config.Provisioning
+	own.Endpoint = "localhost:" + port
+	c := h.config
+	c.Transport, c.Provisioning = overWebSocket, &own
+	u, err := New(c, Parts{Clock: h.clock})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if id, err := u.signIn.locate(h.t.Context()); err != nil || id.device != "board-7" {
+		h.t.Errorf("by WebSocket: %+v, %v", id, err)
 	}
 }
 

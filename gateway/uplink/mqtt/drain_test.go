@@ -21,9 +21,10 @@ var drainBody = bytes.Repeat([]byte("x"), 300)
 
 // bare is an upstream without anything around the body.
 type bare struct {
-	address  string
-	settings *tls.Config
-	meter    *uplink.Meter
+	address   string
+	webSocket string
+	settings  *tls.Config
+	meter     *uplink.Meter
 }
 
 func (u *bare) Name() string              { return "bare" }
@@ -31,7 +32,9 @@ func (u *bare) Window() int               { return drainWindow }
 func (u *bare) CountWith(m *uplink.Meter) { u.meter = m }
 
 func (u *bare) Connect(ctx context.Context) (uplink.Session, error) {
-	c, err := mqtt.Dial(ctx, mqtt.Options{Address: u.address, ClientID: "bench", TLS: u.settings, Meter: u.meter})
+	c, err := mqtt.Dial(ctx, mqtt.Options{
+		Address: u.address, WebSocket: u.webSocket, ClientID: "bench", TLS: u.settings, Meter: u.meter,
+	})
 	if err != nil {
 		return nil, err
 	}

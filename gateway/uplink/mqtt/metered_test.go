@@ -167,17 +167,28 @@ func TestTheMeterSeesTheSocket(t *testing.T) {
 // TestRateOnARealSocket: the wire never carries more than the rate, from the
 // first byte on, handshake and all. A slow machine only makes it less.
 func TestRateOnARealSocket(t *testing.T) {
-	const rate, messages = 400_000, 3000
 	secure, ca := certificate(t, time.Now().Add(time.Hour))
-	addr, _ := startBroker(t, &hook{}, secure)
-	w := startWire(t, addr)
+	settings := newTLS(t, "localhost", ca)
+	t.Run("TLS", func(t *testing.T) {
+		addr, _ := startBroker(t, &hook{}, secure)
+		w := startWire(t, addr)
+		testRate(t, w, &bare{address: w.address, settings: settings})
+	})
+	t.Run("WebSocket", func(t *testing.T) {
+		addr, _ := startBroker(t, &hook{}, nil)
+		o := inWebSocket(t, addr, secure)
+		w := startWire(t, o.Address)
+		testRate(t, w, &bare{address: w.address, webSocket: o.WebSocket, settings: settings})
+	})
+}
+
+func testRate(t *testing.T, w *wire, upstream *bare) {
+	const rate, messages = 400_000, 3000
 	store := &uplinktest.Store{}
 	for range messages {
 		store.Add(drainBody)
 	}
-	sender, err := uplink.New(uplink.Options{
-		Store: store, MaxRate: rate, Upstream: &bare{address: w.address, settings: newTLS(t, "localhost", ca)},
-	})
+	sender, err := uplink.New(uplink.Options{Store: store, MaxRate: rate, Upstream: upstream})
 	if err != nil {
 		t.Fatal(err)
 	}
