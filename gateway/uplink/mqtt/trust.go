@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fieldpost/fieldpost/gateway/durable"
 	"github.com/fieldpost/fieldpost/gateway/health"
@@ -74,12 +75,12 @@ func (t *Trust) TLS(server string) (c *tls.Config, settle func(error), err error
 		return nil, nil, err
 	}
 	c = newTLS(server, pem)
-	verified := false
+	var verified atomic.Bool
 	c.VerifyConnection = func(tls.ConnectionState) error { // runs after the chain and the name were found right
-		verified = true
+		verified.Store(true)
 		return nil
 	}
-	return c, func(err error) { t.settle(pem, verified, err) }, nil
+	return c, func(err error) { t.settle(pem, verified.Load(), err) }, nil
 }
 
 // choose says which of the two is used next: the bundle, unless it has failed or
