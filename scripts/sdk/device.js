@@ -1,10 +1,10 @@
-// A device on Azure's own device SDK, as the maker ships it.
+// A device, or a module of one, on Azure's own device SDK, as the maker ships it.
 'use strict';
 
 const fs = require('node:fs');
 const https = require('node:https');
 const { Readable } = require('node:stream');
-const { Client, Message } = require('azure-iot-device');
+const { Client, Message, ModuleClient } = require('azure-iot-device');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
 const { Mqtt: ProvisioningMqtt } = require('azure-iot-provisioning-device-mqtt');
@@ -19,7 +19,8 @@ let twin;
 // It listens to commands first if it is to: what the hub has kept comes as soon
 // as the connection is open, and the SDK drops what nobody listens to.
 async function connect({ connectionString, webSocketPort, commands, certificate }) {
-  client = Client.fromConnectionString(connectionString, webSocketPort ? MqttWs : Mqtt);
+  const Kind = connectionString.includes('ModuleId=') ? ModuleClient : Client;
+  client = Kind.fromConnectionString(connectionString, webSocketPort ? MqttWs : Mqtt);
   if (webSocketPort) {
     const ca = fs.readFileSync(process.env.NODE_EXTRA_CA_CERTS);
     await client.setOptions({ mqtt: { webSocketAgent: new https.Agent({ port: webSocketPort, ca }) } });
@@ -69,14 +70,19 @@ function listen() {
 
 // method answers each call of a method with what the caller has sent.
 async function method({ name, status }) {
-  client.onDeviceMethod(name, (request, response) => {
+  const answer = (request, response) => {
     happened('method', { name: request.methodName, payload: request.payload });
     response.send(status, { echo: request.payload }, (err) => {
       if (err) {
         happened('unanswered', { name, reason: String(err) });
       }
     });
-  });
+  };
+  if (client instanceof ModuleClient) {
+    client.onMethod(name, answer);
+  } else {
+    client.onDeviceMethod(name, answer);
+  }
 }
 
 // upload sends a file of so many bytes by HTTPS, whose port the SDK fixes too.

@@ -25,6 +25,23 @@ async function createDevice({ device, authentication }) {
   return (await registry.create({ deviceId: device, authentication })).responseBody;
 }
 
+async function createModule({ device, module }) {
+  return (await registry.addModule({ deviceId: device, moduleId: module })).responseBody;
+}
+
+// createDevices makes many with one request, deleteDevices deletes them.
+async function createDevices({ devices }) {
+  return (await registry.addDevices(devices.map((deviceId) => ({ deviceId })))).responseBody;
+}
+
+async function deleteDevices({ devices }) {
+  return (await registry.removeDevices(devices.map((deviceId) => ({ deviceId })), true)).responseBody;
+}
+
+async function statistics() {
+  return (await registry.getRegistryStatistics()).responseBody;
+}
+
 async function getDevice({ device }) {
   return (await registry.get(device)).responseBody;
 }
@@ -41,13 +58,15 @@ async function deleteDevice({ device }) {
   await registry.delete(device);
 }
 
-async function call({ device, name, payload, timeout }) {
-  const answer = await client.invokeDeviceMethod(device, { methodName: name, payload, responseTimeoutInSeconds: timeout });
+async function call({ device, module, name, payload, timeout }) {
+  const place = module ? [device, module] : [device];
+  const answer = await client.invokeDeviceMethod(...place, { methodName: name, payload, responseTimeoutInSeconds: timeout });
   return answer.result;
 }
 
-async function getTwin({ device }) {
-  const { etag, tags, properties } = (await registry.getTwin(device)).responseBody;
+async function getTwin({ device, module }) {
+  const answer = module ? await registry.getModuleTwin(device, module) : await registry.getTwin(device);
+  const { etag, tags, properties } = answer.responseBody;
   return { etag, tags, properties };
 }
 
@@ -67,4 +86,7 @@ async function query({ sql, pageSize }) {
   return rows;
 }
 
-take({ connect, createDevice, getDevice, listDevices, setStatus, deleteDevice, call, getTwin, patchTwin, query });
+take({
+  connect, createDevice, createDevices, createModule, getDevice, listDevices, setStatus, deleteDevice, deleteDevices,
+  statistics, call, getTwin, patchTwin, query,
+});

@@ -65,6 +65,65 @@ func TestNodeServiceManagesDevices(t *testing.T) {
 // connected, or has no methods.
 const notOnline = "Error: Not found"
 
+// TestNodeServiceManagesMany: many devices with one request, and how many there
+// are.
+func TestNodeServiceManagesMany(t *testing.T) {
+	h := startHub(t, t.TempDir())
+	s := startService(t, h)
+	devices := []string{"a", "b", "c"}
+	var result struct{ IsSuccessful bool }
+	var statistics struct{ TotalDeviceCount, EnabledDeviceCount int }
+	for _, step := range []struct {
+		order string
+		total int
+	}{{"createDevices", 4}, {"deleteDevices", 1}} {
+		s.do(t, &result, step.order, "devices", devices)
+		s.do(t, &statistics, "statistics")
+		if !result.IsSuccessful || statistics.TotalDeviceCount != step.total || statistics.EnabledDeviceCount != step.total {
+			t.Errorf("%s: %+v, then %+v, want %d", step.order, result, statistics, step.total)
+		}
+	}
+}
+
+// TestNodeModule: a module of a device connects with its own key, beside the
+// device, sends, answers methods and has a twin of its own.
+func TestNodeModule(t *testing.T) {
+	h, d := startDevice(t)
+	s := startService(t, h)
+	var module struct {
+		Authentication struct{ SymmetricKey struct{ PrimaryKey string } }
+	}
+	s.do(t, &module, "createModule", "device", "gw", "module", "meter")
+	m := startSDK(t, h, "device.js")
+	m.do(t, nil, "connect", "connectionString", fmt.Sprintf("HostName=%s;DeviceId=gw;ModuleId=meter;SharedAccessKey=%s",
+		h.info.DPS.Endpoint, module.Authentication.SymmetricKey.PrimaryKey))
+	m.do(t, nil, "send", "body", "of the module")
+	d.do(t, nil, "send", "body", "of the device")
+	events := h.events(t)
+	if len(events) != 2 || events[0].System["iothub-connection-module-id"] != "meter" || events[1].System["iothub-connection-module-id"] != "" {
+		t.Errorf("arrived %+v", events)
+	}
+	m.do(t, nil, "method", "name", "echo", "status", 201)
+	var r methodResult
+	s.do(t, &r, "call", "device", "gw", "module", "meter", "name", "echo", "payload", 1)
+	if r.Status != 201 {
+		t.Errorf("answered %+v", r)
+	}
+	wantError(t, s, notOnline, "call", "device", "gw", "name", "echo") // the device has no methods
+	m.do(t, nil, "readTwin")
+	m.do(t, nil, "report", "patch", map[string]any{"n": 1})
+	var now twin
+	s.do(t, &now, "getTwin", "device", "gw", "module", "meter")
+	if now.Properties.Reported["n"] != 1.0 {
+		t.Errorf("the service reads %+v", now)
+	}
+	var ofDevice twin
+	s.do(t, &ofDevice, "getTwin", "device", "gw")
+	if n := ofDevice.Properties.Reported["n"]; n != nil {
+		t.Errorf("the twin of the device has %v too", n)
+	}
+}
+
 // wantError gives an order that must fail with this error of the SDK.
 func wantError(t *testing.T, s *sdk, name, order string, facts ...any) {
 	t.Helper()
