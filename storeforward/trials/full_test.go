@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,14 +18,14 @@ import (
 	"github.com/fieldpost/fieldpost/storeforward/trials/disk"
 )
 
-// small mounts a small tmpfs.
-func small(t *testing.T) string {
+// small mounts a tmpfs.
+func small(t *testing.T, options string) string {
 	t.Helper()
 	if err := disk.Available(); err != nil {
 		t.Skipf("no mounts here: %v", err)
 	}
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=160m"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
 		t.Skipf("no tmpfs here: %v", err)
 	}
 	t.Cleanup(func() {
@@ -36,43 +38,54 @@ func small(t *testing.T) string {
 
 // TestAFullDisk: another program fills the file system to its last block, again
 // and again. The gateway says so, loses nothing, and goes on by itself once
-// there is room.
+// there is room. The program may also take each block that comes free; and the
+// disk may be too small for a ballast.
 func TestAFullDisk(t *testing.T) {
 	places := map[string]func(t *testing.T) string{
-		"tmpfs": small,
+		"tmpfs":  func(t *testing.T) string { return small(t, "size=160m") },
+		"narrow": func(t *testing.T) string { return small(t, "size=100m") },
 		"ext4": func(t *testing.T) string {
 			_, dir := mounted(t, disk.Options{Size: diskBytes})
 			return dir
 		},
 	}
-	for name, place := range places {
-		t.Run(name, func(t *testing.T) {
-			dir := place(t)
-			c := newCourt(filepath.Join(dir, "queue"))
-			w := c.start(t)
-			goesOn(t, c, w)
-			for round := range 4 {
-				heard := len(c.refusals())
-				occupy(t, filepath.Join(dir, "other"))
-				waitFor(t, "a refusal", func() bool { return refusedSince(c, heard, "free") || w.dead() })
-				if round%2 == 1 { // it also starts while the disk is full
-					w.kill()
-					w = c.start(t)
-					waitFor(t, "a start", func() bool { return len(c.refusals()) > heard+1 || w.dead() })
-				}
-				wantAlive(t, w)
-				if err := os.Remove(filepath.Join(dir, "other")); err != nil {
-					t.Fatal(err)
-				}
-				goesOn(t, c, w)
-			}
-			w.end(t)
-			if broken := c.judge(); len(broken) > 0 {
-				t.Errorf("%q", broken)
-			}
-			t.Logf("%d messages accepted, %d appends refused", c.accepted, len(c.refused))
-		})
+	for place, mount := range places {
+		for habit, occupy := range map[string]func(*testing.T, string) (leave func()){"once": occupy, "greedily": occupyGreedily} {
+			t.Run(place+" "+habit, func(t *testing.T) { fullDisk(t, mount(t), occupy) })
+		}
 	}
+	t.Run("tmpfs no files", func(t *testing.T) { fullDisk(t, small(t, "size=160m,nr_inodes=1500"), occupyInodes) })
+}
+
+// fullDisk lets a gateway run in dir while somebody else occupies the disk.
+func fullDisk(t *testing.T, dir string, occupy func(*testing.T, string) (leave func())) {
+	t.Helper()
+	c := newCourt(filepath.Join(dir, "queue"))
+	w := c.start(t)
+	goesOn(t, c, w)
+	for round := range 4 {
+		heard := len(c.refusals())
+		leave := occupy(t, filepath.Join(dir, "other"))
+		waitFor(t, "a refusal", func() bool { return refusedSince(c, heard, "disk") || w.dead() })
+		time.Sleep(rand.N(500 * time.Millisecond)) // how long is drawn by lot
+		switch round {
+		case 1: // it also starts while the disk is full
+			w.kill()
+			w = c.start(t)
+			waitFor(t, "a start", func() bool { return len(c.refusals()) > heard+1 || w.dead() })
+		case 3: // and is stopped
+			w.end(t)
+			w = c.start(t)
+		}
+		wantAlive(t, w)
+		leave()
+		goesOn(t, c, w)
+	}
+	w.end(t)
+	if broken := c.judge(); len(broken) > 0 {
+		t.Errorf("%q", broken)
+	}
+	t.Logf("%d messages accepted, %d refusals", c.accepted, len(c.refused))
 }
 
 // goesOn waits until more has been accepted.
@@ -95,17 +108,71 @@ func refusedSince(c *court, heard int, words string) bool {
 }
 
 // occupy fills the file system with a file, faster than any card is.
-func occupy(t *testing.T, path string) {
+func occupy(t *testing.T, path string) (leave func()) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = f.Close() }()
-	for piece := make([]byte, 1<<20); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := f.Write(piece); errors.Is(err, unix.ENOSPC) {
-			return
-		} else if err != nil {
+	for piece := make([]byte, 1<<20); err == nil; time.Sleep(10 * time.Millisecond) {
+		_, err = f.Write(piece)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(os.Remove(path), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// occupyGreedily fills the file system as fast as it can and then goes on taking
+// what comes free.
+func occupyGreedily(t *testing.T, path string) (leave func()) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, stop, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		isFull := sync.OnceFunc(func() { close(full) })
+		for piece := make([]byte, 64<<10); ; {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := f.Write(piece); err != nil {
+				isFull()
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}()
+	<-full
+	return sync.OnceFunc(func() {
+		close(stop)
+		<-stopped
+		if err := errors.Join(os.Remove(path), f.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// occupyInodes makes files until there can be no more.
+func occupyInodes(t *testing.T, path string) (leave func()) {
+	t.Helper()
+	err := os.Mkdir(path, 0o700)
+	for n := 0; err == nil; n++ {
+		err = os.WriteFile(filepath.Join(path, strconv.Itoa(n)), nil, 0o600)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}
 	}
