@@ -30,7 +30,14 @@ type court struct {
 	dir      string
 	store    string
 	lanes    map[gateway.Lane]*promises
+	commands *docket
 	accepted uint64
+	// owed are the messages of an earlier store that have not been handed out.
+	owed map[gateway.MessageID]bool
+	// holds is what the store held when it was last judged.
+	holds holding
+	// open and salvaged: the writer has said that the store is.
+	open, salvaged bool
 
 	mu      sync.Mutex
 	broken  []string
@@ -38,7 +45,10 @@ type court struct {
 }
 
 func newCourt(dir string) *court {
-	c := &court{dir: dir, lanes: make(map[gateway.Lane]*promises)}
+	c := &court{
+		dir: dir, lanes: make(map[gateway.Lane]*promises), owed: make(map[gateway.MessageID]bool),
+		commands: &docket{states: make(map[string]int), reported: make(map[string]bool)},
+	}
 	for _, lane := range lanes {
 		c.lanes[lane] = &promises{acked: make(map[uint64]bool), settled: make(map[uint64]bool), explained: make(map[uint64]bool)}
 	}
@@ -135,6 +145,17 @@ func (c *court) hear(line string) {
 			c.breaks("the store was %s and is %s", c.store, fields[1])
 		}
 		c.store = fields[1]
+		c.mu.Lock()
+		c.open = true
+		c.mu.Unlock()
+		return
+	case "salvaged":
+		c.mu.Lock()
+		c.salvaged = true
+		c.mu.Unlock()
+		return
+	case "command", "result":
+		c.commands.hear(fields)
 		return
 	}
 	p := c.lanes[gateway.Lane(fields[1])]
@@ -158,6 +179,8 @@ func (c *court) hear(line string) {
 		p.durable = first
 	case "-":
 		p.acked[first] = true
+	case "old":
+		delete(c.owed, gateway.MessageID{Lane: gateway.Lane(fields[1]), Seq: first})
 	case "=":
 		p.settled[first] = true
 	case "gap":
@@ -176,6 +199,9 @@ type holding struct {
 	Store string `json:"store"`
 	Lanes map[gateway.Lane]laneHolding
 	Gaps  []gateway.Gap
+	// Old are the messages that wait of an earlier store.
+	Old      []gateway.MessageID
+	Commands journalHolding
 	// Wrong are bodies that are not what they must be.
 	Wrong []string
 }
@@ -186,7 +212,7 @@ type laneHolding struct {
 }
 
 // tell opens a store and says what it holds.
-func tell(dir string, out io.Writer) error {
+func tell(dir string, in io.Reader, out io.Writer) error {
 	q, err := storeforward.Open(options(dir))
 	if err != nil {
 		return err
@@ -198,7 +224,21 @@ func tell(dir string, out io.Writer) error {
 		}
 		if s.Store == q.Store() {
 			h.Lanes[s.Lane] = laneHolding{First: s.First, Next: s.Next, Waiting: s.Waiting}
+			continue
 		}
+		old, err := q.ListOf(s.Store, s.Lane, 0, 1<<20)
+		if err != nil {
+			return err
+		}
+		for _, m := range old {
+			h.Old = append(h.Old, gateway.MessageID{Lane: m.ID.Lane, Seq: m.ID.Seq})
+			if s.Lane == gateway.LaneResults {
+				h.Commands.Reports = append(h.Commands.Reports, string(m.Body))
+			}
+		}
+	}
+	if err := h.Commands.tell(q, in); err != nil {
+		return err
 	}
 	for _, lane := range append([]gateway.Lane{gateway.LaneGaps}, lanes...) {
 		if err := h.list(q, lane); err != nil {
@@ -238,12 +278,15 @@ func (c *court) judge() []string {
 	cmd.Env = append(os.Environ(), tellerDir+"="+c.dir)
 	var trouble strings.Builder
 	cmd.Stderr = &trouble
+	cmd.Stdin = strings.NewReader(c.commands.ids())
 	out, err := cmd.Output()
 	var h holding
 	if err = errors.Join(err, json.Unmarshal(out, &h)); err != nil {
 		c.breaks("the store cannot be read: %v: %s", err, trouble.String())
 		return c.broken
 	}
+	c.holds = h
+	c.broken = append(c.broken, c.commands.judge(h.Commands)...)
 	c.broken = append(c.broken, h.Wrong...)
 	if c.store != "" && h.Store != c.store {
 		c.breaks("the store was %s and is %s", c.store, h.Store)

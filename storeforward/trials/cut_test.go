@@ -53,7 +53,7 @@ func TestAPowerCutLosesNothing(t *testing.T) {
 			t.Fatalf("cut %d: %q", round+1, broken)
 		}
 	}
-	t.Logf("%d cuts, %d messages accepted, %d flushes", n, c.accepted, d.Stats().Flushes)
+	t.Logf("%d cuts, %d messages accepted, %d commands, %d flushes", n, c.accepted, c.commands.heard, d.Stats().Flushes)
 }
 
 // TestTheTrialFindsWhatALyingCacheLoses: it is able to find a loss.

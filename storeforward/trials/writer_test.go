@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	if dir := os.Getenv(tellerDir); dir != "" {
-		if err := tell(dir, os.Stdout); err != nil {
+		if err := tell(dir, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -61,6 +61,7 @@ func options(dir string) storeforward.Options {
 	o := storeforward.Defaults(dir)
 	o.Clock = boardClock{}
 	o.CommitAge, o.MaxBytes, o.MinFree = 0, storeforward.MinMaxBytes, storeforward.MinMinFree
+	o.JournalEntries = 100_000
 	o.Lanes = map[gateway.Lane]storeforward.LaneOptions{gateway.LaneTelemetry: {MaxMessages: 3000}, "marks": {}}
 	return o
 }
@@ -82,6 +83,10 @@ func body(lane gateway.Lane, seq uint64) string {
 //	- lane seq          it was handed out, and is being acknowledged
 //	= lane seq          its acknowledgement is on disk
 //	gap lane first last is explained
+//	old lane seq        it was handed out, and an earlier store had accepted it
+//	salvaged            all that could be read of earlier stores is brought over
+//	command n id        its entry in the journal has come to state n: see states
+//	result id           the message that reports it was handed out
 //	refused text        an append was refused, for a reason
 //	! text              a promise was broken
 type speaker struct{ mu sync.Mutex }
@@ -109,7 +114,9 @@ func write(dir string) {
 	for _, lane := range lanes {
 		go produce(q, lane, s)
 	}
+	go command(q, s)
 	go drain(q, s)
+	go tellSalvage(q, s)
 	// Whoever started this closes our stdin for an orderly end.
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if err := q.Close(); err != nil {
@@ -171,9 +178,13 @@ func drain(q *storeforward.Queue, s *speaker) {
 		case m.Kind == gateway.KindGap && json.Unmarshal(m.Body, &g) == nil:
 			s.say("gap %s %d %d", g.Lane, g.First, g.Last)
 		case m.ID.Lane == "marks":
+		case m.ID.Lane == gateway.LaneResults:
+			s.say("result %s", m.Body)
 		case string(m.Body) != body(m.ID.Lane, m.ID.Seq):
 			s.say("! %s holds %.40q", m.ID, m.Body)
 			return
+		case m.ID.Store != q.Store():
+			s.say("old %s %d", m.ID.Lane, m.ID.Seq)
 		default:
 			s.say("- %s %d", m.ID.Lane, m.ID.Seq)
 			if m.ID.Seq%2 == 0 {
@@ -191,9 +202,50 @@ func drain(q *storeforward.Queue, s *speaker) {
 		mark := gateway.Message{ID: gateway.MessageID{Lane: "marks"}, Body: []byte("mark")}
 		if _, err := q.Append(context.Background(), mark); err == nil {
 			for _, id := range acked {
-				s.say("= %s %d", id.Lane, id.Seq)
+				if id.Store == q.Store() {
+					s.say("= %s %d", id.Lane, id.Seq)
+				}
 			}
 			acked = acked[:0]
 		}
+	}
+}
+
+// command has commands journalled and reports how far each has come.
+func command(q *storeforward.Queue, s *speaker) {
+	j, ctx := q.Journal(), context.Background()
+	run := rand.Uint32()
+	for n := 0; ; n++ {
+		id := fmt.Sprintf("%08x-%d", run, n)
+		report := gateway.Message{ID: gateway.MessageID{Lane: gateway.LaneResults}, Kind: gateway.KindResult, Body: []byte(id)}
+		for state, step := range []func() error{
+			func() error {
+				_, _, err := j.Begin(ctx, gateway.Command{ID: id, Device: "relay", Action: "on"})
+				return err
+			},
+			func() error { return j.Start(ctx, id) },
+			func() error {
+				return j.Finish(ctx, gateway.Result{CommandID: id, Status: gateway.StatusDone}, report)
+			},
+		} {
+			if err := step(); err != nil {
+				s.say("refused command: %v", err)
+				time.Sleep(20 * time.Millisecond)
+				break
+			}
+			s.say("command %d %s", state+1, id)
+			time.Sleep(rand.N(5 * time.Millisecond))
+		}
+	}
+}
+
+// tellSalvage says when nothing is left to be brought over.
+func tellSalvage(q *storeforward.Queue, s *speaker) {
+	for {
+		if report := q.Stats().Salvage; report == nil || !report.Done.IsZero() {
+			s.say("salvaged")
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
