@@ -1,7 +1,6 @@
 package storeforward
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -474,7 +473,7 @@ func (c *committer) dropPrefix(prefixes ...[]byte) error {
 		return err
 	}
 	if !c.engine.guard.room(c.engine.guard.taskBytes()) {
-		return errors.New("the disk is full; delete files there")
+		return errHeld
 	}
 	return c.engine.dropPrefix(prefixes...)
 }

@@ -31,6 +31,8 @@ type engine struct {
 	// the database is good for nothing before it is opened anew.
 	writing sync.Mutex
 	failed  bool
+	// left gets the end of a write that was not waited for.
+	left chan error
 }
 
 // engineOptions make Badger small: values stay in the tree, so that the value
@@ -148,9 +150,31 @@ func (e *engine) change(write func(*badger.DB) error) error {
 	if e.db == nil || e.failed {
 		return errEngineDown
 	}
-	err := write(e.db)
+	err := e.attempt(write)
 	e.failed = err != nil
 	return err
+}
+
+// errHeld: the engine waits for room on the disk in the midst of a write. The
+// write is in doubt.
+var errHeld = errors.New("the disk is full; delete files there")
+
+// attempt waits for a write, but not for room on the disk: nobody would be
+// answered meanwhile.
+func (e *engine) attempt(write func(*badger.DB) error) error {
+	done, db := make(chan error, 1), e.db
+	go func() { done <- write(db) }() // shut waits for it
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(awaitEvery):
+			if e.guard.waits() {
+				e.left = done
+				return errHeld
+			}
+		}
+	}
 }
 
 // broken reports whether renew must be called.
@@ -210,13 +234,18 @@ var errNotClosed = errors.New("what is in memory cannot be written to tables; no
 // not come to an end: then it goes on in the background, and the next call waits
 // for it.
 func (e *engine) shut() error {
-	e.logs.close()
 	patience := awaitEvery
 	if e.db != nil {
 		patience = closePatience
-		closing, db := make(chan error, 1), e.db
-		go func() { closing <- db.Close() }()
-		e.db, e.closing = nil, closing
+		closing, left, db := make(chan error, 1), e.left, e.db
+		go func() {
+			if left != nil {
+				<-left //nolint:errcheck // the write is in doubt anyway
+			}
+			e.logs.close()
+			closing <- db.Close()
+		}()
+		e.db, e.left, e.closing = nil, nil, closing
 	}
 	if e.closing == nil {
 		return nil

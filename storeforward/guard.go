@@ -133,6 +133,13 @@ func (g *guard) hold(n int) {
 	g.held += n
 }
 
+// waits reports whether something waits for room.
+func (g *guard) waits() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held > 0
+}
+
 // stuck reports whether something of the engine does not come to its end.
 func (g *guard) stuck() bool {
 	g.mu.Lock()

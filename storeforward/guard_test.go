@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -240,5 +241,50 @@ func TestAStopOnAFullDiskEnds(t *testing.T) {
 	defer mustClose(t, q)
 	if m := mustNext(t, q); m.ID != id {
 		t.Errorf("got %s, want %s", m.ID, id)
+	}
+}
+
+// TestAWriteThatWaitsForRoomHoldsNobodyUp: others have taken what there was when
+// it was begun. Appends are refused, and all goes on once there is room.
+func TestAWriteThatWaitsForRoomHoldsNobodyUp(t *testing.T) {
+	o := testOptions(filepath.Join(t.TempDir(), "queue"))
+	o.epochBytes = 64 << 10
+	var plenty atomic.Int64 // so often it is said that there is plenty
+	plenty.Store(1 << 40)
+	o.free = func(string) (int64, error) {
+		if plenty.Add(-1) < 0 {
+			return -1 << 40, nil
+		}
+		return 1 << 40, nil
+	}
+	o.step = func(name string) {
+		if name == "drop" && plenty.Load() > 1<<39 {
+			plenty.Store(1)
+		}
+	}
+	q := mustOpen(t, o)
+	var ids []gateway.MessageID
+	for range 4 {
+		ids = append(ids, mustAppend(t, q, msg(gateway.LaneTelemetry, noise(50_000)))...)
+	}
+	if err := q.Ack(ids[:2]...); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return q.engine.guard.stuck() })
+	if _, err := q.Append(t.Context(), msg(gateway.LaneTelemetry, "x")); !errors.Is(err, gateway.ErrFull) {
+		t.Errorf("%v, want ErrFull", err)
+	}
+	plenty.Store(1 << 38)
+	waitFor(t, func() bool {
+		_, err := q.Append(t.Context(), msg(gateway.LaneTelemetry, "again"))
+		return err == nil
+	})
+	for _, id := range ids[2:] {
+		if m := mustNextOf(t, q, gateway.LaneTelemetry); m.ID != id {
+			t.Errorf("got %s, want %s", m.ID, id)
+		}
+	}
+	if gaps := toldGaps(t, q); len(gaps) > 0 {
+		t.Errorf("gaps %+v", gaps)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,7 +98,14 @@ func (c *court) start(t *testing.T) *writer {
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.kill) // before the disk goes, if the trial has not got to it
+	t.Cleanup(func() { // before the disk goes, if the trial has not got to it
+		if t.Failed() && !w.dead() {
+			_ = w.cmd.Process.Signal(syscall.SIGQUIT)
+			<-w.heard
+			t.Logf("what the gateway was doing: %s", w.stderr.String())
+		}
+		w.kill()
+	})
 	go func() {
 		defer close(w.heard)
 		lines := bufio.NewReader(out)

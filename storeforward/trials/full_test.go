@@ -65,7 +65,8 @@ func fullDisk(t *testing.T, dir string, occupy func(*testing.T, string) (leave f
 	goesOn(t, c, w)
 	for round := range 4 {
 		heard := len(c.refusals())
-		leave := occupy(t, filepath.Join(dir, "other"))
+		leave := sync.OnceFunc(occupy(t, filepath.Join(dir, "other")))
+		t.Cleanup(leave)
 		waitFor(t, "a refusal", func() bool { return refusedSince(c, heard, "disk") || w.dead() })
 		time.Sleep(rand.N(500 * time.Millisecond)) // how long is drawn by lot
 		switch round {
@@ -122,7 +123,7 @@ func occupy(t *testing.T, path string) (leave func()) {
 	}
 	return func() {
 		if err := errors.Join(os.Remove(path), f.Close()); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
 	}
 }
@@ -152,13 +153,13 @@ func occupyGreedily(t *testing.T, path string) (leave func()) {
 		}
 	}()
 	<-full
-	return sync.OnceFunc(func() {
+	return func() {
 		close(stop)
 		<-stopped
 		if err := errors.Join(os.Remove(path), f.Close()); err != nil {
 			t.Error(err)
 		}
-	})
+	}
 }
 
 // occupyInodes makes files until there can be no more.
@@ -173,7 +174,7 @@ func occupyInodes(t *testing.T, path string) (leave func()) {
 	}
 	return func() {
 		if err := os.RemoveAll(path); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
 	}
 }
