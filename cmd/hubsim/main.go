@@ -25,6 +25,12 @@ it is ready.`
 
 // options is the command line.
 type options struct {
+	Serve serveOptions `cmd:"" default:"withargs" help:"Run the hub; this is what happens without a command, too."`
+	Load  loadOptions  `cmd:"" help:"Let many simulated gateways loose on a running hubsim, and report."`
+}
+
+// serveOptions are those of the hub.
+type serveOptions struct {
 	Data      string        `required:"" placeholder:"DIR" help:"Directory for keys, certificates and all that was received."`
 	MQTT      string        `name:"mqtt" default:"127.0.0.1:8883" placeholder:"ADDR" help:"Address for devices, MQTT over TLS (${default}); port 0 takes any that is free."`
 	HTTPS     string        `name:"https" default:"127.0.0.1:8443" placeholder:"ADDR" help:"Address for back ends, the page and MQTT over WebSocket (${default})."`
@@ -51,7 +57,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "hubsim:", err)
 		return 1
 	}
-	_, err = parser.Parse(args)
+	command, err := parser.Parse(args)
 	if exit >= 0 { // help was printed
 		return exit
 	}
@@ -59,7 +65,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "hubsim: %v\nTry: hubsim --help\n", err)
 		return 2
 	}
-	if err := serve(o, stderr); err != nil {
+	if command.Command() == "load" {
+		err = runLoad(o.Load, stdout, stderr)
+	} else {
+		err = serve(o.Serve, stderr)
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
@@ -67,7 +78,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // serve runs the hub until SIGINT or SIGTERM.
-func serve(o options, stderr io.Writer) error {
+func serve(o serveOptions, stderr io.Writer) error {
 	level := slog.LevelInfo
 	if o.Verbose {
 		level = slog.LevelDebug
