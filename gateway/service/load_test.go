@@ -97,6 +97,7 @@ func TestShippedConfigsLoad(t *testing.T) {
 	t.Setenv("FIELDPOST_DEMO_DIR", t.TempDir())
 	t.Setenv("FIELDPOST_DEMO_HUB", testHub)
 	t.Setenv("FIELDPOST_DEMO_CA", "ca.pem")
+	t.Setenv("FIELDPOST_DEMO_HTTPS_PORT", "18443")
 	if _, err := Load("../../configs/demo.yaml"); err != nil {
 		t.Error(err)
 	}

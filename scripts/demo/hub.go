@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -41,6 +42,12 @@ func openHub(ctx context.Context, dir string, sim *program) (*hub, error) {
 		}
 	}
 	return readHub(file)
+}
+
+// httpsPort is where uploads of files begin.
+func (h *hub) httpsPort() string {
+	_, port, _ := net.SplitHostPort(h.https) // the simulator has written it
+	return port
 }
 
 func readHub(file string) (*hub, error) {

@@ -60,6 +60,7 @@ func run(ctx context.Context, o options) error {
 	}
 	gateway, err := start(o.data, filepath.Join(o.bin, "fieldpost"), []string{
 		"FIELDPOST_DEMO_DIR=" + o.data, "FIELDPOST_DEMO_HUB=" + hub.device, "FIELDPOST_DEMO_CA=" + hub.ca,
+		"FIELDPOST_DEMO_HTTPS_PORT=" + hub.httpsPort(),
 	}, "run", "--config", o.config)
 	if err != nil {
 		return err

@@ -154,10 +154,13 @@ func (s *fileSession) Report(ctx context.Context, t upload.Ticket, o upload.Outc
 	if err != nil {
 		return err
 	}
-	if a.status/100 != 2 {
-		return s.refusal("report an upload", a)
+	switch {
+	case a.status/100 == 2:
+		return nil
+	case a.status == http.StatusNotFound: // of another hub, or over since long
+		return fmt.Errorf("%s: it does not know the upload: %w", s.name, gateway.ErrInvalid)
 	}
-	return nil
+	return s.refusal("report an upload", a)
 }
 
 // refusal says what the hub's answer means.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,10 +61,15 @@ func (h *fileHub) upstream() (*Upstream, *uplink.Meter) {
 
 func uploadingDevice(t *testing.T, connection, ca, https string) (*Upstream, *uplink.Meter) {
 	t.Helper()
+	return signedIn(t, SignInConfig{ConnectionString: config.Secret(connection)}, ca, https, "")
+}
+
+func signedIn(t *testing.T, c SignInConfig, ca, https, proxy string) (*Upstream, *uplink.Meter) {
+	t.Helper()
 	_, port, _ := net.SplitHostPort(https)
 	number, _ := strconv.Atoi(port)
 	u, err := New(Config{
-		SignInConfig: SignInConfig{ConnectionString: config.Secret(connection)}, CAFile: ca,
+		SignInConfig: c, CAFile: ca, Proxy: config.Secret(proxy),
 		KeepAlive: time.Minute, TokenTTL: time.Hour, InFlight: 8, FilesConfig: FilesConfig{number}, Tier: tierStandard, MethodTimeout: time.Second,
 	}, Parts{Clock: testClock{}})
 	if err != nil {
@@ -257,8 +264,8 @@ func TestEveryStatus(t *testing.T) {
 			}
 			hub := what == "begin" || what == "report"
 			for sentinel, when := range map[error]bool{
-				gateway.ErrInvalid: status == 400 || status == 413,
-				uplink.ErrRefused:  hub && (status == 401 || status == 403 || status == 404),
+				gateway.ErrInvalid: status == 400 || status == 413 || what == "report" && status == 404,
+				uplink.ErrRefused:  hub && (status == 401 || status == 403 || what == "begin" && status == 404),
 				upload.ErrTicket:   !hub && (status == 401 || status == 403 || status == 404),
 			} {
 				if errors.Is(err, sentinel) != when {
@@ -341,6 +348,84 @@ func TestStrangersGetNoFile(t *testing.T) {
 	k := upload.Ticket{Correlation: "c", Host: address, Container: "c", Blob: "d1/a", Token: "sig=SECRET"}
 	if err := s.Put(t.Context(), k, "b", strings.NewReader("x"), 1); err == nil || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("put: %v", err)
+	}
+}
+
+// deliver uploads a small file and fails unless it arrives.
+func (h *fileHub) deliver(u *Upstream, blob string) {
+	h.t.Helper()
+	up := h.uploader(u)
+	got, err := up.Accept(h.t.Context(), upload.Request{Name: "a.txt", Size: 4}, strings.NewReader("text"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
+	defer cancel()
+	if got, err = up.Wait(ctx, got.ID); err != nil || got.State != upload.Done {
+		h.t.Fatalf("%+v, %v", got, err)
+	}
+	if status, text := h.call(http.MethodGet, "/hubsim/blobs/"+blob, ""); status != 200 || text != "text" {
+		h.t.Errorf("the storage has %q, status %d", text, status)
+	}
+}
+
+// TestFileWithCertificate: a device that has no key.
+func TestFileWithCertificate(t *testing.T) {
+	h := startFileHub(t)
+	leaf, c := deviceFiles(t, t.TempDir(), time.Now().Add(time.Hour))
+	const id = "x1"
+	body := fmt.Sprintf(`{"deviceId":%q,"authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":"%X"}}}`, id, sha256.Sum256(leaf.Raw))
+	if status, text := h.call(http.MethodPut, "/devices/"+id+"?api-version=2021-04-12", body); status != http.StatusOK {
+		t.Fatal(status, text)
+	}
+	c.Host, c.DeviceID = "localhost", id
+	u, _ := signedIn(t, c, h.Info().CA, h.Info().HTTPS, "")
+	h.deliver(u, id+"/a.txt")
+}
+
+// TestFileThroughProxy: hub and storage are reached by its way alone, and its
+// password is told to nobody else.
+func TestFileThroughProxy(t *testing.T) {
+	h := startFileHub(t)
+	var tunnels atomic.Int32
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := (&http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}).BasicAuth()
+		if r.Method != http.MethodConnect || user != "gw" || password != "p@ss" {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		far, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer far.Close()
+		tunnels.Add(1)
+		near, buffered, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer near.Close()
+		_, _ = io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(far, buffered); far.Close() }()
+		_, _ = io.Copy(near, far)
+	}))
+	t.Cleanup(proxy.Close)
+	address := strings.TrimPrefix(proxy.URL, "http://")
+	c := SignInConfig{ConnectionString: config.Secret(h.Info().Devices[0].ConnectionString)}
+	u, _ := signedIn(t, c, h.Info().CA, h.Info().HTTPS, "http://gw:p%40ss@"+address)
+	h.deliver(u, "d1/a.txt")
+	if n := tunnels.Load(); n != 2 {
+		t.Errorf("%d tunnels, want one to the hub and one to the storage", n)
+	}
+	u, _ = signedIn(t, c, h.Info().CA, h.Info().HTTPS, "http://gw:wr%40ng@"+address)
+	s, err := u.Files().Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Begin(t.Context(), "a"); err == nil || strings.Contains(err.Error(), "wr@ng") || strings.Contains(err.Error(), "wr%40ng") || !strings.Contains(err.Error(), "Proxy Authentication Required") {
+		t.Errorf("with a wrong password: %v", err)
 	}
 }
 
