@@ -328,13 +328,14 @@ func TestMosquittoDropsCommands(t *testing.T) {
 }
 
 // TestMosquittoTooLarge: a message that the broker would not take becomes a dead
-// letter; those around it arrive.
+// letter; those around it arrive. While the config does not know the limit, the
+// broker cuts the connection at that message, and nothing behind it is lost.
 func TestMosquittoTooLarge(t *testing.T) {
 	const limit = 8192
 	dir := t.TempDir()
 	m := startMosquitto(t, dir, fmt.Sprint("max_packet_size ", limit))
 	r := startReceiver(t, m)
-	g := prepareGatewayFor(t, dir, m.upstream("max_message_bytes: 8000"))
+	g := prepareGatewayFor(t, dir, m.upstream("max_message_bytes: 64000"))
 	g.start(t)
 	r.awaitPresence(t, "online")
 	ids := g.accept(t, 10)
@@ -344,6 +345,20 @@ func TestMosquittoTooLarge(t *testing.T) {
 		t.Fatalf("a large reading was answered %q (%v), want an id", answers, err)
 	}
 	ids = append(ids, g.accept(t, 10)...)
+	eventually(t, time.Minute, func() error {
+		s, err := g.status()
+		if err == nil && s.Upstream.Resent == 0 {
+			err = fmt.Errorf("the connection is not cut: %+v", s.Upstream)
+		}
+		return err
+	})
+
+	g.process.kill()
+	text := strings.Replace(readText(t, g.config), "max_message_bytes: 64000", "max_message_bytes: 8000", 1)
+	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.start(t)
 	r.awaitMessages(t, ids)
 	wantAll(t, "dead letters", g.tool(t, 0, "deadletters", "ls"), "max_message_bytes is 8000", "telemetry")
 	for _, e := range r.all() {
