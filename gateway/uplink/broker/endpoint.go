@@ -28,7 +28,7 @@ var schemes = map[string]struct {
 func parseURL(s string) (endpoint, error) {
 	const want = "want mqtt://host:port, mqtts://host:port, ws://host:port/path or wss://host:port/path"
 	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), "[]") {
 		return endpoint{}, errors.New(want)
 	}
 	scheme, known := schemes[u.Scheme]

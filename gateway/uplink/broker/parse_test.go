@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ func TestValidate(t *testing.T) {
 		"url: holds a user":                   func(c *Config) { c.URL = "mqtt://u:p@h" },
 		"url: holds more":                     func(c *Config) { c.URL = "mqtt://h/x" },
 		"url: the port":                       func(c *Config) { c.URL = "mqtt://h:0" },
+		"url: want mqtt://host":               func(c *Config) { c.URL = "ws://]0" },
 		"url: holds a fragment":               func(c *Config) { c.URL = "ws://h/x#y" },
 		"proxy: want http://host":             func(c *Config) { c.Proxy = "h:3128" },
 		"ca_file: is for mqtts":               func(c *Config) { c.CAFile = "/ca.pem" },
@@ -59,6 +61,24 @@ func TestParseURL(t *testing.T) {
 			t.Errorf("%s: %+v, %v", s, got, err)
 		}
 	}
+}
+
+func FuzzParseURL(f *testing.F) {
+	f.Add("mqtts://broker.example:8883")
+	f.Add("wss://[::1]:443/mqtt?a=b")
+	f.Fuzz(func(t *testing.T, s string) {
+		e, err := parseURL(s)
+		if err != nil {
+			return
+		}
+		host, port, err := net.SplitHostPort(e.dial)
+		if err != nil || host == "" || port == "" || e.serverName != host {
+			t.Errorf("%q: accepted as %+v", s, e)
+		}
+		if e.webSocket != "" && !strings.HasPrefix(e.webSocket, "ws") {
+			t.Errorf("%q: the WebSocket is at %q", s, e.webSocket)
+		}
+	})
 }
 
 func TestEventTopic(t *testing.T) {

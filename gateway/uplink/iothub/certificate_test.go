@@ -128,6 +128,29 @@ func TestCertificateThatHasEnded(t *testing.T) {
 	}
 }
 
+// TestCertificateRefusedWithinTLS: servers may judge a certificate before MQTT has
+// a word, and with TLS 1.3 even after the handshake.
+func TestCertificateRefusedWithinTLS(t *testing.T) {
+	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+		t.Run(name, func(t *testing.T) {
+			leaf, c := deviceFiles(t, t.TempDir(), time.Now().Add(time.Hour))
+			h := startX509Hub(t, leaf)
+			h.secure.ClientAuth, h.secure.MaxVersion = tls.RequireAndVerifyClientCert, version
+			h.useCertificate(c)
+			// The reason may be overtaken by the end of the connection: not each time.
+			for end := time.Now().Add(30 * time.Second); ; {
+				_, err := h.upstream().Connect(t.Context())
+				if err == nil || time.Now().After(end) {
+					t.Fatalf("error %v, want ErrRefused", err)
+				}
+				if errors.Is(err, uplink.ErrRefused) && strings.Contains(err.Error(), c.CertificateFile) {
+					return
+				}
+			}
+		})
+	}
+}
+
 func TestBadCertificateFiles(t *testing.T) {
 	dir := t.TempDir()
 	_, good := deviceFiles(t, dir, time.Now().Add(time.Hour))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -29,7 +30,7 @@ func ParseProxy(s string) (*Proxy, error) {
 		return nil, nil
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" || (u.Path != "" && u.Path != "/") ||
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), "[]") || (u.Path != "" && u.Path != "/") ||
 		u.RawQuery != "" || u.Fragment != "" {
 		return nil, errProxyForm
 	}

@@ -35,6 +35,26 @@ func TestParseProxy(t *testing.T) {
 	}
 }
 
+func FuzzParseProxy(f *testing.F) {
+	f.Add("http://u:secret@h:3128")
+	f.Add("http://[::1]")
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := mqtt.ParseProxy(s)
+		if err != nil {
+			if !errors.Is(err, gateway.ErrInvalid) {
+				t.Errorf("error %v does not wrap ErrInvalid", err)
+			}
+			return
+		}
+		if p == nil {
+			return
+		}
+		if host, port, err := net.SplitHostPort(p.URL().Host); err != nil || host == "" || port == "" || p.URL().Scheme != "http" {
+			t.Errorf("%q: accepted as %v", s, p)
+		}
+	})
+}
+
 // TestProxyRefuses: the error says whose fault it is, and no password.
 func TestProxyRefuses(t *testing.T) {
 	right := startProxy(t)
