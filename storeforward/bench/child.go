@@ -18,9 +18,9 @@ import (
 // childEnv holds the task of a process that measures, as JSON.
 const childEnv = "FIELDPOST_BENCH_TASK"
 
-// memoryLimit is the soft limit of Go's memory that the gateway sets itself on
-// a board of 512 MB.
-const memoryLimit = 28 << 20
+// memoryLimit is the soft limit of Go's memory that the store is meant to live
+// with on a board of 512 MB; the rest of the gateway has 4 MB more.
+const memoryLimit = 24 << 20
 
 // task is what one process does: a phase of a measurement of one engine.
 type task struct {
