@@ -39,6 +39,8 @@ type serveOptions struct {
 	DeviceCA  []string      `name:"device-ca" sep:"none" placeholder:"FILE" help:"Certificates (PEM) of an authority that signs those of devices; may be repeated."`
 	C2DTTL    time.Duration `name:"c2d-ttl" default:"1h" placeholder:"TIME" help:"Life of a cloud-to-device message whose sender names no expiry (${default}), 1m to 48h."`
 	UploadTTL time.Duration `name:"upload-ttl" default:"1h" placeholder:"TIME" help:"Life of the token for one file upload (${default}), 1s to 24h."`
+	Daily     int           `name:"daily-messages" placeholder:"N" help:"Messages of 4 KB in a day, both ways together (no limit)."`
+	PerSecond int           `name:"sends-per-second" placeholder:"N" help:"Messages that all devices may send in a second (no limit)."`
 	Verbose   bool          `short:"v" help:"Log more."`
 }
 
@@ -87,7 +89,8 @@ func serve(o serveOptions, stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	hub, err := hubsim.Start(ctx, hubsim.Options{
-		Data: o.Data, MQTT: o.MQTT, HTTPS: o.HTTPS, Host: o.Host, Devices: o.Device, DeviceCAs: o.DeviceCA, CommandTTL: o.C2DTTL, UploadTTL: o.UploadTTL, Log: log,
+		Data: o.Data, MQTT: o.MQTT, HTTPS: o.HTTPS, Host: o.Host, Devices: o.Device, DeviceCAs: o.DeviceCA,
+		DailyMessages: o.Daily, SendsPerSecond: o.PerSecond, CommandTTL: o.C2DTTL, UploadTTL: o.UploadTTL, Log: log,
 	})
 	if err != nil {
 		return err

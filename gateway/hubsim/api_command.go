@@ -17,9 +17,6 @@ func (h *Hub) postCommand(w http.ResponseWriter, r *http.Request) error {
 	if _, err := h.state.view(id); err != nil {
 		return err
 	}
-	if err := h.quota(id); err != nil {
-		return err
-	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCommandBytes))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -37,6 +34,9 @@ func (h *Hub) postCommand(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c.Bag = encodeBag(bag)
+	if err := h.checkQuota(id, len(body)); err != nil {
+		return err
+	}
 	if err := h.state.send(c); err != nil {
 		return err
 	}

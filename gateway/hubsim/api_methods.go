@@ -19,7 +19,7 @@ func (h *Hub) postMethod(w http.ResponseWriter, r *http.Request) error {
 		return invalid("%v", err)
 	}
 	id := identityOf(r)
-	if err := h.quota(id); err != nil {
+	if err := h.checkQuota(id, len(m.Payload)); err != nil {
 		return err
 	}
 	a, err := h.invoke(r.Context(), id, m)

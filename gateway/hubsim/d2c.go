@@ -52,6 +52,9 @@ func (c *conn) telemetry(p packets.Packet) error {
 		c.stop(err.Error())
 		return packets.ErrRejectPacket
 	}
+	if !c.within(len(p.Payload)) {
+		return packets.ErrRejectPacket
+	}
 	if p.FixedHeader.Retain { // the hub retains nothing, it says so
 		e.properties = append(e.properties, property{"mqtt-retain", "true"})
 	}

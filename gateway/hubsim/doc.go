@@ -20,7 +20,7 @@
 // refused; a registration renews the certificate of a device, and never changes
 // its keys.
 //
-// Not simulated: quotas, jobs, configurations, inputs and outputs of modules,
+// Not simulated: jobs, configurations, inputs and outputs of modules,
 // and of the query language all but SELECT * with comparisons.
 //
 // Sources: Microsoft, "Communicate with an IoT hub using the MQTT protocol",

@@ -3,7 +3,6 @@ package hubsim
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -105,14 +104,6 @@ func (f *fault) checkDetails() error {
 		return fmt.Errorf("code is for %s, %s alone", faultRefuse, strings.Join(httpFaults, ", "))
 	}
 	return nil
-}
-
-// quota refuses what a back end wants for a device, if a fault says so.
-func (h *Hub) quota(device string) error {
-	if h.faults.take(device, faultQuota).Kind == "" {
-		return nil
-	}
-	return &httpError{status: http.StatusForbidden, code: "IotHubQuotaExceeded", detail: "fault injected: the messages of the day are used up"}
 }
 
 func (f *fault) delay() time.Duration { return time.Duration(f.Milliseconds) * time.Millisecond }

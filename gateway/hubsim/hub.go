@@ -36,7 +36,11 @@ type Options struct {
 	// UploadTTL is how long a device may take to upload a file: 1 s to 24 h, 0
 	// is 1 h.
 	UploadTTL time.Duration
-	Log       *slog.Logger
+	// DailyMessages is how many messages of 4 KB the hub takes in a day, both
+	// ways together, and SendsPerSecond how many all devices may send in a
+	// second. 0 is no limit.
+	DailyMessages, SendsPerSecond int
+	Log                           *slog.Logger
 }
 
 func (o *Options) complete() error {
@@ -63,6 +67,9 @@ func (o *Options) complete() error {
 	if o.UploadTTL < time.Second || o.UploadTTL > 24*time.Hour {
 		return fmt.Errorf("time to live of uploads: %v is not allowed, want 1s to 24h", o.UploadTTL)
 	}
+	if o.DailyMessages < 0 || o.SendsPerSecond < 0 {
+		return errors.New("limits: want a whole number, 0 for none")
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -85,6 +92,8 @@ type Hub struct {
 	faults      faults
 	calls       calls
 	maintenance maintenance
+	quota       quota
+	pace        pace
 	broker      *broker
 
 	mqtt, https net.Listener
