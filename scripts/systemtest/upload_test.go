@@ -90,10 +90,11 @@ func TestUploadAndPowerCuts(t *testing.T) {
 		return err
 	})
 	eventually(t, uploadTime, func() error {
-		if left, err := filepath.Glob(filepath.Join(dir, "data", "uploads", "*.data")); err != nil || len(left) > 0 {
-			return fmt.Errorf("left in the spool: %v, %v", left, err)
+		left, err := filepath.Glob(filepath.Join(dir, "data", "uploads", "*.data"))
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("left in the spool: %v", left)
 		}
-		return nil
+		return err
 	})
 }
 

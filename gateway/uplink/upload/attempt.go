@@ -20,6 +20,7 @@ type attempt struct {
 	u       *Uploader
 	j       *job
 	record  record // as it is on disk
+	fresh   bool   // the ticket is of this attempt
 	session Session
 	beat    func()
 	// outer ends with Run; a cancel of the upload ends the contexts below it.
@@ -139,6 +140,7 @@ func (a *attempt) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.fresh = true
 	err = a.step(func(r *record) { r.Ticket, r.Blob = &t, t.Blob })
 	if errors.Is(err, errCanceled) {
 		a.record.Ticket = &t
@@ -155,6 +157,9 @@ func (a *attempt) send(ctx context.Context, file *os.File) error {
 			there, err = a.session.Blocks(ctx, *a.record.Ticket)
 			return err
 		})
+		if errors.Is(err, ErrTicket) && a.fresh {
+			err = nil // it may write and not read: all is sent again
+		}
 		if err != nil {
 			return err
 		}
@@ -245,34 +250,4 @@ func (a *attempt) report() error {
 	}
 	a.u.forget()
 	return nil
-}
-
-// flow is the part of a file that is on its way.
-type flow struct {
-	ctx    context.Context
-	from   io.Reader
-	pace   Pacer
-	passed func(total int64)
-	total  int64
-}
-
-// pieceBytes is how much goes at once. On a slow line each piece waits for its
-// turn.
-const pieceBytes = 4 << 10
-
-func (f *flow) Read(p []byte) (int, error) {
-	if f.pace != nil {
-		if err := f.pace.Wait(f.ctx); err != nil {
-			return 0, err
-		}
-		p = p[:min(len(p), pieceBytes)]
-	} else if err := f.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := f.from.Read(p)
-	f.total += int64(n)
-	if n > 0 {
-		f.passed(f.total)
-	}
-	return n, err
 }

@@ -157,6 +157,29 @@ func TestTicketThatEnds(t *testing.T) {
 	})
 }
 
+// TestTicketThatOnlyWrites: who may not ask for the blocks sends them all.
+func TestTicketThatOnlyWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, m := t.TempDir(), newMemory()
+		m.at = func(n int, what string) error {
+			switch {
+			case what == "blocks":
+				return ErrTicket
+			case n == 4:
+				return errors.New("broken")
+			}
+			return nil
+		}
+		b := open(t, dir, m).run()
+		up := b.wait(b.accept("a.txt", text).ID)
+		b.stop()
+		checkDone(t, dir, m, up)
+		if len(m.tickets) != 0 {
+			t.Errorf("not given back: %v", m.tickets)
+		}
+	})
+}
+
 // TestOneThatFailsLetsOthersPass, and what is wrong is told.
 func TestOneThatFailsLetsOthersPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -253,42 +276,66 @@ func TestNeverTaken(t *testing.T) {
 // after a restart.
 func TestCancel(t *testing.T) {
 	for step := 1; step <= 7; step++ {
-		t.Run(fmt.Sprint(step), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				dir, m := t.TempDir(), newMemory()
-				reached, canceled := make(chan struct{}), make(chan struct{})
-				m.at = func(n int, _ string) error {
-					if n == step {
-						close(reached)
-						<-canceled
-						return errLost
-					}
-					return nil
-				}
-				b := open(t, dir, m).run()
-				up := b.accept("a.txt", text)
-				<-reached
-				if err := b.Cancel(up.ID); err != nil {
-					t.Fatal(err)
-				}
-				close(canceled)
-				if up = b.wait(up.ID); up.State != Canceled || up.Detail != "canceled" {
-					t.Errorf("%+v", up)
-				}
-				time.Sleep(time.Minute)
-				b.stop()
-				if step > 1 && (len(m.tickets) != 0 || len(m.reports) != 1 || m.reports[0].OK) { // else the ticket is lost with the answer
-					t.Errorf("open %v, reports %+v", m.tickets, m.reports)
-				}
-				if list := names(t, dir); len(list) != 1 {
-					t.Errorf("left in the spool: %v", list)
-				}
-				if err := b.Cancel(up.ID); !errors.Is(err, gateway.ErrInvalid) {
-					t.Errorf("twice: %v", err)
-				}
-			})
-		})
+		for _, answer := range []error{errLost, nil} {
+			t.Run(fmt.Sprint(step, answer), func(t *testing.T) { testCancel(t, step, answer) })
+		}
 	}
+}
+
+// testCancel cancels while a step is taken, which then has an answer.
+func testCancel(t *testing.T, step int, answer error) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, m := t.TempDir(), newMemory()
+		m.deaf = true
+		reached, canceled := make(chan struct{}), make(chan struct{})
+		m.at = func(n int, _ string) error {
+			if n == step {
+				close(reached)
+				<-canceled
+				return answer
+			}
+			return nil
+		}
+		b := open(t, dir, m).run()
+		up := b.accept("a.txt", text)
+		<-reached
+		if err := b.Cancel(up.ID); err != nil {
+			t.Fatal(err)
+		}
+		close(canceled)
+		if up = b.wait(up.ID); up.State != Canceled || up.Detail != "canceled" {
+			t.Errorf("%+v", up)
+		}
+		time.Sleep(time.Minute)
+		b.stop()
+		if (step > 1 || answer == nil) && (len(m.tickets) != 0 || len(m.reports) != 1 || m.reports[0].OK) { // else the ticket is lost with the answer
+			t.Errorf("open %v, reports %+v", m.tickets, m.reports)
+		}
+		if list := names(t, dir); len(list) != 1 {
+			t.Errorf("left in the spool: %v", list)
+		}
+		if err := b.Cancel(up.ID); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("twice: %v", err)
+		}
+	})
+}
+
+// TestCancelInterrupts what would hang for two minutes.
+func TestCancelInterrupts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, hang := newMemory(), true
+		b := open(t, t.TempDir(), hanging{m, &hang}).run()
+		defer b.stop()
+		up := b.accept("a.txt", text)
+		synctest.Wait()
+		if err := b.Cancel(up.ID); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(m.reports) != 1 || len(m.tickets) != 0 {
+			t.Errorf("the hub is not told at once: %+v", m.reports)
+		}
+	})
 }
 
 func TestCancelOfOneThatHasNotBegun(t *testing.T) {
@@ -394,6 +441,11 @@ func TestSpoolWithRubbish(t *testing.T) {
 			t.Errorf("%+v", up)
 		}
 		b.stop()
+		// A crash between the record and the removal of the file.
+		if err := os.WriteFile(filepath.Join(dir, good.ID+".data"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		open(t, dir, m)
 		want := []string{good.ID + ".json", "note.txt", torn.ID + ".data.bad", torn.ID + ".json.bad", "w.json.bad", "z.data.bad", "z.json.bad"}
 		slices.Sort(want)
 		if list := names(t, dir); !slices.Equal(list, want) {
