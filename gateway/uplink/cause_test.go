@@ -200,6 +200,30 @@ func TestThrottledThenOutOfQuota(t *testing.T) {
 	})
 }
 
+// TestThrottledWithNothingToSend: without a message there is no PUBACK either.
+func TestThrottledWithNothingToSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var open atomic.Bool
+		r := run(t, 0, func(_ int, s *fakeSession) error {
+			if !open.Load() {
+				s.lose(errCut)
+			}
+			return nil
+		})
+		time.Sleep(time.Minute)
+		if code, _ := r.conditionOf(t); code != uplink.ConditionThrottled {
+			t.Errorf("condition %q", code)
+		}
+		open.Store(true)
+		time.Sleep(4 * time.Minute)
+		synctest.Wait()
+		if got := r.conditions(); got != nil {
+			t.Errorf("minutes later: conditions %v", got)
+		}
+		r.stop()
+	})
+}
+
 // TestConfirmationsThatDoNotCome: traffic shaping looks like this.
 func TestConfirmationsThatDoNotCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -56,7 +56,7 @@ type state struct {
 	// was raised.
 	why      cause
 	standing bool
-	calm     *time.Timer // ends ConditionKicked
+	calm     *time.Timer // ends what a connection that lasts disproves
 }
 
 func newState(o Options) *state {
@@ -95,9 +95,8 @@ func (s *state) up() {
 	s.overdue.Stop()
 	s.board.Clear(ConditionOffline)
 	switch s.why.code {
-	case ConditionThrottled, ConditionQuota: // a PUBACK ends it
-	case ConditionKicked:
-		s.calm = time.AfterFunc(steady, func() { s.settled(ConditionKicked) })
+	case ConditionThrottled, ConditionQuota, ConditionKicked: // a connection alone proves nothing
+		s.calm = time.AfterFunc(steady, func() { s.settled(ConditionThrottled, ConditionQuota, ConditionKicked) })
 	default:
 		s.know(cause{}, nil)
 	}
