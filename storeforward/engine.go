@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -31,8 +32,10 @@ type engine struct {
 	// the database is good for nothing before it is opened anew.
 	writing sync.Mutex
 	failed  bool
-	// left gets the end of a write that was not waited for.
+	// left gets the end of a write that was not waited for; only who writes looks
+	// at it. down: there is one, and the database does not answer.
 	left chan error
+	down atomic.Bool
 }
 
 // engineOptions make Badger small: values stay in the tree, so that the value
@@ -81,6 +84,7 @@ func (e *engine) open() error {
 		return err
 	}
 	e.db, e.version, e.failed = db, db.MaxVersion(), false
+	e.down.Store(false)
 	db.SetDiscardTs(e.version)
 	return nil
 }
@@ -93,7 +97,7 @@ var errEngineDown = errors.New("the store's files cannot be opened again")
 func (e *engine) view(read func(*badger.Txn) error) (err error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if e.db == nil {
+	if e.db == nil || e.down.Load() {
 		return errEngineDown
 	}
 	defer func() {
@@ -112,6 +116,8 @@ func (e *engine) view(read func(*badger.Txn) error) (err error) {
 // error it is open whether it is; renew must be called before the next. One
 // goroutine calls it at a time.
 func (e *engine) update(write func(*badger.Txn) error) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
 	return e.change(func(db *badger.DB) error {
 		txn := db.NewTransactionAt(e.version, true)
 		defer txn.Discard()
@@ -128,8 +134,11 @@ func (e *engine) update(write func(*badger.Txn) error) error {
 }
 
 // dropPrefix removes all keys that begin so. After an error renew must be
-// called.
+// called. Nobody reads meanwhile: the database would let them wait as long as it
+// waits itself.
 func (e *engine) dropPrefix(prefixes ...[]byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	return e.change(func(db *badger.DB) error {
 		defer e.logs.relist() // it has begun new logs
 		if err := db.DropPrefix(prefixes...); err != nil {
@@ -143,8 +152,6 @@ func (e *engine) dropPrefix(prefixes ...[]byte) error {
 }
 
 func (e *engine) change(write func(*badger.DB) error) error {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
 	e.writing.Lock()
 	defer e.writing.Unlock()
 	if e.db == nil || e.failed {
@@ -163,7 +170,7 @@ var errHeld = errors.New("the disk is full; delete files there")
 // answered meanwhile.
 func (e *engine) attempt(write func(*badger.DB) error) error {
 	done, db := make(chan error, 1), e.db
-	go func() { done <- write(db) }() // shut waits for it
+	go func() { done <- write(db) }()
 	for {
 		select {
 		case err := <-done:
@@ -171,9 +178,24 @@ func (e *engine) attempt(write func(*badger.DB) error) error {
 		case <-time.After(awaitEvery):
 			if e.guard.waits() {
 				e.left = done
+				e.down.Store(true)
 				return errHeld
 			}
 		}
+	}
+}
+
+// ended reports whether no write is under way any more that was not waited for.
+func (e *engine) ended(patience time.Duration) bool {
+	if e.left == nil {
+		return true
+	}
+	select {
+	case <-e.left: //nolint:errcheck // however it ended, it is in doubt
+		e.left = nil
+		return true
+	case <-time.After(patience):
+		return false
 	}
 }
 
@@ -198,6 +220,9 @@ func (e *engine) secured() bool {
 // takes pages for written that are not, and nothing may be appended to a log
 // behind them. Closing writes what is in memory to new tables.
 func (e *engine) renew() error {
+	if !e.ended(awaitEvery) {
+		return errHeld
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if need := e.guard.taskBytes() + slackBytes; !e.guard.room(need) {
@@ -217,6 +242,10 @@ func (e *engine) renew() error {
 }
 
 func (e *engine) close() error {
+	if !e.ended(closePatience) {
+		go func() { _ = e.close() }() // once there is room
+		return errNotClosed
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.shut()
@@ -234,18 +263,13 @@ var errNotClosed = errors.New("what is in memory cannot be written to tables; no
 // not come to an end: then it goes on in the background, and the next call waits
 // for it.
 func (e *engine) shut() error {
+	e.logs.close()
 	patience := awaitEvery
 	if e.db != nil {
 		patience = closePatience
-		closing, left, db := make(chan error, 1), e.left, e.db
-		go func() {
-			if left != nil {
-				<-left //nolint:errcheck // the write is in doubt anyway
-			}
-			e.logs.close()
-			closing <- db.Close()
-		}()
-		e.db, e.left, e.closing = nil, nil, closing
+		closing, db := make(chan error, 1), e.db
+		go func() { closing <- db.Close() }()
+		e.db, e.closing = nil, closing
 	}
 	if e.closing == nil {
 		return nil

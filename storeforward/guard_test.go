@@ -244,12 +244,14 @@ func TestAStopOnAFullDiskEnds(t *testing.T) {
 	}
 }
 
-// TestAWriteThatWaitsForRoomHoldsNobodyUp: others have taken what there was when
-// it was begun. Appends are refused, and all goes on once there is room.
-func TestAWriteThatWaitsForRoomHoldsNobodyUp(t *testing.T) {
+// heldUp is a queue whose engine waits for room amid a drop: others have taken
+// what there was when it was begun. In plenty is how often there will be plenty;
+// ids wait.
+func heldUp(t *testing.T) (q *Queue, plenty *atomic.Int64, ids []gateway.MessageID) {
+	t.Helper()
 	o := testOptions(filepath.Join(t.TempDir(), "queue"))
 	o.epochBytes = 64 << 10
-	var plenty atomic.Int64 // so often it is said that there is plenty
+	plenty = new(atomic.Int64)
 	plenty.Store(1 << 40)
 	o.free = func(string) (int64, error) {
 		if plenty.Add(-1) < 0 {
@@ -262,29 +264,66 @@ func TestAWriteThatWaitsForRoomHoldsNobodyUp(t *testing.T) {
 			plenty.Store(1)
 		}
 	}
-	q := mustOpen(t, o)
-	var ids []gateway.MessageID
+	q, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 4 {
 		ids = append(ids, mustAppend(t, q, msg(gateway.LaneTelemetry, noise(50_000)))...)
 	}
 	if err := q.Ack(ids[:2]...); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool { return q.engine.guard.stuck() })
+	waitFor(t, q.engine.down.Load)
+	return q, plenty, ids[2:]
+}
+
+// TestAWriteThatWaitsForRoomHoldsNobodyUp: what is asked of the queue is refused,
+// and all goes on once there is room.
+func TestAWriteThatWaitsForRoomHoldsNobodyUp(t *testing.T) {
+	q, plenty, ids := heldUp(t)
+	defer func() { mustClose(t, q) }()
 	if _, err := q.Append(t.Context(), msg(gateway.LaneTelemetry, "x")); !errors.Is(err, gateway.ErrFull) {
-		t.Errorf("%v, want ErrFull", err)
+		t.Errorf("append: %v, want ErrFull", err)
+	}
+	if _, err := q.List(gateway.LaneTelemetry, 0, 10); !errors.Is(err, errEngineDown) {
+		t.Errorf("list: %v, want %v", err, errEngineDown)
 	}
 	plenty.Store(1 << 38)
 	waitFor(t, func() bool {
 		_, err := q.Append(t.Context(), msg(gateway.LaneTelemetry, "again"))
 		return err == nil
 	})
-	for _, id := range ids[2:] {
+	for _, id := range ids {
 		if m := mustNextOf(t, q, gateway.LaneTelemetry); m.ID != id {
 			t.Errorf("got %s, want %s", m.ID, id)
 		}
 	}
 	if gaps := toldGaps(t, q); len(gaps) > 0 {
 		t.Errorf("gaps %+v", gaps)
+	}
+}
+
+// TestAStopAmidAWriteThatWaitsForRoomEnds, and loses nothing.
+func TestAStopAmidAWriteThatWaitsForRoomEnds(t *testing.T) {
+	q, plenty, ids := heldUp(t)
+	if err := q.Close(); !errors.Is(err, errNotClosed) {
+		t.Errorf("%v, want %v", err, errNotClosed)
+	}
+	plenty.Store(1 << 38) // it ends in the background
+	opts := q.opts
+	var err error
+	waitFor(t, func() bool {
+		q, err = Open(opts)
+		return !errors.Is(err, ErrLocked)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, q)
+	for _, id := range ids {
+		if m := mustNextOf(t, q, gateway.LaneTelemetry); m.ID != id {
+			t.Errorf("got %s, want %s", m.ID, id)
+		}
 	}
 }
