@@ -92,7 +92,7 @@ func TestLabelFaults(t *testing.T) {
 		"properties.Iothub-x":    {Properties: map[string]string{"Iothub-x": "c"}},
 		"properties.$.mid":       {Properties: map[string]string{"$.mid": "c"}},
 		"properties.SEQ":         {Properties: map[string]string{"SEQ": "c"}},
-		"properties.b":           {Properties: map[string]string{"B": "c", "b": "c"}},
+		"properties.B":           {Properties: map[string]string{"B": "c", "b": "c"}},
 		"properties.bell":        {Properties: map[string]string{"bell": "\a"}},
 		"properties":             {Properties: map[string]string{"a": long, "b": long}},
 		"lane_properties.l":      {Properties: map[string]string{"a": long}, LaneProperties: map[string]map[string]string{"l": {"b": long}}},
