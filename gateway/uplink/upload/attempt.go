@@ -61,13 +61,10 @@ func (u *Uploader) open(ctx context.Context) (Session, error) {
 }
 
 // step writes down a change of the record. If the upload was canceled
-// meanwhile, that stands.
+// meanwhile, that stands beside it.
 func (a *attempt) step(change func(*record)) error {
 	a.u.mu.Lock()
 	defer a.u.mu.Unlock()
-	if a.j.Outcome != nil && a.record.Outcome == nil {
-		return errCanceled
-	}
 	r := a.j.record
 	change(&r)
 	if err := a.u.dir.save(r); err != nil {
@@ -77,14 +74,12 @@ func (a *attempt) step(change func(*record)) error {
 	return nil
 }
 
-var errCanceled = errors.New("canceled")
-
 // deliver brings the file into the storage, or finds that it will never get
 // there.
 func (a *attempt) deliver(ctx context.Context) error {
 	err := a.store(ctx)
 	if errors.Is(err, ErrTicket) && a.record.Ticket != nil {
-		a.giveBack(err)
+		a.giveBack(*a.record.Ticket, err)
 		if err = a.step(func(r *record) { r.Ticket = nil }); err == nil {
 			err = a.store(ctx)
 		}
@@ -105,10 +100,10 @@ func (a *attempt) deliver(ctx context.Context) error {
 
 // giveBack tells the hub that a ticket is not needed any more; it would find
 // out by itself.
-func (a *attempt) giveBack(why error) {
+func (a *attempt) giveBack(t Ticket, why error) {
 	ctx, cancel := context.WithTimeout(a.outer, callTime)
 	defer cancel()
-	if err := a.session.Report(ctx, *a.record.Ticket, Outcome{Status: -1, Detail: why.Error()}); err != nil {
+	if err := a.session.Report(ctx, t, Outcome{Status: -1, Detail: why.Error()}); err != nil {
 		a.u.log.Debug("an old upload could not be ended", "upload", a.record.ID, "error", err)
 	}
 }
@@ -141,10 +136,8 @@ func (a *attempt) begin(ctx context.Context) error {
 		return err
 	}
 	a.fresh = true
-	err = a.step(func(r *record) { r.Ticket, r.Blob = &t, t.Blob })
-	if errors.Is(err, errCanceled) {
-		a.record.Ticket = &t
-		a.giveBack(err)
+	if err = a.step(func(r *record) { r.Ticket, r.Blob = &t, t.Blob }); err != nil {
+		a.giveBack(t, err) // there are not many, and nobody would know of it
 	}
 	return err
 }

@@ -180,6 +180,29 @@ func TestTicketThatOnlyWrites(t *testing.T) {
 	})
 }
 
+// TestTicketThatCannotBeNoted goes back at once: the hub has ten.
+func TestTicketThatCannotBeNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, m := filepath.Join(t.TempDir(), "spool"), newMemory()
+		m.at = func(n int, what string) (err error) {
+			switch {
+			case what == "begin" && n < 40:
+				err = os.Rename(dir, dir+"-gone")
+			case what == "report" && n <= 40:
+				err = os.Rename(dir+"-gone", dir)
+			}
+			return err
+		}
+		b := open(t, dir, m).run()
+		up := b.wait(b.accept("a.txt", text).ID)
+		b.stop()
+		checkDone(t, dir, m, up)
+		if len(m.tickets) != 0 || m.numbers < 20 {
+			t.Errorf("of %d tickets not given back: %v", m.numbers, m.tickets)
+		}
+	})
+}
+
 // TestOneThatFailsLetsOthersPass, and what is wrong is told.
 func TestOneThatFailsLetsOthersPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
