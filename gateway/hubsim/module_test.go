@@ -51,7 +51,7 @@ func TestModule(t *testing.T) {
 	if answer := r.must("POST", "/devices/query"+apiVersion, `{"query":"SELECT * FROM devices.modules WHERE deviceId = 'd1'"}`); !strings.Contains(answer, `"moduleId":"m1"`) {
 		t.Errorf("query: %s", answer)
 	}
-	if answer := r.must("GET", "/devices"+apiVersion, ""); strings.Contains(answer, "m1") {
+	if answer := r.must("GET", "/devices"+apiVersion, ""); strings.Contains(answer, `"m1"`) {
 		t.Errorf("a module among the devices: %s", answer)
 	}
 	if answer := r.must("GET", "/devices/d1/modules"+apiVersion, ""); !strings.Contains(answer, `"m1"`) {
