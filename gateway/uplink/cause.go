@@ -3,6 +3,7 @@ package uplink
 import (
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"net"
 	"time"
 
@@ -51,8 +52,9 @@ func (c cause) summary(lastError string) string {
 func causeOf(err error) cause {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
+	var file *fs.PathError
 	switch {
-	case errors.Is(err, ErrNotReady), errors.Is(err, gateway.ErrInvalid): // a thing of this board: the error says it all
+	case errors.Is(err, ErrNotReady), errors.Is(err, gateway.ErrInvalid), errors.As(err, &file): // a thing of this board: the error says it all
 		return cause{}
 	case errors.Is(err, ErrRefused):
 		return cause{ConditionRefused, health.Error, ""} // upstreams say what to check
@@ -109,6 +111,13 @@ func (l *losses) ended(end sessionEnd, lasted time.Duration, now time.Time) caus
 		*l = losses{}
 	}
 	return cause{}
+}
+
+// renewed notes a session that was not lost at all.
+func (l *losses) renewed(lasted time.Duration) {
+	if lasted >= steady {
+		*l = losses{}
+	}
 }
 
 // cutShort notes a connection that came to nothing after the login.

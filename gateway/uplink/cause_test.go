@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 	"strings"
@@ -44,7 +45,9 @@ func TestCauses(t *testing.T) {
 		uplink.ConditionUnreachable: wrap(errors.New("no route to host")),
 		uplink.ConditionThrottled:   fmt.Errorf("subscribe: %w", uplink.ErrCutShort),
 		"":                          fmt.Errorf("ca_file: %w", gateway.ErrInvalid),
+		" of a file":                fmt.Errorf("ca_file: %w", &fs.PathError{Op: "open", Path: "/etc/ca.pem", Err: fs.ErrNotExist}),
 	} {
+		want, _, _ := strings.Cut(want, " ")
 		t.Run(want, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var fails atomic.Bool
@@ -143,6 +146,35 @@ func TestKicked(t *testing.T) {
 				synctest.Wait()
 				if got := r.conditions(); got != nil {
 					t.Errorf("minutes after the last loss: conditions %v", got)
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestLossesFarApart are no pattern, even if the sessions in between end by being
+// renewed.
+func TestLossesFarApart(t *testing.T) {
+	for name, confirmed := range map[string]bool{"at work": true, "with nothing confirmed": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := run(t, 0, func(n int, s *fakeSession) error {
+					if n%2 == 1 { // a long one, and a short one after it
+						time.AfterFunc(5*time.Hour, func() { close(s.renew) })
+					} else if confirmed {
+						time.AfterFunc(time.Second, func() { s.lose(errCut) })
+					} else {
+						s.lose(errCut)
+					}
+					return nil
+				})
+				for range 2 * 24 * 720 {
+					time.Sleep(5 * time.Second)
+					synctest.Wait()
+					if code, summary := r.conditionOf(t); code != "" {
+						t.Fatalf("condition %s: %s", code, summary)
+					}
 				}
 				r.stop()
 			})

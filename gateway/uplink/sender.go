@@ -207,6 +207,7 @@ func (s *Sender) ended(ctx context.Context, end sessionEnd, lasted time.Duration
 	case end.err == nil && lasted >= s.opts.MinBackoff:
 		s.log.Info("uplink renews its session", "unconfirmed", end.unconfirmed)
 		s.state.renewing()
+		s.losses.renewed(lasted)
 		return 0
 	}
 	err := cmp.Or(end.err, errors.New("renewed too soon"))

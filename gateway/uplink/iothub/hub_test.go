@@ -138,7 +138,7 @@ func (h *hub) connect() uplink.Session {
 }
 
 func (h *hub) close(s uplink.Session) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_ = s.Close(ctx)
 }

@@ -26,7 +26,8 @@ type Caller interface {
 
 const (
 	methodPrefix = "$iothub/methods/POST/"
-	// maxCalls bounds the direct methods that are under way at once.
+	// maxCalls bounds the direct methods that are under way at once, and again
+	// those that are being told that there are too many.
 	maxCalls = 16
 	// statusAccepted is the answer to a command that is on record and has no
 	// final state yet.
@@ -92,19 +93,31 @@ func (s *session) takeCall(in mqtt.Inbound) {
 		s.parts.Log.Warn("direct method ignored, it cannot be answered", "error", err)
 		return
 	}
-	select {
-	case s.calls <- struct{}{}:
-		s.work.Go(func() {
-			defer func() { <-s.calls }()
-			s.respond(m, in.Payload)
-		})
-	default:
-		s.work.Go(func() {
-			s.reply(m, http.StatusTooManyRequests, answer{
-				Status: gateway.StatusDenied, Detail: fmt.Sprintf("%d direct methods are under way already, ask again", maxCalls),
-			})
-		})
+	if s.within(s.calls, func() { s.respond(m, in.Payload) }) || s.within(s.refusals, func() { s.refuse(m) }) {
+		return
 	}
+	s.parts.Log.Warn("direct method not answered, too many come at once", "method", m.name)
+}
+
+// within begins some work if there is room for its token.
+func (s *session) within(room chan struct{}, work func()) bool {
+	select {
+	case room <- struct{}{}:
+	default:
+		return false
+	}
+	s.do(func() {
+		defer func() { <-room }()
+		work()
+	})
+	return true
+}
+
+// refuse asks for patience.
+func (s *session) refuse(m method) {
+	s.reply(m, http.StatusTooManyRequests, answer{
+		Status: gateway.StatusDenied, Detail: fmt.Sprintf("%d direct methods are under way already, ask again", maxCalls),
+	})
 }
 
 // respond carries a direct method out and answers it. If the connection is

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
 // invoke sends a direct method as the hub does.
@@ -199,6 +202,55 @@ func TestLostConnectionOfAMethod(t *testing.T) {
 	if n := len(h.told); n != 0 {
 		t.Errorf("%d answers on a lost connection", n)
 	}
+}
+
+// What comes in while a session ends begins nothing that nobody would wait for.
+func TestMethodAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		called := false
+		s := unopened(t, func(context.Context, gateway.Command) (gateway.Result, error) {
+			called = true
+			return gateway.Result{}, nil
+		})
+		s.endWork()
+		s.receive(t.Context(), mqtt.Inbound{Topic: "$iothub/methods/POST/pump.set/?$rid=1"})
+		synctest.Wait()
+		if called {
+			t.Error("carried out")
+		}
+	})
+}
+
+// A hub that sends methods faster than the line takes answers fills no memory.
+func TestFloodOfMethods(t *testing.T) {
+	s := unopened(t, func(ctx context.Context, _ gateway.Command) (gateway.Result, error) {
+		<-ctx.Done()
+		return gateway.Result{}, ctx.Err()
+	})
+	before := runtime.NumGoroutine()
+	for i := range 1000 {
+		s.receive(t.Context(), mqtt.Inbound{Topic: fmt.Sprintf("$iothub/methods/POST/pump.set/?$rid=%d", i)})
+	}
+	if more := runtime.NumGoroutine() - before; more > 2*maxCalls {
+		t.Errorf("%d goroutines", more)
+	}
+	s.endWork()
+}
+
+// unopened is a session that has no connection yet.
+func unopened(t *testing.T, call func(context.Context, gateway.Command) (gateway.Result, error)) *session {
+	t.Helper()
+	in := newInbox()
+	in.call = call
+	c := Config{
+		SignInConfig: SignInConfig{ConnectionString: "HostName=localhost;DeviceId=d1;SharedAccessKey=" + testKey},
+		KeepAlive:    time.Minute, TokenTTL: time.Hour, InFlight: 8, Tier: tierStandard, MethodTimeout: time.Minute,
+	}
+	u, err := New(c, Parts{Clock: testClock{}, Inbox: in})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newSession(u, "d1")
 }
 
 func TestBasicTierSubscribesToNothing(t *testing.T) {

@@ -23,22 +23,43 @@ type session struct {
 
 	ctx    context.Context // of the work, which ends before the connection does
 	cancel context.CancelFunc
+	begin  sync.Mutex     // is held while some work begins, and while all of it is told to end
 	work   sync.WaitGroup // what is done with incoming messages
 	opened chan struct{}  // closed once Conn is set
 
 	commands chan mqtt.Inbound
 	calls    chan struct{} // a token for each direct method under way
+	refusals chan struct{} // the same for those that are too many, and told so
 	twin     chan twinMessage
 }
 
 func newSession(u *Upstream, device string) *session {
 	s := &session{
 		Upstream: u, device: device, renew: make(chan struct{}), opened: make(chan struct{}),
-		commands: make(chan mqtt.Inbound, maxWaiting), calls: make(chan struct{}, maxCalls), twin: make(chan twinMessage, maxTwinMessages),
+		commands: make(chan mqtt.Inbound, maxWaiting), calls: make(chan struct{}, maxCalls),
+		refusals: make(chan struct{}, maxCalls), twin: make(chan twinMessage, maxTwinMessages),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.work.Go(s.takeCommands)
 	return s
+}
+
+// do begins some work, unless all of it has been told to end: messages come in
+// until the connection is closed, which is later.
+func (s *session) do(work func()) {
+	s.begin.Lock()
+	defer s.begin.Unlock()
+	if s.ctx.Err() == nil {
+		s.work.Go(work)
+	}
+}
+
+// endWork tells the work to end and waits for it.
+func (s *session) endWork() {
+	s.begin.Lock()
+	s.cancel()
+	s.begin.Unlock()
+	s.work.Wait()
 }
 
 // open begins the life of the session with its connection.
@@ -63,12 +84,6 @@ func (s *session) awaitOpen() bool {
 	}
 }
 
-// abandon ends a session that has found no connection.
-func (s *session) abandon() {
-	s.cancel()
-	s.work.Wait()
-}
-
 // start asks for what the tier of the hub has, and begins to follow the twin.
 func (s *session) start(ctx context.Context) error {
 	if s.config.Tier == tierBasic {
@@ -83,7 +98,7 @@ func (s *session) start(ctx context.Context) error {
 	}
 	if s.followsTwin() {
 		tell := func(topic string, payload []byte) error { return s.Tell(uplink.ForRecords, topic, payload) }
-		s.work.Go(func() { newTwinSync(s.parts.Twin, tell, s.twin, s.parts.Log).run(s.ctx) })
+		s.do(func() { newTwinSync(s.parts.Twin, tell, s.twin, s.parts.Log).run(s.ctx) })
 	}
 	return nil
 }
@@ -115,9 +130,8 @@ func (s *session) Renew() <-chan struct{} { return s.renew }
 
 // Close ends the work first: whoever waits for a direct method gets a last word.
 func (s *session) Close(ctx context.Context) error {
-	s.cancel()
 	stuck := context.AfterFunc(ctx, s.Abort)
-	s.work.Wait()
+	s.endWork()
 	stuck()
 	err := s.Conn.Close(ctx)
 	s.watching.Wait()

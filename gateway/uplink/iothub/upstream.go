@@ -97,7 +97,7 @@ func (u *Upstream) connect(ctx context.Context) (*session, error) {
 	conn, err := u.dial(ctx, l, s)
 	u.signIn.settle(err)
 	if err != nil {
-		s.abandon()
+		s.endWork() // there is no connection
 		return nil, u.explain(err)
 	}
 	s.open(conn, lease)
