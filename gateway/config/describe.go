@@ -3,12 +3,14 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 )
 
 // Describe gives what a decoded struct says by the keys of the file, for people
-// and encoders: what is in force, defaults included. Secrets are hidden, and
-// sections that are left to another Decode are left out.
+// and encoders: what is in force, defaults included. Secrets are hidden, and so is
+// the query of a URL, which may hold one; sections that are left to another Decode
+// are left out.
 func Describe(v any) any { return describe(reflect.ValueOf(v)) }
 
 func describe(v reflect.Value) any {
@@ -29,6 +31,8 @@ func describe(v reflect.Value) any {
 		return describe(v.Elem())
 	case reflect.Struct:
 		return describeStruct(v)
+	case reflect.String:
+		return withoutQuery(v.String())
 	case reflect.Slice:
 		list := make([]any, 0, v.Len())
 		for i := range v.Len() {
@@ -44,6 +48,13 @@ func describe(v reflect.Value) any {
 	default:
 		return v.Interface()
 	}
+}
+
+func withoutQuery(s string) string {
+	if head, _, found := strings.Cut(s, "?"); found && strings.Contains(head, "://") {
+		return head + "?" + redacted
+	}
+	return s
 }
 
 func describeStruct(v reflect.Value) map[string]any {

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/gorilla/websocket"
 )
 
 // Open asks the server at the other end of line for a WebSocket with the
 // subprotocol mqtt. url is its ws:// or wss:// address; TLS, if any, is up
-// already. A ctx without a deadline does not bound it: then close line.
+// already. A ctx without a deadline does not bound it: then close line. What is
+// behind the ? of the url is not told in errors: it may be a secret.
 func Open(ctx context.Context, line net.Conn, url string) (*Conn, error) {
 	hello := &bounded{Conn: line, left: maxHello}
 	deliver := func(context.Context, string, string) (net.Conn, error) { return hello, nil }
@@ -20,6 +22,7 @@ func Open(ctx context.Context, line net.Conn, url string) (*Conn, error) {
 		Subprotocols: []string{subprotocol}, WriteBufferSize: 8 << 10,
 	}
 	ws, answer, err := dialer.DialContext(ctx, url, nil)
+	url, _, _ = strings.Cut(url, "?")
 	switch {
 	case answer != nil && errors.Is(err, websocket.ErrBadHandshake):
 		return nil, fmt.Errorf("no WebSocket at %s: the server answers %.80s", url, answer.Status)

@@ -52,7 +52,7 @@ func open(t *testing.T, address string) (*wsconn.Conn, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := wsconn.Open(t.Context(), line, "ws://"+address+"/mqtt")
+	c, err := wsconn.Open(t.Context(), line, "ws://"+address+"/mqtt?token=secret")
 	if err != nil {
 		_ = line.Close()
 	}
@@ -166,8 +166,9 @@ func TestOpenFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(tc.answer)
 			defer s.Close()
-			if c, err := open(t, s.Listener.Addr().String()); err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("%v, error %v, want one with %q", c, err, tc.want)
+			c, err := open(t, s.Listener.Addr().String())
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%v, error %v, want one with %q and no secret", c, err, tc.want)
 			}
 		})
 	}

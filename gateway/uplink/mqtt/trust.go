@@ -62,7 +62,7 @@ func NewTrust(o TrustOptions) *Trust {
 
 // TLS returns the settings for one connection to a server of that name, as
 // NewTLS does. settle must be called with what came of the connection: nil, or
-// why there is none.
+// why there is none; of several that use the settings in turn, for each.
 func (t *Trust) TLS(server string) (c *tls.Config, settle func(error), err error) {
 	if t.opts.Bundle == "" {
 		c, err = NewTLS(server, "")
@@ -80,7 +80,8 @@ func (t *Trust) TLS(server string) (c *tls.Config, settle func(error), err error
 		verified.Store(true)
 		return nil
 	}
-	return c, func(err error) { t.settle(pem, verified.Load(), err) }, nil
+	// A handshake tells once: by the next call another bundle may have worked.
+	return c, func(err error) { t.settle(pem, verified.Swap(false), err) }, nil
 }
 
 // choose says which of the two is used next: the bundle, unless it has failed or

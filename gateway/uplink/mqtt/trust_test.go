@@ -174,6 +174,29 @@ func TestBundleIsNotToBlame(t *testing.T) {
 	}
 }
 
+// TestLongConnectionWithAnOldBundle: requests on a connection that was verified
+// before the bundle was replaced say nothing of what is trusted now.
+func TestLongConnectionWithAnOldBundle(t *testing.T) {
+	f := newField(t)
+	f.install(f.firstCA)
+	settings, settle, err := f.trust.TLS("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := mqtt.Dial(t.Context(), mqtt.Options{Address: f.first, TLS: settings, ClientID: "long"})
+	settle(err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn(t, c)
+	f.install(f.otherCA)
+	f.expect("the new one", f.other, true, "")
+	settle(nil)
+	if read(t, f.kept()) != read(t, f.otherCA) {
+		t.Error("the old bundle has taken the place of the new one, which works")
+	}
+}
+
 // Without a copy a new bundle counts at once.
 func TestBundleWithoutCopy(t *testing.T) {
 	f := newField(t)

@@ -37,6 +37,9 @@ func (u *Uploader) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		heart.Beat()
 		j := u.due()
+		if j == nil {
+			u.opts.Health.Clear(Condition) // what has failed may have been canceled
+		}
 		if j == nil || u.held(j) {
 			u.sleep(ctx, lookEvery)
 			continue
@@ -82,18 +85,22 @@ func (u *Uploader) held(j *job) bool {
 	return true
 }
 
-// rest waits after an attempt that has failed, at most until something new
-// comes.
+// rest waits after an attempt that has failed. Something new makes it shorter, but
+// not if somebody has asked for the pause.
 func (u *Uploader) rest(ctx context.Context, j *job, err error, pause *backoff, beat func()) {
 	wait := pause.after(err)
 	now := u.failed(j, err, time.Now().Add(wait).UTC())
 	if now.Failures >= tolerated {
 		u.opts.Health.Raise(Condition, health.Warning, fmt.Sprintf("files wait to be uploaded: %s: %v", now.Name, err))
 	}
-	for end := time.Now().Add(wait); ctx.Err() == nil && time.Now().Before(end); beat() {
-		if u.sleep(ctx, min(time.Until(end), lookEvery)) {
-			break
+	begun := time.Now()
+	var later *Later
+	asked := errors.As(err, &later)
+	for time.Since(begun) < wait && ctx.Err() == nil {
+		if u.sleep(ctx, min(wait-time.Since(begun), lookEvery)) && !asked {
+			wait = min(wait, u.opts.MinBackoff)
 		}
+		beat()
 	}
 	u.show(j, func(up *Upload) { up.NextAttempt = time.Time{} })
 }

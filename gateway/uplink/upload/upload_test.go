@@ -243,6 +243,54 @@ func TestOneThatFailsLetsOthersPass(t *testing.T) {
 	})
 }
 
+// TestCanceledLeavesNoCondition: what cannot be sent is no trouble any more once
+// nobody wants it.
+func TestCanceledLeavesNoCondition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, t.TempDir(), cloudFor{newMemory(), func(string) error { return errors.New("no luck") }}).run()
+		defer b.stop()
+		up := b.accept("bad", text)
+		time.Sleep(10 * time.Minute)
+		if c := b.health.Conditions(); len(c) != 1 {
+			t.Errorf("conditions %+v", c)
+		}
+		if err := b.Cancel(up.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if c := b.health.Conditions(); len(c) != 0 {
+			t.Errorf("conditions %+v", c)
+		}
+	})
+}
+
+// TestNewFilesDoNotPress: a program that hands in file after file does not make
+// the gateway ask at each of them, nor before the hub wants to be asked.
+func TestNewFilesDoNotPress(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault error
+		most  int // attempts in two minutes
+	}{
+		"busy":   {&Later{After: 10 * time.Minute, Err: errors.New("busy")}, 1},
+		"broken": {errors.New("broken"), 150},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				attempts := 0
+				b := open(t, t.TempDir(), cloudFor{newMemory(), func(string) error { attempts++; return tc.fault }}).run()
+				for i := range 240 {
+					b.accept(fmt.Sprint("f", i), "x")
+					time.Sleep(500 * time.Millisecond)
+				}
+				b.stop()
+				if attempts > tc.most || attempts == 0 {
+					t.Errorf("%d attempts, want 1 to %d", attempts, tc.most)
+				}
+			})
+		})
+	}
+}
+
 // cloudFor refuses to begin some uploads.
 type cloudFor struct {
 	*memory
