@@ -228,9 +228,9 @@ func (s *Service) work(ctx context.Context, api *api) error {
 	for _, d := range s.devices {
 		deviceStage.start(d.run)
 	}
+	deviceStage.start(s.remote.Run) // a link that a stop has ended is no fault of the settings
 	frontStage.start(api.run)
 	frontStage.start(s.watch)
-	frontStage.start(s.remote.Run)
 	frontStage.start(s.meter.Run)
 
 	var err error

@@ -22,7 +22,8 @@ import (
 // File upload: the hub says where to, the storage takes the file, and the hub
 // is told how it went.
 //
-// Source: Microsoft, "Upload files with IoT Hub".
+// Source: Microsoft, "Upload files with IoT Hub"; the error codes from
+// "Understand and resolve Azure IoT Hub errors".
 
 // FilesConfig are the keys that file upload needs.
 type FilesConfig struct {
@@ -157,8 +158,8 @@ func (s *fileSession) Report(ctx context.Context, t upload.Ticket, o upload.Outc
 	switch {
 	case a.status/100 == 2:
 		return nil
-	case a.status == http.StatusNotFound: // of another hub, or over since long
-		return fmt.Errorf("%s: it does not know the upload: %w", s.name, gateway.ErrInvalid)
+	case a.status == http.StatusNotFound, a.status == http.StatusBadRequest: // of another hub, or over since long
+		return fmt.Errorf("%s: it does not know the upload: HTTP status %d: %w", s.name, a.status, gateway.ErrInvalid)
 	}
 	return s.refusal("report an upload", a)
 }
@@ -171,9 +172,10 @@ func (s *fileSession) refusal(what string, a response) error {
 	}
 	err := fmt.Errorf("%s: %s: HTTP status %d %s", s.name, what, a.status, code)
 	switch a.status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+	case http.StatusRequestEntityTooLarge:
 		return fmt.Errorf("%w: %w", err, gateway.ErrInvalid)
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	case http.StatusBadRequest, // 400014, for one, of a hub without a storage account; the name is not to blame, it was checked
+		http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		return fmt.Errorf("%w; check that the hub has a storage account for uploads, the sign-in of this board and its clock, and that no more than 10 uploads are under way: %w", err, uplink.ErrRefused)
 	}
 	return a.later(err)

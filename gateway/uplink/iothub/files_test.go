@@ -264,8 +264,8 @@ func TestEveryStatus(t *testing.T) {
 			}
 			hub := what == "begin" || what == "report"
 			for sentinel, when := range map[error]bool{
-				gateway.ErrInvalid: status == 400 || status == 413 || what == "report" && status == 404,
-				uplink.ErrRefused:  hub && (status == 401 || status == 403 || what == "begin" && status == 404),
+				gateway.ErrInvalid: status == 413 || what != "begin" && status == 400 || what == "report" && status == 404,
+				uplink.ErrRefused:  hub && (status == 401 || status == 403) || what == "begin" && (status == 400 || status == 404),
 				upload.ErrTicket:   !hub && (status == 401 || status == 403 || status == 404),
 			} {
 				if errors.Is(err, sentinel) != when {
