@@ -36,7 +36,7 @@ func startIngest(t *testing.T) (socket string, sink *drivertest.Sink) {
 			t.Error(err)
 		}
 	})
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {

@@ -156,7 +156,7 @@ func (r *running) stop(t *testing.T) error {
 	select {
 	case err := <-r.ended:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("the service does not stop\n%s", r.logs)
 		return nil
 	}
@@ -317,7 +317,7 @@ func TestSocketOfACrashIsReplaced(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "is there and no socket") {
 			t.Errorf("Run returned %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it runs")
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {

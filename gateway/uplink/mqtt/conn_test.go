@@ -32,7 +32,7 @@ func dial(t *testing.T, o mqtt.Options) *mqtt.Conn {
 
 func closeConn(t *testing.T, c *mqtt.Conn) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := c.Close(ctx); err != nil {
 		t.Error(err)
