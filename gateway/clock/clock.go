@@ -28,7 +28,8 @@ type System struct {
 // build, are certainly wrong and so not trusted.
 func NewSystem(floor time.Time) *System { return &System{floor: floor} }
 
-// Now is the current time in UTC, with its monotonic part.
+// Now is the current time in UTC. It has no monotonic part, so that a difference
+// of two holds the steps that the clock was set by in between.
 func (s *System) Now() time.Time { return time.Now().UTC() }
 
 // Trusted reports whether the time is plausible.

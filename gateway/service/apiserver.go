@@ -133,12 +133,13 @@ func (a *api) do(w http.ResponseWriter, r *http.Request) {
 func (a *api) status() Status {
 	var children []ChildStatus
 	for _, c := range a.children {
-		children = append(children, ChildStatus{c.lane, c.sender.Stats()})
+		children = append(children, ChildStatus{c.lane, a.sending(c.sender)})
 	}
+	now := time.Now()
 	return Status{
-		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: a.started, Now: a.clock.Now(),
+		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: moment(a.started, now), Now: now.UTC(),
 		ClockTrusted: a.clock.Trusted(), BootID: clock.BootID(),
-		Conditions: a.health.Conditions(), Upstream: a.sender.Stats(), Children: children, Queue: a.queue.Stats(),
+		Conditions: a.conditions(), Upstream: a.sending(a.sender), Children: children, Queue: a.queue.Stats(),
 		Devices: a.deviceStatus(), Commands: a.dispatcher.Stats(), Settings: a.remote.Status(), Uploads: a.uploadsUnderWay(),
 		Memory: MemoryStatus{RSSBytes: residentBytes(), Goroutines: runtime.NumGoroutine()},
 	}
@@ -171,7 +172,9 @@ func (s *Service) oneDevice(spec deviceSpec) DeviceStatus {
 			continue
 		}
 		stats := d.source.Stats()
-		st.State, st.Reason, st.Since, st.LastRead = string(stats.State), stats.Reason, stats.Since, stats.LastReading
+		now := time.Now()
+		st.State, st.Reason = string(stats.State), stats.Reason
+		st.Since, st.LastRead = moment(stats.Since, now), moment(stats.LastReading, now)
 		st.Reads, st.Failures = stats.Reads, stats.Failures
 		for _, r := range stats.Latest {
 			st.Latest = append(st.Latest, LatestReading{Name: r.Name, Value: r.Value, Unit: r.Unit, Time: r.Time, Quality: r.Quality})

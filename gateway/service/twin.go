@@ -112,12 +112,12 @@ func (s *reportedState) keepDevices(keep func(reportedDevice) bool) {
 func (t twin) state() reportedState {
 	state := reportedState{
 		Gateway: reportedGateway{
-			ID: t.id, Version: t.build.Version, Commit: t.build.Commit, Boot: clock.BootID(), Started: toSecond(t.started),
+			ID: t.id, Version: t.build.Version, Commit: t.build.Commit, Boot: clock.BootID(), Started: toSecond(moment(t.started, time.Now())),
 		},
 		Conditions: make(map[string]reportedCondition), Devices: make(map[string]reportedDevice),
 		Settings: t.remote.Verdict(),
 	}
-	for _, c := range t.health.Conditions() {
+	for _, c := range t.conditions() {
 		state.Conditions[escapeKey(c.Code)] = reportedCondition{
 			Severity: c.Severity, Summary: shorten(c.Summary, maxReportedText), Since: toSecond(c.Since),
 		}
