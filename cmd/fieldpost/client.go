@@ -43,7 +43,7 @@ func newClient(socket string, dial dialer) *client {
 	}}
 }
 
-// callTimeout bounds one call; streams take as long as the work.
+// callTimeout bounds one call; streams and actions take as long as the work.
 const callTimeout = 2 * time.Minute
 
 // get asks for path and decodes the answer into v.
@@ -53,6 +53,13 @@ func (c *client) get(path string, v any) error {
 
 // call sends body as JSON, if it is not nil, and decodes the answer into v.
 func (c *client) call(method, path string, body, v any) error {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	return c.wait(ctx, method, path, body, v)
+}
+
+// wait is a call whose answer may take as long as ctx allows.
+func (c *client) wait(ctx context.Context, method, path string, body, v any) error {
 	var payload io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -61,8 +68,6 @@ func (c *client) call(method, path string, body, v any) error {
 		}
 		payload = bytes.NewReader(data)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
 	resp, err := c.do(ctx, method, path, payload)
 	if err != nil {
 		return err
@@ -81,6 +86,8 @@ func (c *client) do(ctx context.Context, method, path string, payload io.Reader)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return nil, errInterrupted
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, &failure{exitFailed, fmt.Errorf("the gateway at %s has not answered in time; see what holds it up: fieldpost status, journalctl -u fieldpost", c.socket)}
 	case err != nil:
 		return nil, c.explain(err)
 	}

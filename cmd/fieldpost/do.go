@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/service"
@@ -25,7 +30,12 @@ func (c *doCmd) Run(io streams) error {
 	}
 	var r gateway.Result
 	req := service.DoRequest{Device: gateway.DeviceID(c.Device), Action: c.Action, Args: args}
-	if err := c.client().call(http.MethodPost, "/v1/do", req, &r); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch err := c.client().wait(ctx, http.MethodPost, "/v1/do", req, &r); {
+	case errors.Is(err, errInterrupted):
+		return fmt.Errorf("%w; a command that has arrived goes on, and its result is reported to the hub", err)
+	case err != nil:
 		return err
 	}
 	if c.JSON {

@@ -43,7 +43,7 @@ type Denier interface {
 
 const (
 	window  = 8
-	patient = 10 * time.Second
+	patient = time.Minute
 )
 
 // Run checks an upstream; open gives a new broker that ends with the test.
