@@ -78,9 +78,11 @@ func (r *fakeReceipt) Err() error            { return r.err }
 func (r *fakeReceipt) Size() int             { return r.size }
 
 type fakeSession struct {
-	auto    bool             // acknowledge at once
-	stuckAt uint64           // Publish of this sequence number hangs until Close
-	rejects map[uint64]error // by sequence number
+	auto    bool                         // acknowledge at once
+	stuckAt uint64                       // Publish of this sequence number hangs until Close
+	cutAt   func(m gateway.Message) bool // the connection is lost when such a message comes
+	deaf    func(m gateway.Message) bool // such messages are never confirmed
+	rejects map[uint64]error             // by sequence number
 	renew   chan struct{}
 	opened  time.Time
 	meter   *uplink.Meter
@@ -111,7 +113,15 @@ func (s *fakeSession) Publish(_ context.Context, m gateway.Message) (uplink.Rece
 	s.meter.Packet(uplink.PurposeOf(m.ID.Lane), 0, r.size)
 	s.seqs, s.at = append(s.seqs, m.ID.Seq), append(s.at, time.Now())
 	s.receipts = append(s.receipts, r)
-	if s.auto {
+	switch {
+	case s.cutAt != nil && s.cutAt(m):
+		if s.err == nil {
+			s.err = errCut
+			close(s.done)
+		}
+	case s.deaf != nil && s.deaf(m):
+	case s.auto && s.err == nil:
+		s.acked++
 		close(r.done)
 	}
 	return r, nil

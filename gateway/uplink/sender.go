@@ -57,6 +57,8 @@ type Sender struct {
 	heart  *health.Heart
 	gate   *gate // nil: always open
 	losses losses
+	// suspects are messages that may be the reason of losses.
+	suspects suspects
 }
 
 // New returns a Sender that does nothing until Run.
@@ -214,6 +216,9 @@ func (s *Sender) ended(ctx context.Context, end sessionEnd, lasted time.Duration
 	why := s.losses.ended(end, lasted, time.Now())
 	if lasted >= steady && end.unconfirmed == 0 {
 		s.pause.reset() // with nothing to confirm, a connection that has lasted is as good as a PUBACK
+	}
+	if s.suspects.isolated() {
+		err = fmt.Errorf("%w (the same message was in flight each time: one at a time is sent now)", err)
 	}
 	pause := s.pause.next()
 	s.log.Warn("uplink lost", "error", err, "unconfirmed", end.unconfirmed, "next_attempt_in", pause.Round(time.Millisecond))

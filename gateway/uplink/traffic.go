@@ -44,6 +44,9 @@ type traffic struct {
 	sent     uint64      // owned by fill
 	acked    uint64      // owned by settle
 	progress time.Time   // when the last PUBACK came; owned by settle
+	left     *flight     // the oldest without a PUBACK when the session was lost; owned by settle
+	// widen opens the window again after it was narrowed to one message.
+	widen func()
 }
 
 // serve runs a session to its end and cleans up behind it. The store is rewound
@@ -58,6 +61,7 @@ func (s *Sender) serve(ctx context.Context, session Session) sessionEnd {
 		slots: make(chan struct{}, window), flights: make(chan flight, window),
 		patience: time.NewTimer(s.opts.AckTimeout),
 	}
+	t.narrow(window)
 	feed, stopFeed := context.WithCancel(ctx)
 	defer stopFeed()
 	var fillErr error
@@ -75,8 +79,26 @@ func (s *Sender) serve(ctx context.Context, session Session) sessionEnd {
 		err = fillErr
 	}
 	end := sessionEnd{err: err, acked: t.acked, unconfirmed: t.sent - t.acked}
+	s.suspects.lost(t.left, end.unconfirmed)
 	s.state.count(func(st *Stats) { st.Resent += end.unconfirmed })
 	return end
+}
+
+// narrow lets one message at a time through the window, if one is suspected to
+// be the reason of losses.
+func (t *traffic) narrow(window int) {
+	if !t.suspects.isolated() {
+		t.widen = func() {}
+		return
+	}
+	for range window - 1 {
+		t.slots <- struct{}{}
+	}
+	t.widen = sync.OnceFunc(func() {
+		for range window - 1 {
+			<-t.slots
+		}
+	})
 }
 
 // fill sends messages as long as the window has room. It returns nil when ctx
@@ -85,33 +107,49 @@ func (t *traffic) fill(ctx context.Context) error {
 	defer close(t.flights)
 	next := newTaker(t.Sender)
 	defer next.close()
-	for {
-		select {
-		case t.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
+	if err := t.tryAnother(ctx, next); err != nil {
+		return err
+	}
+	for t.slot(ctx) {
 		m, err := next.take(ctx)
 		if err != nil {
 			return nil // take fails only when ctx ends
 		}
-		receipt, err := t.session.Publish(ctx, m)
-		switch {
-		case err == nil:
-			t.sent++
-			t.state.count(func(st *Stats) { st.Published++ })
-			f := flight{id: m.ID, receipt: receipt, size: receipt.Size(), sent: time.Now()}
-			t.gate.sent(f.size)
-			t.flights <- f
-		case isHopeless(err):
-			t.reject(ctx, m.ID, err)
-			<-t.slots
-		case ctx.Err() != nil:
-			return nil
-		default:
-			return fmt.Errorf("send %s: %w", m.ID, err)
+		if err := t.send(ctx, m); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// slot waits for room in the window; it reports false when ctx ends.
+func (t *traffic) slot(ctx context.Context) bool {
+	select {
+	case t.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// send hands a message, which has a slot, to the session. What can never be
+// sent is set aside. An error makes the session useless.
+func (t *traffic) send(ctx context.Context, m gateway.Message) error {
+	receipt, err := t.session.Publish(ctx, m)
+	switch {
+	case err == nil:
+		t.sent++
+		t.state.count(func(st *Stats) { st.Published++ })
+		f := flight{id: m.ID, receipt: receipt, size: receipt.Size(), sent: time.Now()}
+		t.gate.sent(f.size)
+		t.flights <- f
+	case isHopeless(err):
+		t.reject(ctx, m.ID, err)
+		<-t.slots
+	case ctx.Err() == nil:
+		return fmt.Errorf("send %s: %w", m.ID, err)
+	}
+	return nil
 }
 
 // settle confirms messages until the session ends: nil after a stop or a
@@ -188,6 +226,9 @@ func (t *traffic) confirm(oldest *flight) (rest *flight, more bool, err error) {
 			err = fmt.Errorf("PUBACK of %s: %w", oldest.id, err)
 			break
 		}
+		if t.suspects.confirmed(*oldest) {
+			defer t.widen() // after the slot of the suspect itself is free
+		}
 		ids = append(ids, oldest.id)
 		size += oldest.size
 		oldest = nil
@@ -236,7 +277,8 @@ func (t *traffic) acknowledge(ids []gateway.MessageID, size int) error {
 
 // lost takes along the PUBACKs that came just before the end.
 func (t *traffic) lost(oldest *flight) error {
-	if _, _, err := t.confirm(oldest); err != nil {
+	var err error
+	if t.left, _, err = t.confirm(oldest); err != nil {
 		return err
 	}
 	if err := t.session.Err(); err != nil {

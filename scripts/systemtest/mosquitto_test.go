@@ -371,3 +371,31 @@ func TestMosquittoTooLarge(t *testing.T) {
 		t.Errorf("%d messages were sent again (%v): the connection was lost", s.Upstream.Resent, err)
 	}
 }
+
+// TestMosquittoCutsForALargeMessage: nobody tells the gateway the limit of the
+// broker, and still the message that is over it holds the others up for some
+// minutes only, and is kept as a dead letter.
+func TestMosquittoCutsForALargeMessage(t *testing.T) {
+	t.Parallel() // it waits, mostly
+	const limit = 8192
+	dir := t.TempDir()
+	m := startMosquitto(t, dir, fmt.Sprint("max_packet_size ", limit))
+	r := startReceiver(t, m)
+	g := prepareGatewayFor(t, dir, m.upstream(""))
+	g.start(t)
+	r.awaitPresence(t, "online")
+	ids := g.accept(t, 10)
+	r.awaitMessages(t, ids)
+	large := fmt.Sprintf(`{"name":"note","value":%q}`, strings.Repeat("x", 2*limit))
+	if answers, err := g.ingest([]string{large}); err != nil || len(answers) != 1 || !strings.Contains(answers[0], `"id"`) {
+		t.Fatalf("a large reading was answered %q (%v), want an id", answers, err)
+	}
+	ids = append(ids, g.accept(t, 10)...)
+	eventually(t, 6*time.Minute, func() error {
+		if letters := g.tool(t, 0, "deadletters", "ls"); !strings.Contains(letters, "larger than the server allows") {
+			return fmt.Errorf("dead letters: %s", letters)
+		}
+		return nil
+	})
+	r.awaitMessages(t, ids)
+}
