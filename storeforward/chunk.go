@@ -141,6 +141,10 @@ func (p *packer) reuse(done *plan) {
 	}
 }
 
+// abandon leaves what is in values to a plan that has failed: the engine may
+// still read it.
+func (p *packer) abandon() { p.values = nil }
+
 func (p *packer) giveBack(buf []byte) {
 	if cap(buf) == spareBytes && len(p.spare) < sparesMost {
 		p.spare = append(p.spare, buf[:0])
@@ -244,10 +248,10 @@ func (u *unpacker) unpack(f frame) (window, error) {
 		return w, fmt.Errorf("chunk of codec %d: %w", f.codec, errDamaged)
 	}
 	w.messages, err = decodeRecords(records)
-	if err == nil && len(w.messages) != int(f.count) {
+	if err == nil && uint64(len(w.messages)) != uint64(f.count) {
 		err = fmt.Errorf("chunk of %d messages instead of %d: %w", len(w.messages), f.count, errDamaged)
 	}
-	if len(w.messages) > int(f.count) {
+	if uint64(len(w.messages)) > uint64(f.count) {
 		w.messages = w.messages[:f.count]
 	}
 	return w, err

@@ -180,3 +180,20 @@ func TestWhatDoesNotShrinkIsSeldomTried(t *testing.T) {
 		t.Errorf("codec %d after one that shrank", c)
 	}
 }
+
+// TestAChunkThatClaimsBillionsOfMessages, more than an int has on 32 bits.
+func TestAChunkThatClaimsBillionsOfMessages(t *testing.T) {
+	p, err := newPacker(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := newUnpacker(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := frame{kind: frameChunk, store: "0123456789ab", lane: 1, epoch: 1, first: 1, count: 1<<31 + 1}
+	f = p.pack(nil, f, stamp{}, appendRecord(nil, msg(gateway.LaneTelemetry, "one")))
+	if w, err := u.unpack(f); !errors.Is(err, errDamaged) || len(w.messages) != 1 {
+		t.Errorf("%d messages, %v", len(w.messages), err)
+	}
+}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -230,17 +228,19 @@ func (c *committer) place(p *plan, r *request) {
 // write commits a plan and tells the witness, before anybody is told: what is
 // confirmed it must know, if the process dies the next moment.
 func (c *committer) write(p *plan) error {
-	err := c.transact(p)
-	if err == nil {
-		c.witness.note(c.Queue)
+	if err := c.transact(p); err != nil {
+		c.packer.abandon()
+		return err
 	}
-	return err
+	c.confirmed.Store(p.number)
+	c.witness.note(c.Queue)
+	return nil
 }
 
 // transact commits the plan, together with the cursors of all lanes that have
 // unwritten acknowledgements.
 func (c *committer) transact(p *plan) error {
-	if err := c.mend(); err != nil {
+	if err := c.prepare(); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -260,19 +260,7 @@ func (c *committer) transact(p *plan) error {
 	p.finish()
 	c.mu.Unlock()
 	c.step("planned")
-	err := c.engine.update(func(txn *badger.Txn) error {
-		for _, kv := range p.puts {
-			if err := txn.Set(kv.key, kv.value); err != nil {
-				return err
-			}
-		}
-		for _, key := range p.deletes {
-			if err := txn.Delete(key); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := c.engine.update(p.size(), p.enter)
 	c.step("committed")
 	if err != nil {
 		c.mu.Lock()
@@ -290,6 +278,21 @@ func (c *committer) transact(p *plan) error {
 	c.packer.reuse(p)
 	c.commits.Add(1)
 	c.step("applied")
+	return nil
+}
+
+// prepare makes the engine fit for a transaction, if there is room for one.
+func (c *committer) prepare() error {
+	free, err := c.checkSpace()
+	if err != nil {
+		return err
+	}
+	if err := c.mend(); err != nil {
+		return err
+	}
+	if !c.engine.secured() {
+		return c.diskFull(free)
+	}
 	return nil
 }
 
@@ -338,9 +341,6 @@ func (c *committer) tell(all bool) {
 	if len(p.order) == 0 {
 		return
 	}
-	if _, err := c.checkSpace(); err != nil {
-		return
-	}
 	if c.write(p) == nil {
 		c.wake()
 	}
@@ -366,9 +366,6 @@ func (c *committer) settle() {
 	}
 	c.mu.Unlock()
 	if !due {
-		return
-	}
-	if _, err := c.checkSpace(); err != nil {
 		return
 	}
 	if err := c.write(p); err == nil {

@@ -72,8 +72,9 @@
 // # A full disk
 //
 // The engine maps its files and would die of a page that the disk has no block
-// for. So its log gets all its blocks before it is written to, and it makes
-// tables only when there is room for them: see guard. Messages are refused, as
+// for. So its log gets all its blocks before it is written to, and is not filled
+// unless there is room for the table that it becomes; and the engine makes tables
+// of tables only when there is room for them: see guard. Messages are refused, as
 // their lane's policy says, below Options.MinFree; nothing at all is written
 // when less than half of [MinMinFree] is free. What others fill the disk with
 // leaves the ballast, of which the engine gets what it needs to end what it has

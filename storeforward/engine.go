@@ -27,6 +27,9 @@ type engine struct {
 	version uint64
 
 	logs syncer
+	// filled bounds from below what has been written to the log of number newest,
+	// in bytes. Only who writes looks at them.
+	filled, newest int
 
 	// writing is held while something is written. failed: that went wrong, and
 	// the database is good for nothing before it is opened anew.
@@ -36,6 +39,11 @@ type engine struct {
 	// at it. down: there is one, and the database does not answer.
 	left chan error
 	down atomic.Bool
+	// Opening anew went wrong for the reason why; it is tried after pause again,
+	// at the time next.
+	why   error
+	pause time.Duration
+	next  time.Time
 }
 
 // engineOptions make Badger small: values stay in the tree, so that the value
@@ -112,13 +120,13 @@ func (e *engine) view(read func(*badger.Txn) error) (err error) {
 	return e.db.View(read)
 }
 
-// update writes one transaction and returns nil when it is on disk. After an
-// error it is open whether it is; renew must be called before the next. One
-// goroutine calls it at a time.
-func (e *engine) update(write func(*badger.Txn) error) error {
+// update writes one transaction, of so many bytes, and returns nil when it is on
+// disk. After an error it is open whether it is; renew must be called before the
+// next. One goroutine calls it at a time.
+func (e *engine) update(size int, write func(*badger.Txn) error) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return e.change(func(db *badger.DB) error {
+	err := e.change(func(db *badger.DB) error {
 		txn := db.NewTransactionAt(e.version, true)
 		defer txn.Discard()
 		if err := write(txn); err != nil {
@@ -131,6 +139,18 @@ func (e *engine) update(write func(*badger.Txn) error) error {
 		db.SetDiscardTs(e.version) // older versions of a key are not read any more
 		return e.logs.sync()
 	})
+	if err == nil {
+		e.fill(size)
+	}
+	return err
+}
+
+// fill notes that so many bytes went to the newest log.
+func (e *engine) fill(size int) {
+	if n := e.logs.newest(); n != e.newest {
+		e.newest, e.filled = n, 0
+	}
+	e.filled += size
 }
 
 // dropPrefix removes all keys that begin so. After an error renew must be
@@ -162,27 +182,39 @@ func (e *engine) change(write func(*badger.DB) error) error {
 	return err
 }
 
-// errHeld: the engine waits for room on the disk in the midst of a write. The
-// write is in doubt.
-var errHeld = errors.New("the disk is full; delete files there")
+// Why a write is not waited for, which is in doubt from then on.
+var (
+	// errHeld: the engine waits for room on the disk.
+	errHeld = fmt.Errorf("the disk is full; delete files there: %w", errNoRoom)
+	// errStuck: it tries the same again and again.
+	errStuck = errors.New("the engine cannot make tables of what it has in memory")
+)
 
-// attempt waits for a write, but not for room on the disk: nobody would be
-// answered meanwhile.
+// attempt waits for a write, but not for room on the disk, nor for a table that
+// cannot be made: nobody would be answered meanwhile.
 func (e *engine) attempt(write func(*badger.DB) error) error {
-	done, db := make(chan error, 1), e.db
+	done, db, begun := make(chan error, 1), e.db, time.Now()
 	go func() { done <- write(db) }()
 	for {
 		select {
 		case err := <-done:
 			return err
 		case <-time.After(awaitEvery):
-			if e.guard.waits() {
-				e.left = done
-				e.down.Store(true)
-				return errHeld
-			}
+		}
+		switch {
+		case e.guard.waits():
+			return e.leave(done, errHeld)
+		case e.guard.stuck() && time.Since(begun) > closePatience:
+			return e.leave(done, errStuck)
 		}
 	}
+}
+
+// leave lets go of a write that is not waited for.
+func (e *engine) leave(done chan error, why error) error {
+	e.left = done
+	e.down.Store(true)
+	return why
 }
 
 // ended reports whether no write is under way any more that was not waited for.
@@ -207,13 +239,16 @@ func (e *engine) broken() bool {
 }
 
 // secured sees to it that the log that is written to has all its blocks, and
-// reports whether it does: a page that the disk has none for would kill the
-// process.
+// that there is room for the table that is made of it once it is full; it reports
+// whether that is so. A page that the disk has no block for would kill the
+// process, and the engine begins with such a table before it says so.
 func (e *engine) secured() bool {
-	if e.broken() {
-		return true // renew begins another
+	laid := e.logs.laidOut() || e.guard.room(logBytes) && e.logs.laidOut()
+	if !laid {
+		return false
 	}
-	return e.logs.laidOut() || e.guard.room(logBytes) && e.logs.laidOut()
+	e.fill(0) // the log may be a new one
+	return e.filled < memTableBytes/2 || e.guard.room(e.guard.taskBytes())
 }
 
 // renew closes and opens the database: after a sync that failed, the kernel
@@ -221,7 +256,10 @@ func (e *engine) secured() bool {
 // behind them. Closing writes what is in memory to new tables.
 func (e *engine) renew() error {
 	if !e.ended(awaitEvery) {
-		return errHeld
+		return e.unended()
+	}
+	if time.Now().Before(e.next) {
+		return e.why
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -236,9 +274,24 @@ func (e *engine) renew() error {
 	}
 	e.guard.forget()
 	if err := e.open(); err != nil {
-		return fmt.Errorf("open: %w", err)
+		// Each time it leaves files open.
+		e.pause = min(max(2*e.pause, awaitEvery), longestPause)
+		e.why, e.next = fmt.Errorf("open: %w", err), time.Now().Add(e.pause)
+		return e.why
 	}
+	e.pause, e.next = 0, time.Time{}
 	return nil
+}
+
+// longestPause is how long at most the database is not tried to be opened.
+const longestPause = time.Minute
+
+// unended says why a write does not end.
+func (e *engine) unended() error {
+	if e.guard.waits() {
+		return errHeld
+	}
+	return errStuck
 }
 
 func (e *engine) close() error {

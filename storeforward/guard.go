@@ -46,7 +46,7 @@ const (
 	saysTable      = "[%d] LOG Compact. Added %d keys."              // and makes a table of them
 	saysCompacted  = "[Compactor: %d] Compaction for level: %d DONE" // by this compactor
 	saysDropped    = "DropPrefix done"
-	saysFlush      = "Flushing memtable"      // and makes a table of it
+	saysFlush      = "Flushing memtable"      // and has begun a table of it: see engine.secured
 	saysNextLog    = "Flushing memtable, mt." // and begins a new log first
 	saysFlushFails = "error flushing memtable to disk"
 )

@@ -179,14 +179,7 @@ func TestALogThatCannotBeBegunIsNoDamage(t *testing.T) {
 	if err := add(); err != nil {
 		t.Fatal(err)
 	}
-	// Where the next logs would be there are directories.
-	var inTheWay []string
-	for n := range 50 {
-		path := filepath.Join(o.Dir, fmt.Sprintf("%05d.mem", n+1))
-		if os.Mkdir(path, 0o700) == nil {
-			inTheWay = append(inTheWay, path)
-		}
-	}
+	giveWay := inTheWay(t, o.Dir, "%05d.mem")
 	var err error
 	for err == nil && len(ids) < 100 {
 		err = add()
@@ -201,11 +194,7 @@ func TestALogThatCannotBeBegunIsNoDamage(t *testing.T) {
 			t.Errorf("got %s: a gap that is none", m.ID)
 		}
 	}
-	for _, path := range inTheWay {
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-	}
+	giveWay()
 	waitFor(t, func() bool { return add() == nil })
 	q.Rewind()
 	for _, id := range ids {
@@ -215,6 +204,184 @@ func TestALogThatCannotBeBegunIsNoDamage(t *testing.T) {
 	}
 	if gaps := toldGaps(t, q); len(gaps) > 0 {
 		t.Errorf("gaps %+v", gaps)
+	}
+}
+
+// TestTablesThatCannotBeMadeHoldNobodyUp: appends are answered, and all goes on
+// once tables can be made.
+func TestTablesThatCannotBeMadeHoldNobodyUp(t *testing.T) {
+	o := testOptions(filepath.Join(t.TempDir(), "queue"))
+	q := mustOpen(t, o)
+	var ids []gateway.MessageID
+	add := func() error {
+		got, err := q.Append(t.Context(), msg(gateway.LaneTelemetry, noise(100_000)))
+		ids = append(ids, got...)
+		return err
+	}
+	giveWay := inTheWay(t, o.Dir, "%06d.sst")
+	answered := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil && len(ids) < 100 {
+			err = add()
+		}
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		if err == nil {
+			t.Error("100 messages were taken although no table could be made")
+		}
+	case <-time.After(60 * time.Second):
+		giveWay()
+		t.Fatal("append is not answered")
+	}
+	giveWay()
+	waitFor(t, func() bool { return add() == nil })
+	for _, id := range ids {
+		if m := mustNextOf(t, q, gateway.LaneTelemetry); m.ID != id {
+			t.Fatalf("got %s, want %s", m.ID, id)
+		}
+	}
+}
+
+// TestAnEngineThatCannotBeOpenedIsLeftAloneForAWhile: it leaves files open each
+// time that it is tried.
+func TestAnEngineThatCannotBeOpenedIsLeftAloneForAWhile(t *testing.T) {
+	o := testOptions(filepath.Join(t.TempDir(), "queue"))
+	q := mustOpen(t, o)
+	add := func() error {
+		_, err := q.Append(t.Context(), msg(gateway.LaneTelemetry, noise(100_000)))
+		return err
+	}
+	if err := add(); err != nil {
+		t.Fatal(err)
+	}
+	giveWay := inTheWay(t, o.Dir, "%05d.mem")
+	var err error
+	for err == nil {
+		err = add()
+	}
+	before := openFiles(t)
+	for n := range 400 {
+		if err := add(); !errors.Is(err, errEngineDown) {
+			t.Fatalf("append %d: %v, want %v", n, err, errEngineDown)
+		}
+	}
+	if n := openFiles(t) - before; n > 40 {
+		t.Errorf("%d files were left open", n)
+	}
+	giveWay()
+	waitFor(t, func() bool { return add() == nil })
+}
+
+func changed(t *testing.T, path string) unix.Timespec {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ctim
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// inTheWay makes directories where the engine would make its next files, and
+// gives the function that removes them.
+func inTheWay(t *testing.T, dir, name string) (remove func()) {
+	t.Helper()
+	var paths []string
+	for n := range 200 {
+		path := filepath.Join(dir, fmt.Sprintf(name, n+1))
+		if os.Mkdir(path, 0o700) == nil {
+			paths = append(paths, path)
+		}
+	}
+	return func() {
+		for _, path := range paths {
+			if err := os.Remove(path); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestALogThatIsNearlyFullHasRoomForItsTable: the engine begins with the table
+// before it says so.
+func TestALogThatIsNearlyFullHasRoomForItsTable(t *testing.T) {
+	disk, o := onSmallDisk(t)
+	var least atomic.Int64 // what was free when something was written
+	least.Store(1 << 40)
+	o.step = func(name string) {
+		if name != "planned" {
+			return
+		}
+		if free, _ := disk.free(o.Dir); free < least.Load() {
+			least.Store(free)
+		}
+	}
+	q := mustOpen(t, o)
+	needBallast(t, q)
+	var ids []gateway.MessageID
+	for range 14 { // more than half a log
+		ids = append(ids, mustAppend(t, q, msg(gateway.LaneTelemetry, noise(100_000)))...)
+	}
+	disk.full(o.Dir)
+	commits := q.commits.Load()
+	if err := q.Ack(ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return q.commits.Load() > commits })
+	if need := q.engine.guard.taskBytes(); least.Load() < need {
+		t.Errorf("%d bytes were free, want %d", least.Load(), need)
+	}
+	// It gets its ballast back and, while nothing happens, leaves it alone.
+	waitTicks := func(n uint64) {
+		from := q.ticks.Load()
+		waitFor(t, func() bool { return q.ticks.Load() >= from+n })
+	}
+	waitTicks(2)
+	before := changed(t, ballastPath(o.Dir))
+	waitTicks(3)
+	if after := changed(t, ballastPath(o.Dir)); after != before {
+		t.Error("the ballast is changed while nothing happens")
+	}
+	disk.rest.Store(1 << 40)
+}
+
+// TestAnAppendThatBlocksOutlastsAWriteThatWaitsForRoom: its messages are written
+// once there is room.
+func TestAnAppendThatBlocksOutlastsAWriteThatWaitsForRoom(t *testing.T) {
+	o := testOptions(filepath.Join(t.TempDir(), "queue"))
+	o.Lanes = map[gateway.Lane]LaneOptions{"bulk": {Overflow: Block}}
+	var full atomic.Bool // amid a write, until the next is begun
+	o.free = func(string) (int64, error) {
+		if full.Load() {
+			return -1 << 40, nil
+		}
+		return 1 << 40, nil
+	}
+	o.step = func(name string) { full.Store(name == "planned") }
+	q := mustOpen(t, o)
+	var ids []gateway.MessageID
+	for range 50 { // two logs
+		ids = append(ids, mustAppend(t, q, msg("bulk", noise(100_000)))...)
+	}
+	if q.engine.guard.waits() {
+		t.Error("something waits still")
+	}
+	full.Store(false)
+	for _, id := range ids {
+		if m := mustNextOf(t, q, "bulk"); m.ID != id {
+			t.Fatalf("got %s, want %s", m.ID, id)
+		}
 	}
 }
 

@@ -105,6 +105,7 @@ func (c *committer) identify(id identity) error {
 	if heard != nil && heard.store == id.Store {
 		c.witness.written, c.witness.deaths = heard.written, max(heard.deaths, 1)-1 // without this run
 		c.number.Store(max(c.number.Load(), heard.commit))
+		c.confirmed.Store(heard.commit)
 	}
 	before, p := id, c.newPlan()
 	id.Witness = now

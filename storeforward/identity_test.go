@@ -6,7 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -247,5 +250,36 @@ func TestTheWitnessKnowsWhatWasConfirmed(t *testing.T) {
 		if !known[seq] {
 			t.Errorf("message %d is confirmed, and the witness does not know of it", seq)
 		}
+	}
+}
+
+// TestTheWitnessIsNotToldOfAWriteThatFailed: what is left of it in a log is no
+// sign of damage.
+func TestTheWitnessIsNotToldOfAWriteThatFailed(t *testing.T) {
+	o := testOptions(filepath.Join(t.TempDir(), "queue"))
+	var broken atomic.Bool
+	o.datasync = func(fd int) error {
+		if broken.Load() {
+			return unix.EIO
+		}
+		return unix.Fdatasync(fd)
+	}
+	q, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, q, msg(gateway.LaneAlerts, "x"))
+	before, err := hear(witnessPath(o.Dir))
+	if err != nil || before == nil {
+		t.Fatal(before, err)
+	}
+	broken.Store(true)
+	if _, err := q.Append(t.Context(), msg(gateway.LaneAlerts, "y")); !errors.Is(err, unix.EIO) {
+		t.Fatal(err)
+	}
+	mustClose(t, q)
+	after, err := hear(witnessPath(o.Dir))
+	if err != nil || after == nil || after.commit != before.commit {
+		t.Errorf("%+v %v, want commit %d", after, err, before.commit)
 	}
 }

@@ -1,6 +1,7 @@
 package storeforward
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"sort"
@@ -81,14 +82,9 @@ func (s intervals) longest() intervals {
 		return slices.Clone(s)
 	}
 	list := slices.Clone(s)
-	slices.SortFunc(list, func(a, b interval) int { return int(int64(b.last-b.first) - int64(a.last-a.first)) })
+	slices.SortFunc(list, func(a, b interval) int { return cmp.Compare(b.last-b.first, a.last-a.first) })
 	list = list[:maxIntervals]
-	slices.SortFunc(list, func(a, b interval) int {
-		if a.first < b.first {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(list, func(a, b interval) int { return cmp.Compare(a.first, b.first) })
 	return list
 }
 

@@ -2,6 +2,7 @@ package storeforward
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -89,4 +90,22 @@ func TestIntervalsSurviveTheDisk(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTheLongestRunsAreKept, however much longer they are.
+func TestTheLongestRunsAreKept(t *testing.T) {
+	var all, long intervals
+	at := uint64(10)
+	for n := range uint64(2 * maxIntervals) {
+		length := n % 2 << 32 * (n + 1)
+		run := interval{at, at + length}
+		all = append(all, run)
+		if length > 0 {
+			long = append(long, run)
+		}
+		at = run.last + 2
+	}
+	if got := all.longest(); !slices.Equal(got, long) {
+		t.Errorf("got %v, want %v", got, long)
+	}
 }

@@ -60,9 +60,9 @@ func logEnd(data []byte) (end int, sane bool) {
 	for at := end; ; {
 		size, meta, ok := logEntry(data[at:])
 		if !ok {
-			return end, size <= len(data)
+			return end, size <= int64(len(data))
 		}
-		at += size
+		at += int(size)
 		if meta&logInTxn == 0 || meta&logEndsTxn != 0 {
 			end = at
 		}
@@ -72,7 +72,7 @@ func logEnd(data []byte) (end int, sane bool) {
 // logEntry measures the entry that data begins with, and says whether it is
 // whole: two bytes of flags, lengths of key and value and expiry as uvarints,
 // key, value, and a CRC-32C of all that, big endian.
-func logEntry(data []byte) (size int, meta byte, ok bool) {
+func logEntry(data []byte) (size int64, meta byte, ok bool) {
 	if len(data) < 2 {
 		return 0, 0, false
 	}
@@ -90,8 +90,8 @@ func logEntry(data []byte) (size int, meta byte, ok bool) {
 	if key == 0 {
 		return 0, 0, false
 	}
-	size = int(uint64(at) + key + value + crc32.Size)
-	if size > len(data) {
+	size = int64(uint64(at) + key + value + crc32.Size) // where an int has 32 bits it does not fit
+	if size > int64(len(data)) {
 		return size, 0, false
 	}
 	sum := crc32.Checksum(data[:size-crc32.Size], castagnoli)

@@ -17,8 +17,7 @@ var weights = map[Priority]int{PriorityHigh: 4, PriorityNormal: 1}
 
 // Next waits for the next message to send and hands each out once, until
 // Rewind. Within a lane the order is that of acceptance, or its two rows if
-// the lane is woven. The lanes of other outlets are passed
-// over.
+// the lane is woven. The lanes of other outlets are passed over.
 func (q *Queue) Next(ctx context.Context) (gateway.Message, error) { return q.next(ctx, q.Outlet("")) }
 
 func (q *Queue) next(ctx context.Context, o *Outlet) (gateway.Message, error) {

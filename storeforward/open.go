@@ -51,6 +51,9 @@ func open(opts Options) (*Queue, error) {
 	if err == nil {
 		err = c.beginSalvage(found)
 	}
+	if errors.Is(err, errNoRoom) {
+		err = fmt.Errorf("store: %s: %w", c.refusalReason(), gateway.ErrFull)
+	}
 	if err != nil {
 		return nil, errors.Join(err, c.engine.close(), c.witness.abandon())
 	}

@@ -144,3 +144,16 @@ func TestAStoreWithoutItsWitnessIsReadThrough(t *testing.T) {
 		t.Errorf("%v, want ErrDamaged", err)
 	}
 }
+
+// TestANewStoreNeedsRoom for more than opening it: nothing is written below that.
+func TestANewStoreNeedsRoom(t *testing.T) {
+	o := testOptions(filepath.Join(t.TempDir(), "queue"))
+	o.free = func(string) (int64, error) { return hardFree - 1, nil }
+	q, err := Open(o)
+	if err == nil {
+		mustClose(t, q)
+	}
+	if !errors.Is(err, gateway.ErrFull) || !strings.Contains(err.Error(), "delete files") {
+		t.Errorf("%v, want ErrFull", err)
+	}
+}

@@ -3,6 +3,8 @@ package storeforward
 import (
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -106,7 +108,7 @@ func (p *plan) add(lp *lanePlan, m gateway.Message) gateway.MessageID {
 func (p *plan) draft(lp *lanePlan, size int) *draft {
 	if n := len(lp.drafts); n > 0 {
 		d := &lp.drafts[n-1]
-		if d.frame.last()+1 == lp.tail().next && len(d.records)+size <= chunkBytes {
+		if d.epoch == len(lp.epochs)-1 && d.frame.last()+1 == lp.tail().next && len(d.records)+size <= chunkBytes {
 			return d
 		}
 	}
@@ -231,6 +233,29 @@ func (p *plan) trim() {
 func (lp *lanePlan) roll() {
 	t := lp.tail()
 	lp.epochs = append(lp.epochs, epoch{number: t.number + 1, first: t.next, next: t.next, newest: t.newest})
+}
+
+// enter puts what the plan writes into a transaction.
+func (p *plan) enter(txn *badger.Txn) error {
+	for _, kv := range p.puts {
+		if err := txn.Set(kv.key, kv.value); err != nil {
+			return err
+		}
+	}
+	for _, key := range p.deletes {
+		if err := txn.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// size is how much that is, in bytes.
+func (p *plan) size() (n int) {
+	for _, kv := range p.puts {
+		n += len(kv.key) + len(kv.value)
+	}
+	return n
 }
 
 // finish adds the cursors. Queue.mu is held.

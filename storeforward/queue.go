@@ -49,6 +49,7 @@ type Queue struct {
 
 	commits       atomic.Uint64
 	number        atomic.Uint32 // of the last transaction, in the life of the store
+	confirmed     atomic.Uint32 // the number of the last one that has not failed
 	ticks         atomic.Uint64 // of the idle committer
 	reads         atomic.Uint64
 	bytesAccepted atomic.Uint64

@@ -222,7 +222,7 @@ func TestWhatTheIndexLosesIsFound(t *testing.T) {
 		mustAppend(t, q, msg("telemetry", fmt.Sprint(2*i+1)), msg("telemetry", fmt.Sprint(2*i+2)))
 	}
 	l := q.own["telemetry"]
-	err := q.engine.update(func(txn *badger.Txn) error { return txn.Delete(chunkKey(l.number, l.tail().number, 3)) })
+	err := q.engine.update(0, func(txn *badger.Txn) error { return txn.Delete(chunkKey(l.number, l.tail().number, 3)) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,18 +28,22 @@ func freeBytes(dir string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // the types differ by platform
 }
 
-// checkSpace looks at the file system before each commit.
+// checkSpace looks at the file system before something is written.
 func (c *committer) checkSpace() (free int64, err error) {
 	free, err = c.opts.free(c.opts.Dir)
 	if err != nil {
 		c.refuse(err.Error())
 		return 0, err
 	}
-	if !c.engine.guard.ready(free) || !c.engine.secured() {
-		c.refuse(fmt.Sprintf("disk full: %s has %d MB free; delete files there", c.opts.Dir, free/1e6))
-		return free, errNoRoom
+	if !c.engine.guard.ready(free) {
+		return free, c.diskFull(free)
 	}
 	return free, nil
+}
+
+func (c *committer) diskFull(free int64) error {
+	c.refuse(fmt.Sprintf("disk full: %s has %d MB free; delete files there", c.opts.Dir, free/1e6))
+	return errNoRoom
 }
 
 // claim is what the requests admitted to a group will add to a lane.

@@ -359,7 +359,7 @@ func (q *Queue) submitSalvaged(group []salvaged) error {
 			q.salvageLost(q.lostIn(group[0].lane) - before)
 			return nil
 		}
-		if !errors.Is(err, errNoRoom) && !errors.Is(err, errEngineDown) {
+		if !errors.Is(err, errNoRoom) && !errors.Is(err, errEngineDown) && !errors.Is(err, errStuck) {
 			return err
 		}
 		if err := q.awaitRoom(ctx, room); err != nil {

@@ -136,6 +136,14 @@ func (s *syncer) add(number int, path string) error {
 	return nil
 }
 
+// newest is the number of the log that is written to; 0 if it is not known.
+func (s *syncer) newest() int {
+	if len(s.open) == 0 {
+		return 0
+	}
+	return s.open[len(s.open)-1].number
+}
+
 // forget closes the oldest log.
 func (s *syncer) forget() {
 	_ = unix.Close(s.open[0].fd) // it was only synced through

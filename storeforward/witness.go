@@ -213,7 +213,7 @@ func (w *witness) write(q *Queue, deaths uint32) error {
 	if now := time.Now(); now.Sub(w.deviceAt) >= time.Second {
 		w.device, w.deviceAt = deviceWritten(), now
 	}
-	t := testimony{store: q.store, deaths: deaths, commit: q.number.Load(), written: w.written + w.device - q.writtenBefore, lanes: make(map[gateway.Lane]standing)}
+	t := testimony{store: q.store, deaths: deaths, commit: q.confirmed.Load(), written: w.written + w.device - q.writtenBefore, lanes: make(map[gateway.Lane]standing)}
 	q.mu.Lock()
 	for name, l := range q.own {
 		if next := l.next(); next > 1 {
