@@ -17,6 +17,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/uplink"
 )
 
 func decodeJSON(text []byte, v any) error { return json.Unmarshal(text, v) }
@@ -140,6 +141,26 @@ func remotely(t *testing.T, body func(t *testing.T, r *remoteRig)) {
 		body(t, r)
 		r.stop()
 	})
+}
+
+// TestRenewalIsNoLoss: a token that is renewed just when a probation ends does not
+// take the settings back.
+func TestRenewalIsNoLoss(t *testing.T) {
+	now := time.Now()
+	for name, tc := range map[string]struct {
+		st   uplink.Stats
+		want bool
+	}{
+		"connected":   {uplink.Stats{Connected: true, Since: now.Add(-time.Hour)}, true},
+		"renewing":    {uplink.Stats{Since: now.Add(-2 * time.Second)}, true},
+		"lost":        {uplink.Stats{Since: now.Add(-2 * time.Second), LastError: "cut"}, false},
+		"stuck":       {uplink.Stats{Since: now.Add(-time.Minute)}, false},
+		"never there": {uplink.Stats{Since: now.Add(-5 * time.Minute)}, false},
+	} {
+		if got := linked(tc.st, now); got != tc.want {
+			t.Errorf("%s: linked %v", name, got)
+		}
+	}
 }
 
 func TestSettingsAreAppliedAndProveThemselves(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/clock"
 	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/uplink"
 )
 
 // The reported properties of the twin: what back ends can see, and query,
@@ -149,8 +150,16 @@ func (s *Service) makeRemote() {
 	}
 	s.remote = newRemote(remoteOptions{
 		File: file, Scope: all, Devices: working, Probation: s.config.Settings.Probation,
-		Linked: func() bool { return s.sender.Stats().Connected }, Health: s.health, Log: s.log,
+		Linked: func() bool { return linked(s.sender.Stats(), time.Now()) }, Health: s.health, Log: s.log,
 	})
+}
+
+// renewal is how long a connection that is being made anew, as tokens want it,
+// may be away. One that was lost has an error.
+const renewal = 30 * time.Second
+
+func linked(st uplink.Stats, now time.Time) bool {
+	return st.Connected || st.LastError == "" && now.Sub(st.Since) < renewal
 }
 
 // polledDevices are the devices that settings can be for, and those of them

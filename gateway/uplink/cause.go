@@ -15,7 +15,7 @@ import (
 // them at most stands at a time; all but ConditionRefused wait with
 // ConditionOffline until it is worth a word.
 const (
-	// ConditionRefused: the peer refuses the login.
+	// ConditionRefused: the peer refuses the login, or a subscription behind it.
 	ConditionRefused = "uplink-refused"
 	// ConditionName: the name of the peer is not found.
 	ConditionName = "uplink-name"
@@ -58,6 +58,8 @@ func causeOf(err error) cause {
 		return cause{}
 	case errors.Is(err, ErrRefused):
 		return cause{ConditionRefused, health.Error, ""} // upstreams say what to check
+	case errors.Is(err, gateway.ErrDenied):
+		return cause{ConditionRefused, health.Error, "the server takes the login and refuses a subscription; check its access rules for this gateway"}
 	case errors.As(err, &certificate):
 		return cause{ConditionUntrusted, health.Error, "the server cannot be verified"}
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -67,7 +69,7 @@ func causeOf(err error) cause {
 	case errors.Is(err, gateway.ErrUnavailable):
 		return cause{ConditionUnavailable, health.Warning, "the server does not work now, for maintenance for example; it is tried again"}
 	default:
-		return cause{ConditionUnreachable, health.Warning, "the server cannot be reached; check the network, and that a firewall lets the port through"}
+		return cause{ConditionUnreachable, health.Warning, "the server cannot be reached; check the network, the proxy if there is one, and that a firewall lets the port through"}
 	}
 }
 

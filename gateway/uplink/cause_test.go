@@ -45,7 +45,8 @@ func TestCauses(t *testing.T) {
 		uplink.ConditionUnreachable: wrap(errors.New("no route to host")),
 		uplink.ConditionThrottled:   fmt.Errorf("subscribe: %w", uplink.ErrCutShort),
 		"":                          fmt.Errorf("ca_file: %w", gateway.ErrInvalid),
-		" of a file":                fmt.Errorf("ca_file: %w", &fs.PathError{Op: "open", Path: "/etc/ca.pem", Err: fs.ErrNotExist}),
+		uplink.ConditionRefused + " of a subscription": fmt.Errorf("subscribe: %w", gateway.ErrDenied),
+		" of a file": fmt.Errorf("ca_file: %w", &fs.PathError{Op: "open", Path: "/etc/ca.pem", Err: fs.ErrNotExist}),
 	} {
 		want, _, _ := strings.Cut(want, " ")
 		t.Run(want, func(t *testing.T) {
