@@ -103,7 +103,7 @@ type sdkLine struct {
 func startSDK(t *testing.T, h *hub, script string) *sdk {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("node is not installed, and Azure's SDKs run on it")
+		t.Fatal("node is not installed, and Azure's SDKs run on it: apt-get install nodejs npm")
 	}
 	modules, err := sdkModules()
 	if err != nil {
