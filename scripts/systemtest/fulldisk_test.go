@@ -13,11 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestDiskFillsUp: another program fills the disk under the gateway's store,
-// down to the last block, and leaves again. The gateway neither dies nor loses
-// what it has accepted, and goes on by itself. It needs root, for a small tmpfs.
-func TestDiskFillsUp(t *testing.T) {
-	dir := t.TempDir()
+// smallDisk makes the data directory of a gateway in dir a disk of 160 MB. It
+// needs root.
+func smallDisk(t *testing.T, dir string) string {
+	t.Helper()
 	disk := filepath.Join(dir, "data")
 	if err := os.Mkdir(disk, 0o755); err != nil {
 		t.Fatal(err)
@@ -30,6 +29,15 @@ func TestDiskFillsUp(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return disk
+}
+
+// TestDiskFillsUp: another program fills the disk under the gateway's store,
+// down to the last block, and leaves again. The gateway neither dies nor loses
+// what it has accepted, and goes on by itself. It needs root, for a small tmpfs.
+func TestDiskFillsUp(t *testing.T) {
+	dir := t.TempDir()
+	disk := smallDisk(t, dir)
 	h := startHub(t, dir)
 	g := newGateway(t, dir, h)
 	if _, err := g.ingestWhenUp(t); err != nil {

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // uploadTime bounds an upload, pauses between its attempts included.
@@ -25,7 +23,8 @@ const uploadTime = 90 * time.Second
 func newUploader(t *testing.T, dir string, h *hub) *gateway {
 	t.Helper()
 	_, port, _ := strings.Cut(h.info.HTTPS, ":")
-	return newGateway(t, dir, h, "    ca_file:", "    https_port: "+port+"\n    max_rate: 1MB/s\n    ca_file:")
+	return newGateway(t, dir, h, "    ca_file:", "    https_port: "+port+"\n    max_rate: 1MB/s\n    ca_file:",
+		"queue:\n", "uploads: {max_bytes: 120MB}\nqueue:\n")
 }
 
 // randomFile writes a file that does not shrink, and returns its path and sum.
@@ -115,22 +114,11 @@ func awaitBlocks(t *testing.T, h *hub, n int) {
 // is room again. It needs root, for a small tmpfs.
 func TestUploadOnAFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	disk := filepath.Join(dir, "data")
-	if err := os.Mkdir(disk, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=160m"); err != nil {
-		t.Fatalf("mount a small tmpfs: %v; run this test as root", err)
-	}
-	t.Cleanup(func() { // after the gateway has ended
-		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := smallDisk(t, dir)
 	h := startHub(t, dir)
 	g := newUploader(t, dir, h)
 	g.awaitUp(t)
-	file, _ := randomFile(t, dir, 70<<20) // 64 MB have to stay free, and the queue has its share
+	file, _ := randomFile(t, dir, 105<<20) // of 160 MiB, 64 MB have to stay free, whatever the queue has taken
 	out, err := g.handIn(t, file)
 	if err == nil || !strings.Contains(out, "have to stay so") {
 		t.Errorf("it was answered %q, %v", out, err)
