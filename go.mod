@@ -20,12 +20,21 @@ require (
 )
 
 require (
+	periph.io/x/conn/v3 v3.7.3 // buses, and doubles of them in tests
+	periph.io/x/host/v3 v3.8.5 // I2C, SPI and GPIO of the board
+)
+
+require (
+	github.com/adrianmo/go-nmea v1.10.0 // NMEA 0183
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/creack/pty v1.1.24 // tests only
 	github.com/dustin/go-humanize v1.0.1 // indirect
+	github.com/expr-lang/expr v1.17.8 // derived values and conditions
 	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/flatbuffers v25.2.10+incompatible // indirect
 	github.com/rs/xid v1.4.0 // indirect
+	github.com/tarm/serial v0.0.0-20180830185346-98f6abe2eb07 // serial ports
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.41.0 // indirect
 	go.opentelemetry.io/otel/metric v1.41.0 // indirect
@@ -33,4 +42,5 @@ require (
 	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/sync v0.25.0 // indirect
 	golang.org/x/text v0.44.0 // indirect
+	periph.io/x/devices/v3 v3.7.4 // drivers of chips
 )

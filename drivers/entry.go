@@ -3,6 +3,7 @@ package drivers
 import (
 	"fmt"
 
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -12,8 +13,9 @@ type Driver struct {
 	Name string
 	// Config returns a pointer to an empty config struct, to be decoded into.
 	Config func() any
-	// Open makes the device that a decoded config describes.
-	Open func(config any) (Device, error)
+	// Make gives the device that a decoded config describes, on its bus. It
+	// touches no hardware.
+	Make func(config any, buses *bus.Set) (Device, error)
 
 	// fulfils has the contracts of its devices, known without opening one.
 	fulfils Device
@@ -22,6 +24,7 @@ type Driver struct {
 // Device is an open device: whatever contracts its driver fulfils, nil for the
 // others.
 type Device struct {
+	Opener   gateway.Opener
 	Sensor   gateway.Sensor
 	Stream   gateway.Stream
 	Actuator gateway.Actuator
@@ -30,19 +33,25 @@ type Device struct {
 	Close func() error
 }
 
-// entry makes a row of a driver's constructor: the type of the config and the
-// contracts of the device follow from it.
+// entry makes a row of the constructor of a driver that needs no bus: the type
+// of the config and the contracts of the device follow from it.
 func entry[C, D any](name string, open func(C) (D, error)) Driver {
+	return wired(name, func(c C, _ *bus.Set) (D, error) { return open(c) })
+}
+
+// wired makes a row of the constructor of a driver whose devices are wired to
+// a bus.
+func wired[C, D any](name string, open func(C, *bus.Set) (D, error)) Driver {
 	var none D
 	return Driver{
 		Name:   name,
 		Config: func() any { return new(C) },
-		Open: func(config any) (Device, error) {
+		Make: func(config any, buses *bus.Set) (Device, error) {
 			c, ok := config.(*C)
 			if !ok || c == nil {
 				return Device{}, fmt.Errorf("driver %s: config is %T: %w", name, config, gateway.ErrInvalid)
 			}
-			d, err := open(*c)
+			d, err := open(*c, buses)
 			if err != nil {
 				return Device{}, err
 			}
@@ -55,6 +64,7 @@ func entry[C, D any](name string, open func(C) (D, error)) Driver {
 // contracts finds out what a device can do.
 func contracts(d any) Device {
 	var device Device
+	device.Opener, _ = d.(gateway.Opener)
 	device.Sensor, _ = d.(gateway.Sensor)
 	device.Stream, _ = d.(gateway.Stream)
 	device.Actuator, _ = d.(gateway.Actuator)

@@ -72,8 +72,8 @@ func TestTableIsSortedAndUsable(t *testing.T) {
 		if f := d.fulfils; f.Sensor == nil && f.Stream == nil && f.Actuator == nil {
 			t.Errorf("driver %s is no Sensor, no Stream and no Actuator; compare its methods with package gateway", d.Name)
 		}
-		if _, err := d.Open(5); err == nil || !strings.Contains(err.Error(), d.Name) {
-			t.Errorf("driver %s opens a number: %v", d.Name, err)
+		if _, err := d.Make(5, nil); err == nil || !strings.Contains(err.Error(), d.Name) {
+			t.Errorf("driver %s makes a device of a number: %v", d.Name, err)
 		}
 	}
 	if _, known := Lookup("nothing"); known {
@@ -83,6 +83,7 @@ func TestTableIsSortedAndUsable(t *testing.T) {
 
 // everything fulfils all contracts.
 type everything struct {
+	gateway.Opener
 	gateway.Sensor
 	gateway.Stream
 	gateway.Actuator
@@ -93,7 +94,7 @@ func (*everything) Close() error { return nil }
 
 func TestContractsFollowFromTheMethods(t *testing.T) {
 	all := contracts(&everything{})
-	if all.Sensor == nil || all.Stream == nil || all.Actuator == nil || all.Safer == nil || all.Close == nil {
+	if all.Opener == nil || all.Sensor == nil || all.Stream == nil || all.Actuator == nil || all.Safer == nil || all.Close == nil {
 		t.Errorf("of a device that can do everything: %+v", all)
 	}
 	none := contracts(&struct{}{})

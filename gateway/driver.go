@@ -2,6 +2,18 @@ package gateway
 
 import "context"
 
+// Opener is a device that must be found and set up before it can be used.
+// Making one touches no hardware; Open does, and Close (which every device may
+// have) lets go of it. Open comes before anything else, again after each Close,
+// and never while anything else is under way. After an error that wraps
+// ErrUnavailable the device is closed and opened anew, so that a chip that was
+// unplugged or has lost its power is set up again.
+type Opener interface {
+	// Open finds the device. Of what can move, it leaves the output as it is, or
+	// takes the safe state.
+	Open(ctx context.Context) error
+}
+
 // Sensor is a device that is polled.
 type Sensor interface {
 	// Read measures once. It returns what it got even beside an error, which
@@ -38,4 +50,21 @@ type Actuator interface {
 // Safer is an actuator with a safe state, which is taken at start and at stop.
 type Safer interface {
 	Safe(ctx context.Context) error
+}
+
+// Rememberer is a device that keeps something over restarts, such as the total
+// of a counter. It is given its memory once, before anything else.
+type Rememberer interface {
+	Remember(m Memory)
+}
+
+// Memory keeps a few bytes of one device on the card.
+type Memory interface {
+	// Load returns what was saved last; nothing, and no error, if nothing was or
+	// if it cannot be read any more.
+	Load() ([]byte, error)
+	// Save replaces it durably: after a power cut there is this or what was
+	// before. Each call wears the card, so save seldom, and when the device is
+	// closed. At most 4 KiB.
+	Save(data []byte) error
 }

@@ -59,13 +59,14 @@
 //	oneof     the allowed texts, a|b|c
 //	pattern   a regular expression that text must match, with want in words
 //	example   a value for editors
-//	variants  for []Section: the name under which Schema gets its cases
+//	variants  for []Section and map[string]Section: the name under which
+//	          Schema gets its cases
 //
 // A field without default keeps what it has if its key is absent. Bounds, oneof
 // and pattern are for single values; in lists and tables they hold for each.
 // Fields can be bool, text, numbers, time.Duration, Bytes, Rate, Percent, Secret, lists,
-// map[string]T, structs, pointers (nil if the key is absent), Section and
-// []Section; what is decoded into a Section is left to another Decode. An
+// map[string]T, structs, pointers (nil if the key is absent), Section,
+// []Section and map[string]Section; what is decoded into a Section is left to another Decode. An
 // embedded struct shares its keys with the struct around it.
 //
 // If nothing is wrong with a struct's keys, its Validate is called, if it has

@@ -16,6 +16,7 @@ var (
 	percentType  = reflect.TypeFor[Percent]()
 	secretType   = reflect.TypeFor[Secret]()
 	sectionType  = reflect.TypeFor[Section]()
+	sectionsType = reflect.TypeFor[map[string]Section]()
 )
 
 // field is one key that a struct knows, from the tags of one of its fields.
@@ -102,8 +103,8 @@ func fieldOf(sf reflect.StructField, name string) (field, error) {
 	default:
 		return f, fmt.Errorf(`the tag required is %q; want "true" or none`, required)
 	}
-	if f.variants != "" && sf.Type != reflect.SliceOf(sectionType) {
-		return f, fmt.Errorf("the tag variants is for []config.Section, not for %v", sf.Type)
+	if f.variants != "" && sf.Type != reflect.SliceOf(sectionType) && sf.Type != sectionsType {
+		return f, fmt.Errorf("the tag variants is for []config.Section and map[string]config.Section, not for %v", sf.Type)
 	}
 	var err error
 	if f.rules, err = rulesOf(sf.Tag, leaf(sf.Type)); err != nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Variants are the kinds of section that a list of sections holds, told apart
-// by one key.
+// Variants are the kinds of section that a list or a table of sections holds,
+// told apart by one key.
 type Variants struct {
 	// Key is the key that says which kind a section is.
 	Key string
@@ -20,7 +20,7 @@ type Variants struct {
 
 // Schema returns the JSON Schema (draft 2020-12) of a config file, from the
 // tags that Decode goes by. root is the struct of the file; variants are for
-// its []Section fields, by their tag variants. What Decode takes is valid under
+// its fields of several sections, by their tag variants. What Decode takes is valid under
 // it, but for the texts true and false, which editors want in quotes. Decode
 // finds more: the bounds of values with units, and what Validate knows.
 func Schema(root any, variants map[string]Variants) map[string]any {
@@ -78,6 +78,9 @@ func (s *schema) property(f *field, outer []reflect.Type) map[string]any {
 	var p map[string]any
 	if v, ok := s.variants[f.variants]; ok {
 		p = map[string]any{"type": "array", "items": s.cases(f.variants, v)}
+		if f.typ == sectionsType {
+			p = map[string]any{"type": []any{"object", "null"}, "additionalProperties": s.cases(f.variants, v)}
+		}
 	} else {
 		p = s.value(f.typ, f, outer)
 	}

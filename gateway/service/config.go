@@ -15,14 +15,15 @@ import (
 // Config is the whole config file. What differs by driver or upstream stays a
 // section here and is decoded by the part that it belongs to.
 type Config struct {
-	Gateway   GatewayConfig    `yaml:"gateway" doc:"The gateway itself."`
-	Upstreams []config.Section `yaml:"upstreams" variants:"upstreams" required:"true" doc:"Where messages go and commands come from. Exactly one for now."`
-	Queue     QueueConfig      `yaml:"queue" doc:"The durable queue between the devices and the upstream."`
-	Batch     BatchConfig      `yaml:"batch" doc:"How readings are packed into messages."`
-	Commands  CommandsConfig   `yaml:"commands" doc:"How commands are carried out."`
-	Settings  SettingsConfig   `yaml:"settings" doc:"Settings that the hub may change, by the desired properties of the device twin."`
-	Uploads   UploadsConfig    `yaml:"uploads" doc:"Files on their way to the hub."`
-	Devices   []config.Section `yaml:"devices" variants:"devices" required:"true" doc:"The sensors and actuators."`
+	Gateway   GatewayConfig             `yaml:"gateway" doc:"The gateway itself."`
+	Upstreams []config.Section          `yaml:"upstreams" variants:"upstreams" required:"true" doc:"Where messages go and commands come from. Exactly one for now."`
+	Queue     QueueConfig               `yaml:"queue" doc:"The durable queue between the devices and the upstream."`
+	Batch     BatchConfig               `yaml:"batch" doc:"How readings are packed into messages."`
+	Commands  CommandsConfig            `yaml:"commands" doc:"How commands are carried out."`
+	Settings  SettingsConfig            `yaml:"settings" doc:"Settings that the hub may change, by the desired properties of the device twin."`
+	Uploads   UploadsConfig             `yaml:"uploads" doc:"Files on their way to the hub."`
+	Buses     map[string]config.Section `yaml:"buses" variants:"buses" doc:"What devices are wired to and that needs to be told apart or set up, by name. An I2C bus i2c-N with nothing to set needs no entry."`
+	Devices   []config.Section          `yaml:"devices" variants:"devices" required:"true" doc:"The sensors and actuators."`
 }
 
 // GatewayConfig is the section gateway.
@@ -89,6 +90,11 @@ type DataPlanConfig struct {
 	ResetsOn   int            `yaml:"resets_on" doc:"Day on which a month of the contract begins, at 0:00 UTC." default:"1" min:"1" max:"28"`
 	ThinAt     config.Percent `yaml:"thin_at" doc:"Share of monthly from which on numeric readings are thinned: mean, min, max and count per window take the place of the samples. 100%: never." default:"80%" min:"1%" max:"100%"`
 	ThinWindow time.Duration  `yaml:"thin_window" doc:"Time that one thinned reading stands for; the samples of a window are lost in a power cut." default:"10m" min:"10s" max:"24h"`
+}
+
+// BusConfig are the keys that every bus has.
+type BusConfig struct {
+	Type string `yaml:"type" doc:"Kind of bus." required:"true"`
 }
 
 // DeviceConfig are the keys that every device has.

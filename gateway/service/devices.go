@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
@@ -34,18 +35,42 @@ type paced interface {
 // openDevices opens every device. One that cannot be opened is a health
 // condition and stops nobody else, least of all the queue, which may have much
 // to deliver.
-func (s *Service) openDevices() {
+func (s *Service) openDevices(ctx context.Context) {
 	for _, spec := range s.config.devices {
 		id := gateway.DeviceID(spec.ID)
-		opened, err := spec.driver.Open(spec.config)
+		opened, err := spec.driver.Make(spec.config, s.buses)
+		if err == nil && opened.Opener != nil {
+			err = opened.Opener.Open(ctx)
+		}
 		if err != nil {
-			s.health.Raise("device:"+spec.ID, health.Error, fmt.Sprintf("device %s (%s) cannot be opened: %v", id, spec.Driver, err))
+			s.health.Raise("device:"+spec.ID, health.Error, fmt.Sprintf("%s cannot be opened: %v", spec.label(), err))
 			continue
 		}
 		s.devices = append(s.devices, &device{id: id, spec: spec, opened: opened})
 	}
 }
 
+// openBuses makes ready what devices are wired to.
+func (s *Service) openBuses() {
+	s.buses = bus.New(bus.Options{Configs: s.config.buses, Log: s.log, Report: func(name string, problem error) {
+		code := "bus:" + name
+		if problem == nil {
+			s.health.Clear(code)
+			return
+		}
+		s.health.Raise(code, health.Error, problem.Error())
+	}})
+}
+
+// label says for people which device it is: air (bme280 on i2c-1 at 0x76).
+func (s *deviceSpec) label() string {
+	if where := bus.Where(s.config); where != "" {
+		return fmt.Sprintf("%s (%s on %s)", s.ID, s.Driver, where)
+	}
+	return fmt.Sprintf("%s (%s)", s.ID, s.Driver)
+}
+
+// closeDevices closes the devices, then what they are wired to.
 func (s *Service) closeDevices() error {
 	var errs []error
 	for _, d := range s.devices {
@@ -55,7 +80,7 @@ func (s *Service) closeDevices() error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.buses.Close())...)
 }
 
 // connectDevices gives each device its way into the batcher of its lane.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
 )
@@ -14,6 +15,7 @@ import (
 type Loaded struct {
 	Config
 	upstream upstreamSpec
+	buses    map[string]any // the config of each, by name
 	devices  []deviceSpec
 }
 
@@ -42,8 +44,10 @@ func Load(path string) (*Loaded, error) {
 		l.upstream = spec
 		errs = append(errs, err, l.checkLabelledLanes(&section, spec.config))
 	}
+	errs = append(errs, l.loadBuses())
 	lanes := l.lanes()
 	ids := make(map[string]bool)
+	wired := newPlaces(l.buses)
 	for _, section := range l.Devices {
 		spec, err := loadDevice(&section)
 		errs = append(errs, err)
@@ -60,6 +64,7 @@ func Load(path string) (*Loaded, error) {
 		if !slices.Contains(lanes, spec.Lane) {
 			errs = append(errs, section.Errorf("lane", "there is no lane %q; want %s, or a lane named in queue.lanes", spec.Lane, strings.Join(lanes, ", ")))
 		}
+		errs = append(errs, wired.check(&section, spec))
 		l.devices = append(l.devices, spec)
 	}
 	if err := config.Join(errs...); err != nil {
@@ -138,11 +143,16 @@ func Schema() map[string]any {
 	for _, d := range drivers.List() {
 		devices[d.Name] = d.Config()
 	}
+	buses := make(map[string]any)
+	for _, kind := range bus.Kinds() {
+		buses[kind.Name] = kind.Config()
+	}
 	upstreams := make(map[string]any)
 	for name, kind := range upstreamKinds {
 		upstreams[name] = kind.config()
 	}
 	return config.Schema(Config{}, map[string]config.Variants{
+		"buses":     {Key: "type", Common: BusConfig{}, Cases: buses},
 		"devices":   {Key: "driver", Common: DeviceConfig{}, Cases: devices},
 		"upstreams": {Key: "type", Common: UpstreamConfig{}, Cases: upstreams},
 	})

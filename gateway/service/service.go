@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/clock"
 	"github.com/fieldpost/fieldpost/gateway/command"
@@ -47,6 +48,7 @@ type Service struct {
 	children   []childSender
 	remote     *remote
 	batchers   []*pipeline.Batcher
+	buses      *bus.Set
 	devices    []*device
 	uploads    *upload.Uploader // nil if uploadsOff says why
 	uploadsOff error
@@ -70,7 +72,8 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 // Run opens the store, brings the outputs into their safe state and works
 // until ctx ends. It returns when everything has been stopped in order.
 func (s *Service) Run(ctx context.Context) (err error) {
-	s.openDevices()
+	s.openBuses()
+	s.openDevices(ctx)
 	defer func() { err = errors.Join(err, s.closeDevices()) }()
 	// Outputs come first: whatever else may fail must find them safe.
 	s.makeSafe(ctx, "start")

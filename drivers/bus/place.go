@@ -1,0 +1,51 @@
+package bus
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Place is where a device is wired to.
+type Place struct {
+	// Bus is the name of the bus; empty for what is on none, as a GPIO line.
+	Bus string
+	// Kind is what kind of bus that must be, such as "i2c".
+	Kind string
+	// At is the place on the bus, or the whole of it: "0x76", "GPIO17".
+	At string
+	// Shared places can be those of several devices.
+	Shared bool
+}
+
+// Placed is the config of a device that is wired to something. Two devices
+// cannot be in one place, unless it is shared.
+type Placed interface {
+	Places() []Place
+}
+
+// AtI2C is an address on an I2C bus.
+func AtI2C(bus string, address uint16) Place {
+	return Place{Bus: bus, Kind: KindI2C, At: fmt.Sprintf("%#02x", address)}
+}
+
+// String says it for people, as in "i2c-1 at 0x76".
+func (p Place) String() string {
+	if p.Bus == "" {
+		return p.At
+	}
+	return p.Bus + " at " + p.At
+}
+
+// Where says for people where a device with this config is wired to; empty if
+// it is not wired to anything.
+func Where(config any) string {
+	placed, ok := config.(Placed)
+	if !ok {
+		return ""
+	}
+	var all []string
+	for _, p := range placed.Places() {
+		all = append(all, p.String())
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,130 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Options of a Set; the zero value is this board with the buses that need no
+// config.
+type Options struct {
+	// Configs of the buses by name: pointers to what Kinds gives.
+	Configs map[string]any
+	// Report is told when a bus does not work, and with nil when it does again.
+	Report func(bus string, problem error)
+	Log    *slog.Logger
+	// Hardware takes the place of the board's own.
+	Hardware Hardware
+}
+
+// Hardware opens what is wired. What is nil is the board's own; tests put
+// simulated chips in its place.
+type Hardware struct {
+	// I2C opens the bus /dev/i2c-N.
+	I2C func(number int) (i2c.BusCloser, error)
+}
+
+// Set has the buses of a gateway, by name. Buses are opened when they are first
+// asked for and stay open until Close. It is safe for concurrent use.
+type Set struct {
+	opts Options
+
+	mu     sync.Mutex
+	closed bool
+	i2c    map[string]*I2C
+}
+
+// New returns a Set that has opened nothing yet.
+func New(o Options) *Set {
+	if o.Report == nil {
+		o.Report = func(string, error) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Hardware.I2C == nil {
+		o.Hardware.I2C = openI2C
+	}
+	return &Set{opts: o, i2c: make(map[string]*I2C)}
+}
+
+// closeGrace is how long Close waits for transactions that do not come back.
+const closeGrace = 2 * time.Second
+
+// Close closes all buses. Its error names those that were left behind with a
+// transaction that has not come back.
+func (s *Set) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(s.i2c)) {
+		errs = append(errs, s.i2c[name].close(closeGrace))
+	}
+	return errors.Join(errs...)
+}
+
+// Check says whether a place can be on the buses that are configured, before
+// anything is opened.
+func (s *Set) Check(p Place) error {
+	if p.Bus == "" {
+		return nil
+	}
+	config, given := s.opts.Configs[p.Bus]
+	if !given {
+		config = implied(p.Bus)
+	}
+	switch {
+	case config == nil:
+		return fmt.Errorf("there is no bus %q; want one of the section buses%s, or i2c-N: %w", p.Bus, s.named(p.Kind), gateway.ErrInvalid)
+	case kindOf(config) != p.Kind:
+		return fmt.Errorf("the bus %s is of type %s; want %s%s: %w", p.Bus, kindOf(config), p.Kind, s.named(p.Kind), gateway.ErrInvalid)
+	}
+	return nil
+}
+
+// named lists the configured buses of a kind.
+func (s *Set) named(kind string) string {
+	var names []string
+	for name, config := range s.opts.Configs {
+		if kindOf(config) == kind {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return " (" + strings.Join(names, ", ") + ")"
+}
+
+// config finds the config of a bus, which must be of type C.
+func configOf[C any](s *Set, name, kind string) (*C, error) {
+	if err := s.Check(Place{Bus: name, Kind: kind}); err != nil {
+		return nil, err
+	}
+	config, given := s.opts.Configs[name]
+	if !given {
+		config = implied(name)
+	}
+	c, ok := config.(*C)
+	if !ok {
+		return nil, fmt.Errorf("bus %s: its config is %T: %w", name, config, gateway.ErrInvalid)
+	}
+	return c, nil
+}
+
+// errClosed is the answer of a Set that has been closed.
+func errClosed() error {
+	return fmt.Errorf("the buses are closed, the gateway is stopping: %w", gateway.ErrUnavailable)
+}
