@@ -11,7 +11,7 @@ PLATFORMS := arm64 arm amd64
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stamps test systemtest lint vulncheck fuzz bench trials soak clean
+.PHONY: help run build stamps test systemtest board lint vulncheck fuzz bench trials soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,13 +41,19 @@ systemtest: ## the wider system tests, with foreign parts: as root, after make b
 	go vet -tags wide ./scripts/systemtest
 	go test -tags wide -count=1 -timeout 20m -v -run '^('$$(sed -n '/^func Test/s/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $$(grep -l '^//go:build wide' scripts/systemtest/*_test.go) | paste -sd'|')')$$' ./scripts/systemtest
 
+board: ## fieldpost on an emulated arm64 board, with the kernel's real drivers of I2C, GPIO, IIO
+	scripts/board/prepare .cache/board
+	GOOS=linux GOARCH=arm64 $(GOBUILD) -o dist/fieldpost-linux-arm64 ./cmd/fieldpost
+	go vet -tags board ./scripts/systemtest
+	go test -tags board -count=1 -timeout 10m -v -run '^TestBoard$$' ./scripts/systemtest
+
 # Its linters include all of staticcheck; its formatter is gofumpt, which looks
 # into the modules below this one too.
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 lint: ## golangci-lint: gofumpt, staticcheck and the rules of .golangci.yml
 	$(GOLANGCI) fmt --diff
-	$(GOLANGCI) run --build-tags wide ./...
+	$(GOLANGCI) run --build-tags wide,board ./...
 
 vulncheck: ## known vulnerabilities in what the programs really call
 	@out=$$(go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./... 2>&1); code=$$?; echo "$$out"; \
@@ -77,4 +83,4 @@ soak: ## 400 power cuts, 3,000 kills at steps of the queue's work, 1,000 random 
 	go test -count=1 -timeout 60m -run RandomWalks ./storeforward -rapid.checks=1000 -rapid.steps=60
 
 clean: ## remove what the targets above have made
-	rm -rf dist .demo bench.json
+	rm -rf dist .demo .cache bench.json

@@ -44,6 +44,7 @@ var layers = map[string][]string{
 	"cmd/hubsim":          {"gateway/hubsim", "gateway/hubsim/load"},
 	"scripts/demo":        {},
 	"scripts/systemtest":  {},
+	"scripts/board/guest": {"scripts/board"},
 	"scripts/...":         {},
 	"firmware-bridge/...": {},
 }

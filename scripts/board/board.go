@@ -1,0 +1,59 @@
+// Package board is what a test on the host and the program that is init on the
+// emulated board say to each other, by net/rpc: the board dials the host and
+// serves, so that no port needs to be chosen and the call says that it is up.
+//
+// The board is QEMU's arm64 machine with Debian's kernel. What sits on its buses
+// is played by programs, but everything between them and fieldpost is real: the
+// kernel's I2C core and its drivers of chips, its GPIO character device, its USB
+// serial ports.
+package board
+
+import "time"
+
+// Buses is the number of the board's I2C buses, /dev/i2c-1 and on.
+const Buses = 2
+
+// HostVariable is where init finds the address that it dials; the kernel passes
+// on what it does not know of its command line.
+const HostVariable = "host"
+
+// File is a file on the board, also one of sysfs or configfs. A path that ends
+// in / is a directory.
+type File struct {
+	Path string
+	Data []byte
+}
+
+// Program is a program to run on the board.
+type Program struct {
+	Path string
+	Args []string
+	// Within is how long it may take; without it a minute.
+	Within time.Duration
+}
+
+// Ended is how a program has ended.
+type Ended struct {
+	Code   int
+	Output string // both streams
+}
+
+// Chip is something at an address of a bus.
+type Chip struct {
+	Bus     int
+	Address uint16
+	Kind    string
+}
+
+// Fault is what befalls the transfers of a chip, or those of a whole bus.
+type Fault struct {
+	Bus     int
+	Address uint16 // 0: any
+	Kind    string // NoAnswer, Stuck; empty: none any more
+}
+
+// The kinds of Fault.
+const (
+	NoAnswer = "no answer" // nobody acknowledges the address
+	Stuck    = "stuck"     // the transfer does not end
+)

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/fieldpost/fieldpost/scripts/board"
+)
+
+// agent does what the host asks for. Its methods are calls of net/rpc.
+type agent struct {
+	buses map[int]*bus
+
+	mu      sync.Mutex
+	running map[string]*running
+}
+
+// running is a program that goes on in the background.
+type running struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// none is the argument or the answer of calls that need none.
+type none = struct{}
+
+func newAgent() *agent {
+	return &agent{buses: map[int]*bus{}, running: map[string]*running{}}
+}
+
+// Write writes a file, or makes a directory.
+func (a *agent) Write(f board.File, _ *none) error {
+	if strings.HasSuffix(f.Path, "/") {
+		return os.MkdirAll(f.Path, 0o755)
+	}
+	return os.WriteFile(f.Path, f.Data, 0o600)
+}
+
+// Read reads a file.
+func (a *agent) Read(path string, data *[]byte) (err error) {
+	*data, err = os.ReadFile(path)
+	return err
+}
+
+// Remove removes a file or an empty directory.
+func (a *agent) Remove(path string, _ *none) error { return os.Remove(path) }
+
+// Glob lists the files that match a pattern.
+func (a *agent) Glob(pattern string, matches *[]string) (err error) {
+	*matches, err = filepath.Glob(pattern)
+	return err
+}
+
+// Run runs a program to its end.
+func (a *agent) Run(p board.Program, ended *board.Ended) error {
+	if p.Within == 0 {
+		p.Within = time.Minute
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), p.Within)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, p.Path, p.Args...).CombinedOutput()
+	*ended = board.Ended{Output: string(out)}
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		ended.Code = exit.ExitCode()
+		return ctx.Err()
+	}
+	return err
+}
+
+// logFile is where a program in the background writes.
+func logFile(path string) string { return "/var/" + filepath.Base(path) + ".log" }
+
+// Start starts a program in the background, one of each at a time.
+func (a *agent) Start(p board.Program, _ *none) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.running[p.Path] != nil {
+		return fmt.Errorf("%s runs already", p.Path)
+	}
+	log, err := os.Create(logFile(p.Path))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	r := &running{cmd: exec.Command(p.Path, p.Args...), ended: make(chan struct{})}
+	r.cmd.Stdout, r.cmd.Stderr = log, log
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	a.running[p.Path] = r
+	go func() {
+		_ = r.cmd.Wait() // Stop looks at ProcessState
+		close(r.ended)
+	}()
+	return nil
+}
+
+// Stop asks a program in the background to stop, and kills it if it does not.
+func (a *agent) Stop(p board.Program, ended *board.Ended) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := a.running[p.Path]
+	if r == nil {
+		return fmt.Errorf("%s does not run", p.Path)
+	}
+	delete(a.running, p.Path)
+	_ = r.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-r.ended:
+	case <-time.After(p.Within):
+		_ = r.cmd.Process.Kill()
+		<-r.ended
+	}
+	log, err := os.ReadFile(logFile(p.Path))
+	*ended = board.Ended{Code: r.cmd.ProcessState.ExitCode(), Output: string(log)}
+	return err
+}
+
+// Relay makes a port of the host reachable at the same port of the board's
+// loopback, for which the certificates of hubsim are.
+func (a *agent) Relay(port string, _ *none) error {
+	l, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return err
+	}
+	host, _, err := net.SplitHostPort(os.Getenv(board.HostVariable))
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go relay(near, net.JoinHostPort(host, port))
+		}
+	}()
+	return nil
+}
+
+func relay(near net.Conn, address string) {
+	defer near.Close()
+	far, err := net.Dial("tcp", address)
+	if err != nil {
+		return // near is closed too: that is what a connection refused looks like
+	}
+	go func() {
+		_, _ = io.Copy(far, near)
+		far.Close()
+	}()
+	_, _ = io.Copy(near, far)
+}
+
+// Place puts a chip on a bus, or another one in its place.
+func (a *agent) Place(c board.Chip, _ *none) error {
+	b := a.buses[c.Bus]
+	if b == nil {
+		return fmt.Errorf("there is no bus %d", c.Bus)
+	}
+	made, err := newChip(c.Kind)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.chips[c.Address] = made
+	return nil
+}
+
+// Fault lets something befall a chip or a bus from now on.
+func (a *agent) Fault(f board.Fault, _ *none) error {
+	b := a.buses[f.Bus]
+	if b == nil {
+		return fmt.Errorf("there is no bus %d", f.Bus)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults[f.Address] = f.Kind
+	return nil
+}
