@@ -99,7 +99,7 @@ func boardImage(t *testing.T, dir string) []byte {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	image := &initrd{}
-	for _, name := range []string{"dev", "proc", "sys", "run", "tmp", "var", "bin", "lib", "lib/modules"} {
+	for _, name := range []string{"dev", "proc", "sys", "run", "tmp", "var", "etc", "bin", "lib", "lib/modules"} {
 		image.dir(name)
 	}
 	for name, source := range map[string]string{"init": init, "bin/fieldpost": "../../dist/fieldpost-linux-arm64"} {
@@ -183,6 +183,17 @@ func (g *guest) run(t testing.TB, path string, args ...string) board.Ended {
 func TestBoard(t *testing.T) {
 	g := bootBoard(t)
 	t.Run("kernel", func(t *testing.T) { boardKernel(t, g) })
+	b := boardHub(t, g)
+	t.Run("itself", func(t *testing.T) { boardItself(t, b) })
+	judgeAudit(t, b.hub)
+}
+
+// boardItself lets fieldpost read the health of the board.
+func boardItself(t *testing.T, b *boardGateway) {
+	b.start(t, "devices: [{id: board, driver: sysfs, every: 1s}]\n")
+	r := b.await(t, "board", "uptime", func(v any) bool { return v.(float64) > 0 })
+	t.Logf("%+v", r)
+	b.awaitGood(t, "board")
 }
 
 // boardKernel makes sure of the board itself: Debian's kernel reaches a chip

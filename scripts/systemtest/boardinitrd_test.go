@@ -92,7 +92,7 @@ func (a *initrd) addModules(dir string, wanted ...string) error {
 // modulesBelow finds modules by their names, in which _ is - in some files.
 func modulesBelow(dir string) (map[string]string, error) {
 	files := map[string]string{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if name, is := strings.CutSuffix(filepath.Base(path), ".ko"); is {
 			files[strings.ReplaceAll(name, "-", "_")] = path
 		}

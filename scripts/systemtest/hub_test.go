@@ -227,8 +227,13 @@ type event struct {
 // events reads everything that a device has sent.
 func (h *hub) events(t testing.TB) []event {
 	t.Helper()
+	return h.eventsAfter(t, -1)
+}
+
+// eventsAfter reads what has come after the event with this offset.
+func (h *hub) eventsAfter(t testing.TB, after int64) []event {
+	t.Helper()
 	var all []event
-	after := int64(-1)
 	for {
 		path := "/hubsim/events?limit=5000"
 		if after >= 0 {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,7 +89,7 @@ func (a *agent) Start(p board.Program, _ *none) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer log.Close() //nolint:errcheck // the program has its own
 	r := &running{cmd: exec.Command(p.Path, p.Args...), ended: make(chan struct{})}
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	if err := r.cmd.Start(); err != nil {
@@ -124,42 +122,6 @@ func (a *agent) Stop(p board.Program, ended *board.Ended) error {
 	log, err := os.ReadFile(logFile(p.Path))
 	*ended = board.Ended{Code: r.cmd.ProcessState.ExitCode(), Output: string(log)}
 	return err
-}
-
-// Relay makes a port of the host reachable at the same port of the board's
-// loopback, for which the certificates of hubsim are.
-func (a *agent) Relay(port string, _ *none) error {
-	l, err := net.Listen("tcp", "127.0.0.1:"+port)
-	if err != nil {
-		return err
-	}
-	host, _, err := net.SplitHostPort(os.Getenv(board.HostVariable))
-	if err != nil {
-		return err
-	}
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go relay(near, net.JoinHostPort(host, port))
-		}
-	}()
-	return nil
-}
-
-func relay(near net.Conn, address string) {
-	defer near.Close()
-	far, err := net.Dial("tcp", address)
-	if err != nil {
-		return // near is closed too: that is what a connection refused looks like
-	}
-	go func() {
-		_, _ = io.Copy(far, near)
-		far.Close()
-	}()
-	_, _ = io.Copy(near, far)
 }
 
 // Place puts a chip on a bus, or another one in its place.

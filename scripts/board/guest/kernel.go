@@ -44,7 +44,7 @@ func loadModules(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer order.Close()
+	defer order.Close() //nolint:errcheck // only read
 	lines := bufio.NewScanner(order)
 	for lines.Scan() {
 		name, parameters, _ := strings.Cut(lines.Text(), " ")
@@ -60,7 +60,7 @@ func loadModule(path, parameters string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	return unix.FinitModule(int(f.Fd()), parameters, 0)
 }
 
@@ -80,7 +80,7 @@ func interfaceUp(name string, address [4]byte) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return err

@@ -1,0 +1,175 @@
+//go:build board
+
+package systemtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fieldpost/fieldpost/scripts/board"
+)
+
+// boardGateway is fieldpost on the board. Its hub is on the host, since that
+// needs no emulation.
+type boardGateway struct {
+	*guest
+	hub *hub
+	// seen is the offset of the last event that has been looked at.
+	seen int64
+}
+
+const (
+	fieldpost   = "/bin/fieldpost"
+	boardConfig = "/var/fieldpost.yaml"
+	boardSocket = "/run/fieldpost.sock"
+)
+
+// boardHub starts a hub and makes it known to the board.
+func boardHub(t *testing.T, g *guest) *boardGateway {
+	t.Helper()
+	b := &boardGateway{guest: g, hub: startHub(t, t.TempDir()), seen: -1}
+	ca, err := os.ReadFile(b.hub.info.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.write(t, "/var/ca.pem", string(ca))
+	g.write(t, "/etc/hosts", "10.0.2.2 localhost\n") // the host's loopback: QEMU's user-mode network
+	return b
+}
+
+// start starts fieldpost with these buses and devices, and waits for it. The end
+// of the test stops it, as systemd would.
+func (b *boardGateway) start(t *testing.T, config string) {
+	t.Helper()
+	b.write(t, boardConfig, fmt.Sprintf(`gateway:
+  id: gw
+  data_dir: /var/data
+  socket: %s
+upstreams:
+  - type: iothub
+    connection_string: %q
+    ca_file: /var/ca.pem
+queue:
+  max_bytes: 64MB
+  min_free: 64MB
+  commit: {max_age: 100ms}
+batch:
+  max_age: 200ms
+%s`, boardSocket, b.hub.device(t, "gw"), config))
+	if ended := b.run(t, fieldpost, "check", "--config", boardConfig); ended.Code != 0 {
+		t.Fatalf("fieldpost check:\n%s", ended.Output)
+	}
+	b.call(t, "Start", board.Program{Path: fieldpost, Args: []string{"run", "--config", boardConfig}}, nil)
+	t.Cleanup(func() { b.stop(t) })
+	eventually(t, time.Minute, func() error {
+		_, err := b.status(t)
+		return err
+	})
+}
+
+func (b *boardGateway) stop(t *testing.T) {
+	t.Helper()
+	var ended board.Ended
+	b.call(t, "Stop", board.Program{Path: fieldpost, Within: 30 * time.Second}, &ended)
+	if ended.Code != 0 {
+		t.Errorf("fieldpost has ended with code %d", ended.Code)
+	}
+	if t.Failed() {
+		t.Logf("--- fieldpost:\n%s", ended.Output)
+	}
+}
+
+// status asks the running gateway, as a person on the board would.
+func (b *boardGateway) status(t *testing.T) (s status, err error) {
+	t.Helper()
+	ended := b.run(t, fieldpost, "status", "--json", "--socket", boardSocket)
+	if ended.Code != 0 {
+		return s, fmt.Errorf("fieldpost status: %s", ended.Output)
+	}
+	return s, json.Unmarshal([]byte(ended.Output), &s)
+}
+
+// awaitTrouble waits until a device is in trouble and its reason says all this.
+func (b *boardGateway) awaitTrouble(t *testing.T, device string, says ...string) {
+	t.Helper()
+	eventually(t, time.Minute, func() error {
+		s, err := b.status(t)
+		if err != nil {
+			return err
+		}
+		summary := s.condition("device:" + device)
+		for _, text := range says {
+			if !strings.Contains(summary, text) {
+				return fmt.Errorf("the condition of %s says %q, want %q in it", device, summary, text)
+			}
+		}
+		return nil
+	})
+}
+
+// awaitGood waits until a device is in no trouble.
+func (b *boardGateway) awaitGood(t *testing.T, device string) {
+	t.Helper()
+	eventually(t, time.Minute, func() error {
+		s, err := b.status(t)
+		if err == nil && s.condition("device:"+device) != "" {
+			err = fmt.Errorf("still: %s", s.condition("device:"+device))
+		}
+		return err
+	})
+}
+
+// arrived is a reading as the hub has received it.
+type arrived struct {
+	Device, Name, Unit, Quality string
+	Value                       any
+	Time                        time.Time
+}
+
+// fresh are the readings that have arrived since it was last called.
+func (b *boardGateway) fresh(t *testing.T) (all []arrived) {
+	t.Helper()
+	for _, e := range b.hub.eventsAfter(t, b.seen) {
+		b.seen = e.Offset
+		var body struct{ Readings []arrived }
+		if err := json.Unmarshal(e.Body, &body); err != nil {
+			t.Fatalf("%s: %v", e.Body, err)
+		}
+		all = append(all, body.Readings...)
+	}
+	return all
+}
+
+// await waits until a reading has arrived that holds.
+func (b *boardGateway) await(t *testing.T, device, name string, holds func(value any) bool) (found arrived) {
+	t.Helper()
+	var last any = "none"
+	eventually(t, time.Minute, func() error {
+		for _, r := range b.fresh(t) {
+			if r.Device != device || r.Name != name {
+				continue
+			}
+			if last = r.Value; holds(r.Value) {
+				found = r
+				return nil
+			}
+		}
+		return fmt.Errorf("%s %s: the last value is %v", device, name, last)
+	})
+	return found
+}
+
+// near tells whether a value is a number within a hundredth of what is wanted.
+func near(want float64) func(any) bool {
+	return func(value any) bool {
+		got, is := value.(float64)
+		return is && got > want-0.01 && got < want+0.01
+	}
+}
+
+// is tells whether a value is this one.
+func is(want any) func(any) bool { return func(value any) bool { return value == want } }
