@@ -172,16 +172,7 @@ func (b *I2C) back(error) {
 
 // close waits for the transaction under way, not longer than grace.
 func (b *I2C) close(grace time.Duration) error {
-	done := make(chan struct{})
-	go func() {
-		b.work.Wait()
-		close(done)
-	}()
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
+	if !ended(&b.work, grace) {
 		return fmt.Errorf("bus %s is left behind with a transaction that does not come back: %w", b.name, gateway.ErrTimeout)
 	}
 	if err := b.bus.Close(); err != nil {

@@ -42,6 +42,9 @@ type Set struct {
 	mu     sync.Mutex
 	closed bool
 	i2c    map[string]*I2C
+	ports  map[*Port]struct{}
+
+	opening sync.WaitGroup // of ports
 }
 
 // New returns a Set that has opened nothing yet.
@@ -55,23 +58,55 @@ func New(o Options) *Set {
 	if o.Hardware.I2C == nil {
 		o.Hardware.I2C = openI2C
 	}
-	return &Set{opts: o, i2c: make(map[string]*I2C)}
+	return &Set{opts: o, i2c: make(map[string]*I2C), ports: make(map[*Port]struct{})}
 }
 
 // closeGrace is how long Close waits for transactions that do not come back.
 const closeGrace = 2 * time.Second
 
-// Close closes all buses. Its error names those that were left behind with a
-// transaction that has not come back.
+// Close closes all buses, and ports that nobody has closed. Its error names
+// those that were left behind with a transaction that has not come back.
 func (s *Set) Close() error {
+	var errs []error
+	for _, p := range s.openPorts() {
+		if err := p.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", p.Port, err))
+		}
+	}
+	if !ended(&s.opening, closeGrace) {
+		errs = append(errs, fmt.Errorf("a serial port that does not open is left behind: %w", gateway.ErrTimeout))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = true
-	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(s.i2c)) {
 		errs = append(errs, s.i2c[name].close(closeGrace))
 	}
 	return errors.Join(errs...)
+}
+
+// ended waits for what a group does, not longer than grace.
+func ended(group *sync.WaitGroup, grace time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// openPorts lets no further port be opened and lists those that are.
+func (s *Set) openPorts() []*Port {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return slices.Collect(maps.Keys(s.ports))
 }
 
 // Check says whether a place can be on the buses that are configured, before

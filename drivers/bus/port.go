@@ -1,0 +1,303 @@
+package bus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/tarm/serial"
+	"golang.org/x/sys/unix"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+const (
+	// readTick is how long tarm's Read waits for a byte. It bounds Close, since
+	// nothing else wakes a read that is under way in the kernel.
+	readTick = 100 * time.Millisecond
+	// kept is how much a port keeps for whoever reads it; of more, the oldest is
+	// dropped, as a protocol can only make use of the newest.
+	kept = 64 << 10
+	// slack is how much longer than on the line a Write may take.
+	slack = 2 * time.Second
+	// portGrace is how long Close waits for the kernel.
+	portGrace = 2 * time.Second
+)
+
+// Port is an open serial port. It has the port for itself: a lock and the
+// exclusive mode keep others out.
+//
+// tarm/serial opens, sets up and reads it. What that cannot do is done over a
+// descriptor of our own: telling an unplugged port from a silent one, writing
+// with a deadline, locking, odd rates, the lines, RS-485.
+//
+// One goroutine may read (Read, Settle) and one may write at a time; Discard
+// and Close can be called by any.
+type Port struct {
+	PortConfig
+	tty  *serial.Port
+	own  *os.File
+	free func() // tells the Set that it is closed
+
+	stop     chan struct{} // closed by Close
+	stopOnce sync.Once
+	over     chan struct{} // closed when the reader has ended and the port is closed
+	more     chan struct{} // holds one token after bytes have come
+
+	mu     sync.Mutex
+	data   bytes.Buffer
+	lost   uint64 // bytes dropped since nobody has read them
+	reason error  // why there is nothing more to come
+}
+
+// readLoop is the reader: it fetches bytes until the port is closed or gone, and
+// closes it. So nobody else ever waits for the kernel, and the name of an
+// unplugged port is free at once for the one that comes back.
+func (p *Port) readLoop() {
+	defer close(p.over)
+	err := p.fetch()
+	p.mu.Lock()
+	p.reason = err
+	p.mu.Unlock()
+	p.release()
+}
+
+func (p *Port) fetch() error {
+	chunk := make([]byte, 4096)
+	for {
+		select {
+		case <-p.stop:
+			return errPortClosed()
+		default:
+		}
+		began := time.Now()
+		n, err := p.tty.Read(chunk)
+		p.push(chunk[:n])
+		switch {
+		case err == nil, n > 0:
+		case p.hungUp(), !errors.Is(err, io.EOF):
+			return fmt.Errorf("the port was unplugged: %w", gateway.ErrUnavailable)
+		case time.Since(began) < readTick/2: // somebody has set it to not wait
+			p.rest()
+		}
+	}
+}
+
+func (p *Port) rest() {
+	timer := time.NewTimer(readTick)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.stop:
+	}
+}
+
+func (p *Port) push(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	p.mu.Lock()
+	if excess := p.data.Len() + len(b) - kept; excess > 0 {
+		p.data.Next(excess)
+		p.lost += uint64(excess)
+	}
+	p.data.Write(b)
+	p.mu.Unlock()
+	select {
+	case p.more <- struct{}{}:
+	default:
+	}
+}
+
+// pull takes what has come.
+func (p *Port) pull(b []byte) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, _ := p.data.Read(b) // an error only says that there is nothing
+	return n
+}
+
+// why is the reason for which a port gives nothing more.
+func (p *Port) why() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reason
+}
+
+// Read waits for at least one byte, until ctx ends, and then with its error. It
+// wraps gateway.ErrUnavailable if the port was unplugged or closed; what had
+// come before is given first.
+func (p *Port) Read(ctx context.Context, b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		if n := p.pull(b); n > 0 {
+			return n, nil
+		}
+		select {
+		case <-p.more:
+		case <-p.over:
+			if n := p.pull(b); n > 0 {
+				return n, nil
+			}
+			return 0, p.why()
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// Write hands b to the kernel, which sends it by and by: Takes says how long
+// that lasts. It returns when ctx ends, or else some time after it should have
+// been able to take all; what the kernel has not sent by then is discarded, so
+// that no half frame goes out later. The errors are those of Read, and
+// gateway.ErrTimeout.
+func (p *Port) Write(ctx context.Context, b []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, p.Takes(len(b))+slack, gateway.ErrTimeout)
+	defer cancel()
+	if err := p.own.SetWriteDeadline(time.Time{}); err != nil {
+		return p.broken(err)
+	}
+	hurried := make(chan struct{})
+	hurry := context.AfterFunc(ctx, func() {
+		_ = p.own.SetWriteDeadline(time.Unix(1, 0)) // it fails on a closed port, as the Write does
+		close(hurried)
+	})
+	n, err := p.own.Write(b)
+	if !hurry() {
+		<-hurried // the next Write sets its own deadline
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		_ = p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) })
+		return fmt.Errorf("the port has taken only %d of %d bytes: %w", n, len(b), context.Cause(ctx))
+	default:
+		return p.broken(err)
+	}
+}
+
+// broken is the error of a port whose descriptor does not work any more.
+func (p *Port) broken(err error) error {
+	if errors.Is(err, os.ErrClosed) {
+		<-p.over
+		return p.why()
+	}
+	return fmt.Errorf("the port was unplugged (%w): %w", bare(err), gateway.ErrUnavailable)
+}
+
+// Discard drops what has come and was not read, and what was not sent yet.
+func (p *Port) Discard() error {
+	err := p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH) })
+	p.mu.Lock()
+	p.data.Reset()
+	p.mu.Unlock()
+	if err != nil {
+		return p.broken(err)
+	}
+	return nil
+}
+
+// Settle drops what comes until the line has been quiet for so long. After
+// opening that is the boundary of a frame. It returns the error of ctx if the
+// line does not fall silent.
+func (p *Port) Settle(ctx context.Context, quiet time.Duration) error {
+	if err := p.Discard(); err != nil {
+		return err
+	}
+	junk := make([]byte, 512)
+	for {
+		waiting, cancel := context.WithTimeout(ctx, quiet)
+		_, err := p.Read(waiting, junk)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// Lost is how many bytes were dropped since nobody has read them.
+func (p *Port) Lost() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
+}
+
+// Close gives the port back. It can be called at any time, more than once, and
+// returns soon even if the kernel does not let go of the port.
+func (p *Port) Close() error {
+	p.stopOnce.Do(func() { close(p.stop) })
+	timer := time.NewTimer(portGrace)
+	defer timer.Stop()
+	select {
+	case <-p.over:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("the port is left behind, since the kernel has not let go of it within %v: %w", portGrace, gateway.ErrTimeout)
+	}
+}
+
+// release closes the descriptors. Closing a tty waits until all is sent, which
+// may be never: so there must be nothing to send. The exclusive mode of a
+// pseudo terminal would outlive us.
+func (p *Port) release() {
+	_ = p.control(func(fd int) error {
+		_ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH)
+		return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
+	})
+	// What closing says of a port that we are done with changes nothing.
+	_ = p.tty.Close()
+	_ = p.own.Close()
+	p.free()
+}
+
+// hungUp tells a port that is gone from one that is silent, which read alike.
+func (p *Port) hungUp() bool {
+	gone := false
+	err := p.control(func(fd int) error {
+		fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor fits
+		_, err := unix.Poll(fds, 0)
+		gone = fds[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+		return err
+	})
+	return gone || err != nil && !errors.Is(err, syscall.EINTR)
+}
+
+// control calls f with our own descriptor.
+func (p *Port) control(f func(fd int) error) error { return control(p.own, f) }
+
+func control(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = raw.Control(func(fd uintptr) { inner = f(int(fd)) })
+	return errors.Join(err, inner)
+}
+
+func errPortClosed() error { return fmt.Errorf("the port is closed: %w", gateway.ErrUnavailable) }
+
+// bare takes the path out of an error, which devices name already.
+func bare(err error) error {
+	if path := (*os.PathError)(nil); errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
