@@ -8,6 +8,9 @@ package drivers
 import (
 	"slices"
 
+	"github.com/fieldpost/fieldpost/drivers/ds18b20"
+	"github.com/fieldpost/fieldpost/drivers/hwmon"
+	"github.com/fieldpost/fieldpost/drivers/iio"
 	"github.com/fieldpost/fieldpost/drivers/ingest"
 	"github.com/fieldpost/fieldpost/drivers/sim"
 	"github.com/fieldpost/fieldpost/drivers/sysfs"
@@ -15,6 +18,9 @@ import (
 
 // table has the drivers in the order of their names.
 var table = []Driver{
+	entry("ds18b20", ds18b20.New),
+	entry("hwmon", hwmon.New),
+	entry("iio", iio.New),
 	entry("ingest", ingest.New),
 	entry("sim", sim.New),
 	entry("sysfs", sysfs.New),

@@ -55,7 +55,8 @@ func TestBadConfigs(t *testing.T) {
 			if err == nil {
 				t.Fatal("it loads, want errors")
 			}
-			got := err.Error() + "\n"
+			// The drivers are left out: they are many, and more with time.
+			got := strings.ReplaceAll(err.Error(), strings.Join(driverNames(), ", "), "DRIVERS") + "\n"
 			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
