@@ -44,6 +44,9 @@ func (c *devicesCmd) show(out io.Writer, d service.DeviceStatus) error {
 		return printJSON(out, d)
 	}
 	printDevices(out, time.Now(), []service.DeviceStatus{d})
+	if d.Processing != nil {
+		printProcessing(out, *d.Processing)
+	}
 	if len(d.Latest) > 0 {
 		fmt.Fprintln(out, "\nlatest readings")
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -59,6 +62,26 @@ func (c *devicesCmd) show(out io.Writer, d service.DeviceStatus) error {
 		}
 	}
 	return nil
+}
+
+// printProcessing says what has become of the readings, in words.
+func printProcessing(out io.Writer, p service.ProcessingStats) {
+	fmt.Fprintf(out, "\nreadings  %d measured, %d sent", p.Taken, p.Sent)
+	for _, part := range []struct {
+		n    uint64
+		what string
+	}{
+		{p.Windowed, "summed up"},
+		{p.Suppressed, "held back"},
+		{uint64(p.Held), "waiting for their rate limit"},
+		{p.Dropped, "dropped"},
+		{p.Bad, "outside of their valid range"},
+	} {
+		if part.n > 0 {
+			fmt.Fprintf(out, ", %d %s", part.n, part.what)
+		}
+	}
+	fmt.Fprintln(out)
 }
 
 func qualityNote(q gateway.Quality) string {

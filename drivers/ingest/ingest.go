@@ -34,6 +34,10 @@ type Config struct {
 	MaxClients int    `yaml:"max_clients" doc:"Connections at the same time." default:"16" min:"1" max:"256"`
 }
 
+// KeepsAll says that each reading is promised an id, so that none of them may
+// be held back on its way to the queue.
+func (Config) KeepsAll() bool { return true }
+
 // Validate names every field at fault.
 func (c Config) Validate() error {
 	var faults []error

@@ -36,6 +36,8 @@ type DeviceStats struct {
 	Reads uint64 `json:"reads"`
 	// Failures counts reads, or runs, that ended with an error or not in time.
 	Failures uint64 `json:"failures"`
+	// Processing is what has become of the readings.
+	Processing ProcessingStats `json:"processing"`
 	// Latest is the last reading of each quantity, in the order of first arrival.
 	Latest []gateway.Reading `json:"-"`
 }

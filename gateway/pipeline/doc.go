@@ -2,12 +2,18 @@
 //
 // A [Poller] asks a [gateway.Sensor] at a steady pace; a [Runner] keeps a
 // [gateway.Stream] running. Both stamp readings with what the driver left
-// out, keep the state of their device, and hand on to a [Batcher], which
-// packs readings into messages and appends these to the queue:
+// out, keep the state of their device, have the readings processed by its
+// [Chain], and hand on to a [Batcher], which packs readings into messages and
+// appends these to the queue:
 //
-//	Sensor → Poller ─┐
-//	                 ├→ Batcher → Queue
-//	Stream → Runner ─┘
+//	Sensor → Poller → Chain ─┐
+//	                         ├→ Batcher → Queue
+//	Stream → Runner → Chain ─┘
+//
+// A chain does in this order what a [Processing] says: calibrate and judge by
+// the valid range, so that what is measured is true; then sum up windows, and
+// hold back by deadband and rate limit what is no news. What a stream commits
+// is only made true, since each reading was promised an id.
 //
 // A device is in one of five states:
 //

@@ -34,6 +34,8 @@ type PollerOptions struct {
 	// Every is the time from one read to the next, Timeout the most that one
 	// may take.
 	Every, Timeout time.Duration
+	// Processing says what is done with the readings on their way to the sink.
+	Processing Processing
 
 	Log    *slog.Logger
 	Health *health.Board
@@ -67,10 +69,14 @@ func NewPoller(o PollerOptions) (*Poller, error) {
 	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("device", o.Device)
 	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
+	chain, err := NewChain(o.Processing)
+	if err != nil {
+		return nil, fmt.Errorf("pipeline: device %s: %w", o.Device, err)
+	}
 	d := newDevice(o.Device, o.Health)
 	return &Poller{
 		opts: o, device: d, paces: make(chan Pace, 1), pace: Pace{Every: o.Every, Enabled: true},
-		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink},
+		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
 
@@ -88,7 +94,7 @@ func (p *Poller) SetPace(pace Pace) {
 }
 
 // Stats is a snapshot for status displays.
-func (p *Poller) Stats() DeviceStats { return p.device.snapshot() }
+func (p *Poller) Stats() DeviceStats { return p.sink.fill(p.device.snapshot()) }
 
 // Run polls until ctx ends. Its error names a Read that did not come back and
 // was left behind.
@@ -100,11 +106,12 @@ func (p *Poller) Run(ctx context.Context) error {
 	p.heart = p.opts.Health.Heart("poller:"+string(p.opts.Device), maxSilence)
 	defer p.opts.Health.Remove(p.heart)
 	defer p.device.end()
+	p.sink.start()
 	p.takePace()
 	for ctx.Err() == nil {
 		p.keepPace(ctx)
 	}
-	return p.leave(ctx)
+	return errors.Join(p.leave(ctx), p.sink.stop(context.WithoutCancel(ctx)))
 }
 
 // keepPace polls until another pace is set or ctx ends.

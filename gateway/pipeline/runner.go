@@ -29,6 +29,8 @@ type RunnerOptions struct {
 	// Sink takes the readings, stamped: a Batcher.
 	Sink  gateway.Sink
 	Clock clock.Clock
+	// Processing says what is done with the readings on their way to the sink.
+	Processing Processing
 
 	Log    *slog.Logger
 	Health *health.Board
@@ -49,10 +51,14 @@ func NewRunner(o RunnerOptions) (*Runner, error) {
 	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("device", o.Device)
 	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
+	chain, err := NewChain(o.Processing)
+	if err != nil {
+		return nil, fmt.Errorf("pipeline: device %s: %w", o.Device, err)
+	}
 	d := newDevice(o.Device, o.Health)
 	return &Runner{
 		opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause},
-		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.heard, next: o.Sink},
+		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.heard, next: o.Sink, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
 
@@ -64,12 +70,14 @@ func (d *device) heard(readings []gateway.Reading) {
 }
 
 // Stats is a snapshot for status displays.
-func (r *Runner) Stats() DeviceStats { return r.device.snapshot() }
+func (r *Runner) Stats() DeviceStats { return r.sink.fill(r.device.snapshot()) }
 
 // Run runs the stream, again after a growing pause when it ends, until ctx
 // does. Its error names a stream that did not stop and was left behind.
-func (r *Runner) Run(ctx context.Context) error {
+func (r *Runner) Run(ctx context.Context) (err error) {
 	defer r.device.end()
+	r.sink.start()
+	defer func() { err = errors.Join(err, r.sink.stop(context.WithoutCancel(ctx))) }()
 	for ctx.Err() == nil {
 		c := enter(r.opts.Log, r.device, func() ([]gateway.Reading, error) { return nil, r.opts.Stream.Run(ctx, r.sink) })
 		if err := r.follow(ctx, c); err != nil {

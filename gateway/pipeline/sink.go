@@ -2,41 +2,152 @@ package pipeline
 
 import (
 	"context"
+	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/health"
 )
 
-// deviceSink is the sink of one device: it stamps readings, notes them, and
-// hands them on.
+// deviceSink is the sink of one device: it stamps readings, has them
+// processed, notes them, and hands them on.
 type deviceSink struct {
 	id    gateway.DeviceID
 	clock clock.Clock
 	seen  func(readings []gateway.Reading)
 	next  gateway.Sink
+	log   *slog.Logger
+	board *health.Board
+
+	mu    sync.Mutex // guards the rest, and keeps readings in order
+	chain *Chain
+	// timer runs tick when something of the chain is due, from start to stop.
+	timer   *time.Timer
+	running bool
+}
+
+// start lets time pass for the chain.
+func (s *deviceSink) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = true
+	s.arm()
+}
+
+// stop hands on all that the chain holds. Nothing runs after it.
+func (s *deviceSink) stop(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = false
+	if s.timer != nil {
+		s.timer.Stop() // a tick that waits for mu finds that nothing runs
+	}
+	s.board.Clear(s.code())
+	return s.hand(ctx, s.chain.Stop(time.Now()))
+}
+
+// tick hands on what is due.
+func (s *deviceSink) tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.running {
+		return
+	}
+	if err := s.hand(context.Background(), s.chain.Tick(time.Now())); err != nil {
+		s.log.Warn("readings lost", "error", err)
+	}
+	s.arm()
+}
+
+// arm sets the timer. The caller holds mu.
+func (s *deviceSink) arm() {
+	due := s.chain.Due()
+	switch {
+	case !s.running || due.IsZero():
+	case s.timer == nil:
+		s.timer = time.AfterFunc(time.Until(due), s.tick)
+	default:
+		s.timer.Reset(time.Until(due))
+	}
+}
+
+// hand passes readings on, if there are any. The caller holds mu.
+func (s *deviceSink) hand(ctx context.Context, readings []gateway.Reading) error {
+	if len(readings) == 0 {
+		return nil
+	}
+	return s.next.Emit(ctx, readings...)
 }
 
 // Emit implements gateway.Sink.
 func (s *deviceSink) Emit(ctx context.Context, readings ...gateway.Reading) error {
 	stamped := stamp(s.id, s.clock.Now(), readings)
-	s.seen(stamped)
-	return s.next.Emit(ctx, stamped...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	measured := s.chain.measure(stamped, now, &s.chain.stats)
+	s.seen(measured)
+	out := s.chain.reduce(measured, now)
+	s.report(now)
+	s.arm()
+	return s.hand(ctx, out)
 }
 
-// Commit implements gateway.Sink.
+// Commit implements gateway.Sink. Whoever calls is promised an id for each
+// batch, so that nothing is held back or dropped: what is outside of its valid
+// range is marked bad.
 func (s *deviceSink) Commit(ctx context.Context, batches ...[]gateway.Reading) ([]gateway.MessageID, error) {
 	now := s.clock.Now()
 	stamped := make([][]gateway.Reading, len(batches))
 	for i, batch := range batches {
 		stamped[i] = stamp(s.id, now, batch)
 	}
-	ids, err := s.next.Commit(ctx, stamped...)
-	if err == nil {
-		s.seen(slices.Concat(stamped...))
+	counts := s.measureAll(stamped)
+	ids, err := s.next.Commit(ctx, stamped...) // without mu: callers share a sync to disk
+	if err != nil {
+		return nil, err
 	}
-	return ids, err
+	s.seen(slices.Concat(stamped...))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chain.stats.kept(counts)
+	return ids, nil
+}
+
+func (s *deviceSink) measureAll(batches [][]gateway.Reading) (counts ProcessingStats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for _, batch := range batches {
+		s.chain.measureAll(batch, now, &counts)
+	}
+	s.report(now)
+	return counts
+}
+
+// fill adds what the chain has done to a snapshot of the device.
+func (s *deviceSink) fill(stats DeviceStats) DeviceStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats.Processing = s.chain.Stats()
+	return stats
+}
+
+func (s *deviceSink) code() string { return "processing:" + string(s.id) }
+
+// report states what goes wrong in the chain. The caller holds mu.
+func (s *deviceSink) report(now time.Time) {
+	if !s.chain.problems.news(now) {
+		return
+	}
+	if summary := s.chain.problems.summary(); summary != "" {
+		s.board.Raise(s.code(), health.Warning, "device "+string(s.id)+": "+summary)
+	} else {
+		s.board.Clear(s.code())
+	}
 }
 
 // stamp fills in what the driver left empty, in a copy.

@@ -8,6 +8,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/audit"
 	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/pipeline"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/upload"
 	"github.com/fieldpost/fieldpost/storeforward"
@@ -65,9 +66,14 @@ type DeviceStatus struct {
 	LastRead time.Time        `json:"last_read,omitzero"`
 	Reads    uint64           `json:"reads"`
 	Failures uint64           `json:"failures"`
-	Latest   []LatestReading  `json:"latest,omitempty"`
-	Actions  []gateway.Action `json:"actions,omitempty"`
+	// Processing counts what has become of the readings; nil for a pure actuator.
+	Processing *ProcessingStats `json:"processing,omitempty"`
+	Latest     []LatestReading  `json:"latest,omitempty"`
+	Actions    []gateway.Action `json:"actions,omitempty"`
 }
+
+// ProcessingStats counts what has become of the readings of a device.
+type ProcessingStats = pipeline.ProcessingStats
 
 // LatestReading is the last value of one quantity.
 type LatestReading struct {

@@ -175,7 +175,7 @@ func (s *Service) oneDevice(spec deviceSpec) DeviceStatus {
 		now := time.Now()
 		st.State, st.Reason = string(stats.State), stats.Reason
 		st.Since, st.LastRead = moment(stats.Since, now), moment(stats.LastReading, now)
-		st.Reads, st.Failures = stats.Reads, stats.Failures
+		st.Reads, st.Failures, st.Processing = stats.Reads, stats.Failures, &stats.Processing
 		for _, r := range stats.Latest {
 			st.Latest = append(st.Latest, LatestReading{Name: r.Name, Value: r.Value, Unit: r.Unit, Time: r.Time, Quality: r.Quality})
 		}

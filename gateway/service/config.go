@@ -9,6 +9,7 @@ import (
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/pipeline"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
 
@@ -104,6 +105,8 @@ type DeviceConfig struct {
 	Every   time.Duration `yaml:"every" doc:"How often a polled device is read." default:"10s" min:"100ms" max:"24h"`
 	Timeout time.Duration `yaml:"timeout" doc:"A reading that takes longer is given up and the device reported." default:"5s" min:"10ms" max:"5m"`
 	Lane    string        `yaml:"lane" doc:"Lane of the queue that its readings go to." default:"telemetry"`
+
+	pipeline.Processing
 }
 
 // Validate checks what no tag can say.

@@ -113,11 +113,12 @@ func (s *Service) connect(d *device, sink gateway.Sink) (err error) {
 	case d.opened.Sensor != nil:
 		d.source, err = pipeline.NewPoller(pipeline.PollerOptions{
 			Device: d.id, Sensor: d.opened.Sensor, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
-			Every: d.spec.Every, Timeout: d.spec.Timeout,
+			Every: d.spec.Every, Timeout: d.spec.Timeout, Processing: d.spec.Processing,
 		})
 	case d.opened.Stream != nil:
 		d.source, err = pipeline.NewRunner(pipeline.RunnerOptions{
 			Device: d.id, Stream: d.opened.Stream, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
+			Processing: d.spec.Processing,
 		})
 	}
 	return err

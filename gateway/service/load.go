@@ -119,7 +119,21 @@ func loadDevice(section *config.Section) (deviceSpec, error) {
 		return spec, section.Errorf("driver", "%s; want %s", unknown("driver", name), strings.Join(driverNames(), ", "))
 	}
 	spec.driver, spec.config = driver, driver.Config()
-	return spec, section.Decode(&spec.DeviceConfig, spec.config)
+	if err := section.Decode(&spec.DeviceConfig, spec.config); err != nil {
+		return spec, err
+	}
+	return spec, spec.checkProcessing(section)
+}
+
+// checkProcessing finds keys that the driver leaves no room for.
+func (d *deviceSpec) checkProcessing(section *config.Section) error {
+	var errs []error
+	if keeper, ok := d.config.(interface{ KeepsAll() bool }); ok && keeper.KeepsAll() {
+		for _, field := range d.HoldsBack() {
+			errs = append(errs, section.Errorf(field, "has no place with the driver %s, which promises an id for each reading", d.Driver))
+		}
+	}
+	return config.Join(errs...)
 }
 
 func unknown(what, name string) string {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/gateway/config"
 )
 
 var update = flag.Bool("update", false, "write the expected errors anew")
@@ -148,7 +150,7 @@ func describe(l *Loaded) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%+v %+v %+v %+v\n%+v\n", l.Gateway, l.Queue, l.Batch, l.Commands, l.upstream.config)
 	for _, d := range l.devices {
-		fmt.Fprintf(&b, "%+v %+v\n", d.DeviceConfig, d.config)
+		fmt.Fprintf(&b, "%v %+v\n", config.Describe(d.DeviceConfig), d.config)
 	}
 	return b.String()
 }
@@ -181,9 +183,38 @@ func keysOf(t reflect.Type) (keys []string) {
 		return keysOf(t.Elem())
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if key := t.Field(i).Tag.Get("yaml"); key != "" {
+			key := t.Field(i).Tag.Get("yaml")
+			if key == "" && t.Field(i).Anonymous {
+				keys = append(keys, keysOf(t.Field(i).Type)...)
+			}
+			if key != "" {
 				keys = append(append(keys, key), keysOf(t.Field(i).Type)...)
 			}
+		}
+	}
+	return keys
+}
+
+// TestKeysOfAllDevicesAreTheirsAlone: a driver has none of them for itself.
+func TestKeysOfAllDevicesAreTheirsAlone(t *testing.T) {
+	if err := config.CheckTags(DeviceConfig{}); err != nil {
+		t.Error(err)
+	}
+	common := keysAbove(reflect.TypeFor[DeviceConfig]())
+	for _, d := range drivers.List() {
+		for _, key := range keysAbove(reflect.TypeOf(d.Config()).Elem()) {
+			if slices.Contains(common, key) {
+				t.Errorf("driver %s has a key %s, which every device has; name it otherwise", d.Name, key)
+			}
+		}
+	}
+}
+
+// keysAbove are the keys of a struct, not those in its sections.
+func keysAbove(t reflect.Type) (keys []string) {
+	for _, f := range reflect.VisibleFields(t) {
+		if key := f.Tag.Get("yaml"); key != "" && key != "-" {
+			keys = append(keys, key)
 		}
 	}
 	return keys

@@ -1,0 +1,237 @@
+package pipeline
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Chain processes the readings of one device between its driver and the
+// batcher, as a Processing says. Its time is the monotonic part of the times
+// that it is given: a step of the wall clock neither closes a window nor holds
+// one open. It is for one goroutine at a time.
+type Chain struct {
+	calibrate calibrator
+	valid     validator
+	windows   windower
+	gate      gate
+	limit     limiter
+	problems  problems
+	stats     ProcessingStats
+	summaries []gateway.Reading // of windows, on their way to the gate
+}
+
+// ProcessingStats counts what has become of the readings of a device:
+//
+//	Taken + Summaries = Sent + Dropped + Windowed + Suppressed + Held
+type ProcessingStats struct {
+	// Taken are those that the driver gave, Summaries what was made of windows.
+	Taken     uint64 `json:"taken"`
+	Summaries uint64 `json:"summaries"`
+	// Sent are those that were handed on.
+	Sent uint64 `json:"sent"`
+	// Bad counts numbers outside of their valid range, sent or dropped.
+	Bad uint64 `json:"bad"`
+	// Dropped counts numbers outside of a valid range that says so, and those
+	// that are not finite.
+	Dropped uint64 `json:"dropped"`
+	// Windowed counts samples that a summary stands for.
+	Windowed uint64 `json:"windowed"`
+	// Suppressed counts readings held back by a deadband or a rate limit.
+	Suppressed uint64 `json:"suppressed"`
+	// Held are those that wait for their rate limit now.
+	Held int `json:"held"`
+}
+
+// NewChain makes a chain. The error has a gateway.FieldError for each fault.
+func NewChain(p Processing) (*Chain, error) {
+	var f faults
+	for _, name := range slices.Sorted(maps.Keys(p.Calibrate)) {
+		f.name("calibrate", name)
+		c := p.Calibrate[name]
+		c.check(&f, "calibrate."+name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.ValidRange)) {
+		f.name("valid_range", name)
+		v := p.ValidRange[name]
+		v.check(&f, "valid_range."+name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Window)) {
+		f.name("window", name)
+		w := p.Window[name]
+		w.check(&f, "window."+name)
+	}
+	c := &Chain{
+		calibrate: p.Calibrate, valid: p.ValidRange,
+		windows: windower{plans: p.Window, tracks: make(map[readingKey]*track)},
+		gate:    gate{bands: p.bands(&f), heartbeat: p.Heartbeat, sent: make(map[readingKey]*sent)},
+		limit:   limiter{every: p.limits(&f), tracks: make(map[readingKey]*limited)},
+	}
+	return c, f.join()
+}
+
+// bands are the deadbands of quantities, and of what windows make of them.
+func (p *Processing) bands(f *faults) map[string]band {
+	bands := make(map[string]band)
+	for _, name := range slices.Sorted(maps.Keys(p.Deadband)) {
+		f.name("deadband", name)
+		b, ok := parseBand(p.Deadband[name])
+		if !ok {
+			f.add("deadband."+name, "%.40q is no deadband; want a number such as 0.1, a share such as 2%%, or the word change", p.Deadband[name])
+		}
+		bands[name] = b
+	}
+	inherit(bands, p.Window)
+	return bands
+}
+
+// limits are the rate limits of quantities, and of what windows make of them.
+func (p *Processing) limits(f *faults) map[string]time.Duration {
+	limits := make(map[string]time.Duration)
+	for _, name := range slices.Sorted(maps.Keys(p.RateLimit)) {
+		f.name("rate_limit", name)
+		limits[name] = p.RateLimit[name]
+	}
+	inherit(limits, p.Window)
+	return limits
+}
+
+// inherit gives temperature.mean what is set for temperature, unless it has
+// something of its own.
+func inherit[T any](set map[string]T, windows map[string]Window) {
+	for quantity, w := range windows {
+		v, found := set[quantity]
+		if !found {
+			continue
+		}
+		for _, name := range w.names(quantity) {
+			if _, own := set[name]; !own {
+				set[name] = v
+			}
+		}
+	}
+}
+
+// Apply processes readings that have been stamped, and returns those that are
+// to be handed on, what was due by now among them.
+func (c *Chain) Apply(readings []gateway.Reading, now time.Time) []gateway.Reading {
+	measured := c.measure(slices.Clone(readings), now, &c.stats)
+	return c.reduce(measured, now)
+}
+
+// measure does the steps that say what is true, in place, and leaves out what
+// cannot be. It counts in stats.
+func (c *Chain) measure(readings []gateway.Reading, now time.Time, stats *ProcessingStats) []gateway.Reading {
+	measured := readings[:0]
+	for _, r := range readings {
+		if c.correct(&r, now, stats) {
+			stats.Dropped++
+		} else {
+			measured = append(measured, r)
+		}
+	}
+	return measured
+}
+
+// measureAll is measure for readings that must not be left out, since somebody
+// was promised that they are kept.
+func (c *Chain) measureAll(readings []gateway.Reading, now time.Time, stats *ProcessingStats) {
+	for i := range readings {
+		c.correct(&readings[i], now, stats)
+	}
+}
+
+// correct calibrates and judges one reading, and tells whether it is to be
+// dropped.
+func (c *Chain) correct(r *gateway.Reading, now time.Time, stats *ProcessingStats) (drop bool) {
+	stats.Taken++
+	c.calibrate.apply(r)
+	if x, isNumber := r.Value.Number(); isNumber && (math.IsNaN(x) || math.IsInf(x, 0)) {
+		c.problems.note(r.Name, "is not finite; check the sensor and calibrate", now)
+		return true
+	}
+	outside, drop := c.valid.apply(r)
+	if outside {
+		stats.Bad++
+	}
+	return drop
+}
+
+// reduce does the steps that hold readings back.
+func (c *Chain) reduce(measured []gateway.Reading, now time.Time) []gateway.Reading {
+	out := c.Tick(now)
+	for i := range measured {
+		r := &measured[i]
+		closed, taken := c.windows.take(r, now, c.summaries[:0])
+		out = c.summed(closed, now, out)
+		if taken {
+			c.stats.Windowed++
+			continue
+		}
+		out = c.send(r, now, out)
+	}
+	return out
+}
+
+// summed sends the summaries of windows.
+func (c *Chain) summed(closed []gateway.Reading, now time.Time, out []gateway.Reading) []gateway.Reading {
+	c.stats.Summaries += uint64(len(closed))
+	for i := range closed {
+		out = c.send(&closed[i], now, out)
+	}
+	c.summaries = closed[:0]
+	return out
+}
+
+// send appends a reading to out unless it is held back.
+func (c *Chain) send(r *gateway.Reading, now time.Time, out []gateway.Reading) []gateway.Reading {
+	if !c.gate.pass(r, now) {
+		c.stats.Suppressed++
+		return out
+	}
+	pass, replaced := c.limit.pass(r, now)
+	if replaced {
+		c.stats.Suppressed++
+	}
+	if pass {
+		c.stats.Sent++
+		out = append(out, *r)
+	}
+	return out
+}
+
+// Tick returns what has become due by the passing of time: windows that are
+// over although their sensor has fallen silent, and what a rate limit held.
+func (c *Chain) Tick(now time.Time) []gateway.Reading {
+	held := c.limit.tick(now, nil)
+	c.stats.Sent += uint64(len(held))
+	return c.summed(c.windows.tick(now, c.summaries[:0]), now, held)
+}
+
+// Due is when Tick has something to do; zero is never.
+func (c *Chain) Due() time.Time { return sooner(c.windows.soonest, c.limit.soonest) }
+
+// Stop returns all that is in windows and held by rate limits.
+func (c *Chain) Stop(now time.Time) []gateway.Reading {
+	out := c.summed(c.windows.stop(c.summaries[:0]), now, nil)
+	held := c.limit.stop(out)
+	c.stats.Sent += uint64(len(held) - len(out))
+	return held
+}
+
+// Stats is what the chain has done so far.
+func (c *Chain) Stats() ProcessingStats {
+	s := c.stats
+	s.Held = c.limit.held
+	return s
+}
+
+// kept counts readings that were handed on without being held back.
+func (s *ProcessingStats) kept(o ProcessingStats) {
+	s.Taken += o.Taken
+	s.Bad += o.Bad
+	s.Sent += o.Taken
+}
