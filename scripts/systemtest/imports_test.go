@@ -32,7 +32,7 @@ var layers = map[string][]string{
 	"gateway/hubsim/load":       {"gateway/hubsim"},
 	"gateway/service": {
 		"gateway", "gateway/audit", "gateway/clock", "gateway/command", "gateway/config", "gateway/durable", "gateway/health", "gateway/pipeline",
-		"gateway/uplink", "gateway/uplink/broker", "gateway/uplink/iothub", "gateway/uplink/upload", "storeforward", "drivers", "drivers/bus",
+		"gateway/uplink", "gateway/uplink/broker", "gateway/uplink/iothub", "gateway/uplink/mqtt", "gateway/uplink/upload", "storeforward", "drivers", "drivers/bus",
 	},
 	"storeforward":        {"gateway"},
 	"drivers":             {"gateway", "gateway/config", "drivers/..."},
