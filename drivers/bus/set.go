@@ -13,6 +13,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/spi"
 
+	"github.com/fieldpost/fieldpost/drivers/bus/gpiochip"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -38,6 +39,8 @@ type Hardware struct {
 	I2C func(number int) (i2c.BusCloser, error)
 	// SPI opens the chip select /dev/spidevN.M.
 	SPI func(controller, chipSelect int) (spi.PortCloser, error)
+	// GPIO has the lines.
+	GPIO gpiochip.Board
 }
 
 // Set has the buses of a gateway, by name. Buses are opened when they are first
@@ -70,6 +73,9 @@ func New(o Options) *Set {
 	}
 	if o.Hardware.SPI == nil {
 		o.Hardware.SPI = openSPI
+	}
+	if o.Hardware.GPIO == nil {
+		o.Hardware.GPIO = gpiochip.Kernel{}
 	}
 	return &Set{opts: o, i2c: make(map[string]*wire), spi: make(map[string]*SPI), ports: make(map[*Port]struct{})}
 }

@@ -36,7 +36,7 @@ var layers = map[string][]string{
 	},
 	"storeforward":        {"gateway"},
 	"drivers":             {"gateway", "gateway/config", "drivers/..."},
-	"drivers/drivertest":  {"gateway", "drivers/bus"},
+	"drivers/drivertest":  {"gateway", "drivers/bus", "drivers/bus/..."},
 	"drivers/bus":         {"gateway", "gateway/config", "drivers/bus/..."},
 	"drivers/bus/...":     {"gateway"},
 	"drivers/...":         {"gateway", "gateway/config", "drivers/bus", "drivers/bus/..."},
