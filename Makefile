@@ -41,11 +41,12 @@ systemtest: ## the wider system tests, with foreign parts: as root, after make b
 	go vet -tags wide ./scripts/systemtest
 	go test -tags wide -count=1 -timeout 20m -v -run '^('$$(sed -n '/^func Test/s/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $$(grep -l '^//go:build wide' scripts/systemtest/*_test.go) | paste -sd'|')')$$' ./scripts/systemtest
 
-board: ## fieldpost on an emulated arm64 board, with the kernel's real drivers of I2C, GPIO, IIO
+board: ## fieldpost on emulated arm64 boards, a Raspberry Pi too, with the kernel's real drivers
 	scripts/board/prepare .cache/board
+	scripts/board/qemu10 .cache/qemu10
 	GOOS=linux GOARCH=arm64 $(GOBUILD) -o dist/fieldpost-linux-arm64 ./cmd/fieldpost
 	go vet -tags board ./scripts/systemtest
-	go test -tags board -count=1 -timeout 10m -v -run '^TestBoard$$' ./scripts/systemtest
+	go test -tags board -count=1 -timeout 10m -v -run '^TestBoard' ./scripts/systemtest
 
 # Its linters include all of staticcheck; its formatter is gofumpt, which looks
 # into the modules below this one too.

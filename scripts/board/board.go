@@ -2,16 +2,13 @@
 // emulated board say to each other, by net/rpc: the board dials the host and
 // serves, so that no port needs to be chosen and the call says that it is up.
 //
-// The board is QEMU's arm64 machine with Debian's kernel. What sits on its buses
+// The board is one of QEMU's arm64 machines with Debian's kernel. What sits on its buses
 // is played by programs, but everything between them and fieldpost is real: the
 // kernel's I2C core and its drivers of chips, its GPIO character device, its USB
 // serial ports.
 package board
 
 import "time"
-
-// Buses is the number of the board's I2C buses, /dev/i2c-1 and on.
-const Buses = 2
 
 // HostVariable is where init finds the address that it dials; the kernel passes
 // on what it does not know of its command line.

@@ -16,9 +16,6 @@ import (
 	"github.com/fieldpost/fieldpost/scripts/board"
 )
 
-// boardParts is where `make board` puts what the board boots.
-const boardParts = "../../.cache/board"
-
 // guest is the emulated board, as the test sees it.
 type guest struct {
 	console string
@@ -28,11 +25,10 @@ type guest struct {
 
 // bootBoard starts the board and waits until it is up. The end of the test
 // switches it off.
-func bootBoard(t *testing.T) *guest {
+func bootBoard(t *testing.T, dir string, m machine) *guest {
 	t.Helper()
-	dir := t.TempDir()
 	image := filepath.Join(dir, "initrd")
-	if err := os.WriteFile(image, boardImage(t, dir), 0o600); err != nil {
+	if err := os.WriteFile(image, boardImage(t, dir, m.modules), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -43,29 +39,15 @@ func bootBoard(t *testing.T) *guest {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	g := &guest{console: filepath.Join(dir, "console.log")}
 	started := time.Now()
-	g.process = spawn(t, g.console, emulator(t),
-		"-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512M",
-		"-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot",
+	g.process = spawn(t, g.console, m.emulator, append(m.args,
+		"-display", "none", "-monitor", "none", "-no-reboot",
 		"-kernel", filepath.Join(boardParts, "vmlinuz"), "-initrd", image,
-		"-append", "console=ttyAMA0 quiet panic=-1 rdinit=/init "+board.HostVariable+"=10.0.2.2:"+port,
-		"-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile=",
-		"-device", "qemu-xhci", "-chardev", "socket,id=usb0,server=on,wait=off,path="+filepath.Join(dir, "usb.sock"),
-		"-device", "usb-serial,chardev=usb0")
+		"-append", "console="+m.console+" quiet panic=-1 rdinit=/init "+board.HostVariable+"=10.0.2.2:"+port)...)
 	conn := awaitDial(t, l, g.process)
 	g.calls = rpc.NewClient(conn)
 	t.Cleanup(func() { g.powerOff(t) })
 	t.Logf("the board is up after %v", time.Since(started).Round(100*time.Millisecond))
 	return g
-}
-
-// emulator finds QEMU.
-func emulator(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("qemu-system-aarch64")
-	if err != nil {
-		t.Fatalf("%v; install qemu-system-arm", err)
-	}
-	return path
 }
 
 // awaitDial waits for the board's call, or for the end of its emulator.
@@ -90,7 +72,7 @@ func awaitDial(t *testing.T, l net.Listener, p *process) net.Conn {
 
 // boardImage is the root file system: init, fieldpost as it is released, and
 // the modules.
-func boardImage(t *testing.T, dir string) []byte {
+func boardImage(t *testing.T, dir string, modules []string) []byte {
 	t.Helper()
 	init := filepath.Join(dir, "init")
 	build := exec.Command("go", "build", "-o", init, module+"scripts/board/guest")
@@ -107,9 +89,7 @@ func boardImage(t *testing.T, dir string) []byte {
 			t.Fatalf("%v; `make board` makes it", err)
 		}
 	}
-	if err := image.addModules(filepath.Join(boardParts, "modules"),
-		"configfs", "virtio_pci", "virtio_net", "xhci_pci", "ftdi_sio",
-		"i2c_dev", "i2c_hil buses=2", "gpio_sim", "lm75", "bmp280_i2c", "ti_ads1015"); err != nil {
+	if err := image.addModules(filepath.Join(boardParts, "modules"), modules...); err != nil {
 		t.Fatalf("%v; `make board` makes it", err)
 	}
 	image.end()
@@ -181,19 +161,12 @@ func (g *guest) run(t testing.TB, path string, args ...string) board.Ended {
 
 // TestBoard boots once and looks at all that is on the board.
 func TestBoard(t *testing.T) {
-	g := bootBoard(t)
+	dir := t.TempDir()
+	g := bootBoard(t, dir, virtual(t, dir))
 	t.Run("kernel", func(t *testing.T) { boardKernel(t, g) })
 	b := boardHub(t, g)
-	t.Run("itself", func(t *testing.T) { boardItself(t, b) })
+	t.Run("hwmon", func(t *testing.T) { boardHwmon(t, b) })
 	judgeAudit(t, b.hub)
-}
-
-// boardItself lets fieldpost read the health of the board.
-func boardItself(t *testing.T, b *boardGateway) {
-	b.start(t, "devices: [{id: board, driver: sysfs, every: 1s}]\n")
-	r := b.await(t, "board", "uptime", func(v any) bool { return v.(float64) > 0 })
-	t.Logf("%+v", r)
-	b.awaitGood(t, "board")
 }
 
 // boardKernel makes sure of the board itself: Debian's kernel reaches a chip
@@ -202,25 +175,23 @@ func boardKernel(t *testing.T, g *guest) {
 	t.Log(g.read(t, "/proc/version"))
 	t.Logf("%s", g.run(t, "/bin/fieldpost", "version").Output)
 
-	g.call(t, "Place", board.Chip{Bus: 1, Address: 0x48, Kind: "lm75"}, nil)
-	g.write(t, "/sys/bus/i2c/devices/i2c-1/new_device", "lm75 0x48")
-	t.Cleanup(func() { g.write(t, "/sys/bus/i2c/devices/i2c-1/delete_device", "0x48") })
+	g.place(t, 1, 0x48, "lm75")
+	g.bind(t, "1", "lm75", "0x48")
 	input := g.find(t, "/sys/bus/i2c/devices/1-0048/hwmon/hwmon*/temp1_input")
-	if got := g.read(t, input); got != "25500" {
-		t.Errorf("lm75 says %s m°C, want 25500", got)
-	}
-	for _, c := range []struct{ fault, want string }{
-		{board.NoAnswer, "remote I/O error"},
-		{board.Stuck, "connection timed out"},
+	for _, c := range []struct{ fault, value, failure string }{
+		{"", "25500", ""},
+		{board.NoAnswer, "", "remote I/O error"},
+		{board.Stuck, "", "connection timed out"},
+		{"", "25500", ""},
 	} {
-		g.call(t, "Fault", board.Fault{Bus: 1, Address: 0x48, Kind: c.fault}, nil)
-		if err := g.try("Read", input, &[]byte{}); err == nil || !strings.HasSuffix(err.Error(), c.want) {
-			t.Errorf("a chip with %s: %v, want %s", c.fault, err, c.want)
+		g.fault(t, 1, 0x48, c.fault)
+		var data []byte
+		switch err := g.try("Read", input, &data); {
+		case c.failure == "" && (err != nil || strings.TrimSpace(string(data)) != c.value):
+			t.Errorf("lm75: %s m°C, %v; want %s", data, err, c.value)
+		case c.failure != "" && (err == nil || !strings.HasSuffix(err.Error(), c.failure)):
+			t.Errorf("lm75 with %s: %v; want %s", c.fault, err, c.failure)
 		}
-	}
-	g.call(t, "Fault", board.Fault{Bus: 1, Address: 0x48}, nil)
-	if got := g.read(t, input); got != "25500" {
-		t.Errorf("lm75, back again, says %s m°C, want 25500", got)
 	}
 
 	g.addLines(t)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,30 +97,30 @@ func (b *boardGateway) status(t *testing.T) (s status, err error) {
 // awaitTrouble waits until a device is in trouble and its reason says all this.
 func (b *boardGateway) awaitTrouble(t *testing.T, device string, says ...string) {
 	t.Helper()
-	eventually(t, time.Minute, func() error {
-		s, err := b.status(t)
-		if err != nil {
-			return err
-		}
-		summary := s.condition("device:" + device)
-		for _, text := range says {
-			if !strings.Contains(summary, text) {
-				return fmt.Errorf("the condition of %s says %q, want %q in it", device, summary, text)
-			}
-		}
-		return nil
+	b.awaitDevice(t, device, func(state, reason string) bool {
+		lacks := func(text string) bool { return !strings.Contains(reason, text) }
+		return state != "good" && !slices.ContainsFunc(says, lacks)
 	})
 }
 
-// awaitGood waits until a device is in no trouble.
 func (b *boardGateway) awaitGood(t *testing.T, device string) {
 	t.Helper()
+	b.awaitDevice(t, device, func(state, _ string) bool { return state == "good" })
+}
+
+// awaitDevice asks how a device does until that holds.
+func (b *boardGateway) awaitDevice(t *testing.T, device string, holds func(state, reason string) bool) {
+	t.Helper()
 	eventually(t, time.Minute, func() error {
-		s, err := b.status(t)
-		if err == nil && s.condition("device:"+device) != "" {
-			err = fmt.Errorf("still: %s", s.condition("device:"+device))
+		ended := b.run(t, fieldpost, "devices", device, "--json", "--socket", boardSocket)
+		var d struct{ State, Reason string }
+		if err := json.Unmarshal([]byte(ended.Output), &d); err != nil {
+			return fmt.Errorf("%w: %s", err, ended.Output)
 		}
-		return err
+		if !holds(d.State, d.Reason) {
+			return fmt.Errorf("device %s is %s: %s", device, d.State, d.Reason)
+		}
+		return nil
 	})
 }
 

@@ -7,10 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fieldpost/fieldpost/scripts/board"
 )
@@ -36,6 +39,28 @@ func newAgent() *agent {
 	return &agent{buses: map[int]*bus{}, running: map[string]*running{}}
 }
 
+// openBuses begins to play the chips on what i2c-hil has, if it is there.
+func (a *agent) openBuses() error {
+	const prefix = "/dev/i2c-hil-"
+	files, err := filepath.Glob(prefix + "*")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		n, err := strconv.Atoi(strings.TrimPrefix(file, prefix))
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		b, err := openBus(file)
+		if err != nil {
+			return err
+		}
+		a.buses[n] = b
+		go func() { fmt.Printf("board: bus %d: %v\n", n, b.serve()) }()
+	}
+	return nil
+}
+
 // Write writes a file, or makes a directory.
 func (a *agent) Write(f board.File, _ *none) error {
 	if strings.HasSuffix(f.Path, "/") {
@@ -57,6 +82,15 @@ func (a *agent) Remove(path string, _ *none) error { return os.Remove(path) }
 func (a *agent) Glob(pattern string, matches *[]string) (err error) {
 	*matches, err = filepath.Glob(pattern)
 	return err
+}
+
+// SetClock sets the board's clock.
+func (a *agent) SetClock(now time.Time, _ *none) error {
+	ts, err := unix.TimeToTimespec(now)
+	if err != nil {
+		return err
+	}
+	return unix.ClockSettime(unix.CLOCK_REALTIME, &ts)
 }
 
 // Run runs a program to its end.

@@ -26,8 +26,8 @@ type bus struct {
 	faults map[uint16]string // address 0: of the whole bus
 }
 
-func openBus(n int) (*bus, error) {
-	f, err := os.OpenFile(fmt.Sprintf("/dev/i2c-hil-%d", n), os.O_RDWR, 0)
+func openBus(file string) (*bus, error) {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -2,11 +2,12 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,15 +65,36 @@ func loadModule(path, parameters string) error {
 	return unix.FinitModule(int(f.Fd()), parameters, 0)
 }
 
-// networkUp sets up the interfaces with the addresses that QEMU's user-mode
-// network gives.
+// networkUp sets up the loopback and the one interface that the board has, with
+// the address that QEMU's user-mode network gives.
 func networkUp() error {
-	for name, address := range map[string][4]byte{"lo": {127, 0, 0, 1}, "eth0": {10, 0, 2, 15}} {
-		if err := interfaceUp(name, address); err != nil {
-			return fmt.Errorf("interface %s (%s): %w", name, net.IP(address[:]), err)
-		}
+	if err := interfaceUp("lo", [4]byte{127, 0, 0, 1}); err != nil {
+		return fmt.Errorf("interface lo: %w", err)
+	}
+	name, err := awaitInterface()
+	if err != nil {
+		return err
+	}
+	if err := interfaceUp(name, [4]byte{10, 0, 2, 15}); err != nil {
+		return fmt.Errorf("interface %s: %w", name, err)
 	}
 	return nil
+}
+
+// awaitInterface waits for an interface of hardware: one on
+// USB is found some time after the start.
+func awaitInterface() (string, error) {
+	for range 200 {
+		found, err := filepath.Glob("/sys/class/net/*/device")
+		if err != nil {
+			return "", err
+		}
+		if len(found) > 0 {
+			return filepath.Base(filepath.Dir(found[0])), nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return "", errors.New("no network interface after 20 s")
 }
 
 func interfaceUp(name string, address [4]byte) error {

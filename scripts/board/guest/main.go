@@ -36,13 +36,8 @@ func run() error {
 		return err
 	}
 	agent := newAgent()
-	for n := 1; n <= board.Buses; n++ {
-		bus, err := openBus(n)
-		if err != nil {
-			return err
-		}
-		agent.buses[n] = bus
-		go func() { fmt.Printf("board: bus %d: %v\n", n, bus.serve()) }()
+	if err := agent.openBuses(); err != nil {
+		return err
 	}
 	conn, err := net.Dial("tcp", os.Getenv(board.HostVariable))
 	if err != nil {

@@ -1,0 +1,76 @@
+//go:build board
+
+package systemtest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// boardParts is where `make board` puts what the boards boot.
+const boardParts = "../../.cache/board"
+
+// machine is one of the boards that QEMU emulates.
+type machine struct {
+	emulator string
+	args     []string
+	console  string // as the kernel calls it
+	modules  []string
+	// usb is the socket at which a client plugs a serial port in.
+	usb string
+	// control is the socket of QEMU's machine protocol.
+	control string
+}
+
+// virtual is QEMU's own board. Its I2C buses 1 and 2 end in what init plays.
+func virtual(t *testing.T, dir string) machine {
+	t.Helper()
+	path, err := exec.LookPath("qemu-system-aarch64")
+	if err != nil {
+		t.Fatalf("%v; install qemu-system-arm", err)
+	}
+	usb := filepath.Join(dir, "usb.sock")
+	return machine{
+		emulator: path,
+		args: []string{
+			"-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512M", "-serial", "stdio",
+			"-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile=",
+			"-device", "qemu-xhci", "-chardev", "socket,id=usb0,server=on,wait=off,path=" + usb,
+			"-device", "usb-serial,chardev=usb0",
+		},
+		console: "ttyAMA0",
+		modules: []string{
+			"configfs", "virtio_pci", "virtio_net", "xhci_pci", "ftdi_sio",
+			"i2c_dev", "i2c_hil buses=2", "gpio_sim", "lm75", "bmp280_i2c", "ti_ads1015",
+		},
+		usb: usb,
+	}
+}
+
+// raspberryPi is a Raspberry Pi 3 with its own peripherals and a thermometer on
+// its I2C bus 1.
+func raspberryPi(t *testing.T, dir string) machine {
+	t.Helper()
+	emulator := "../../.cache/qemu10/qemu"
+	if _, err := os.Stat(emulator); err != nil {
+		t.Fatalf("%v; `make board` makes it", err)
+	}
+	control := filepath.Join(dir, "control.sock")
+	return machine{
+		emulator: emulator,
+		args: []string{
+			"-M", "raspi3b", "-m", "1G", "-smp", "4", "-dtb", filepath.Join(boardParts, "raspberrypi.dtb"),
+			"-serial", "null", "-serial", "stdio",
+			"-netdev", "user,id=net0", "-device", "usb-net,netdev=net0",
+			"-qmp", "unix:" + control + ",server=on,wait=off",
+			"-device", "tmp105,bus=i2c-bus.1,address=0x48,id=thermometer",
+		},
+		console: "ttyS1,115200",
+		modules: []string{
+			"configfs", "dwc2", "cdc_ether", "rndis_host", "bcm2835_wdt", "bcm2835_thermal", "i2c_bcm2835", "lm75",
+		},
+		control: control,
+	}
+}
