@@ -21,14 +21,15 @@ type Driver struct {
 	fulfils Device
 }
 
-// Device is an open device: whatever contracts its driver fulfils, nil for the
-// others.
+// Device is whatever contracts a device fulfils, nil for the others.
 type Device struct {
-	Opener   gateway.Opener
-	Sensor   gateway.Sensor
-	Stream   gateway.Stream
-	Actuator gateway.Actuator
-	Safer    gateway.Safer
+	Opener     gateway.Opener
+	Plugged    gateway.Plugged
+	Sensor     gateway.Sensor
+	Stream     gateway.Stream
+	Actuator   gateway.Actuator
+	Safer      gateway.Safer
+	Rememberer gateway.Rememberer
 	// Close frees what the device holds.
 	Close func() error
 }
@@ -65,10 +66,12 @@ func wired[C, D any](name string, open func(C, *bus.Set) (D, error)) Driver {
 func contracts(d any) Device {
 	var device Device
 	device.Opener, _ = d.(gateway.Opener)
+	device.Plugged, _ = d.(gateway.Plugged)
 	device.Sensor, _ = d.(gateway.Sensor)
 	device.Stream, _ = d.(gateway.Stream)
 	device.Actuator, _ = d.(gateway.Actuator)
 	device.Safer, _ = d.(gateway.Safer)
+	device.Rememberer, _ = d.(gateway.Rememberer)
 	if c, ok := d.(interface{ Close() error }); ok {
 		device.Close = c.Close
 	}

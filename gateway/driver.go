@@ -6,12 +6,22 @@ import "context"
 // Making one touches no hardware; Open does, and Close (which every device may
 // have) lets go of it. Open comes before anything else, again after each Close,
 // and never while anything else is under way. After an error that wraps
-// ErrUnavailable the device is closed and opened anew, so that a chip that was
-// unplugged or has lost its power is set up again.
+// ErrUnavailable, with no readings beside it, the device is closed and opened
+// anew, so that a chip that was unplugged or has lost its power is set up again;
+// likewise after several reads in a row that failed for another reason.
 type Opener interface {
 	// Open finds the device. Of what can move, it leaves the output as it is, or
 	// takes the safe state.
 	Open(ctx context.Context) error
+}
+
+// Plugged is a device that can tell, without disturbing it, whether it is
+// plugged in: whether its device file is there. One that comes back is opened
+// within a second; others, when the pause between attempts is over.
+type Plugged interface {
+	// Present costs next to nothing: it is asked each second while the device is
+	// absent, perhaps together with other calls.
+	Present() bool
 }
 
 // Sensor is a device that is polled.
@@ -24,7 +34,8 @@ type Sensor interface {
 // Stream is a device that speaks when it wants to.
 type Stream interface {
 	// Run hands readings to the sink until ctx ends or the device is lost. It
-	// is called again, after a pause, if it returned an error.
+	// is called again, after a pause, if it returned an error. ctx also ends when
+	// the device is to be opened anew.
 	Run(ctx context.Context, sink Sink) error
 }
 

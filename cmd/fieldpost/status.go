@@ -85,15 +85,12 @@ func printStatus(out io.Writer, s service.Status) {
 
 // printSettings says what the hub has set or tried to; mostly nothing.
 func printSettings(out io.Writer, s service.SettingsStatus) {
-	if len(s.Devices) == 0 && len(s.Errors) == 0 && !s.CA {
+	if len(s.Devices) == 0 && len(s.Errors) == 0 {
 		return
 	}
 	fmt.Fprintf(out, "settings  version %d of the hub is %s", s.Version, s.Status)
 	if s.Probation {
 		fmt.Fprint(out, ", on probation")
-	}
-	if s.CA {
-		fmt.Fprint(out, ", with CAs in place of ca_file")
 	}
 	if len(s.Devices) > 0 {
 		fmt.Fprint(out, ", not as in the config file:")
@@ -138,9 +135,9 @@ func printSender(out io.Writer, now time.Time, u service.UpstreamStatus) {
 
 func printDevices(out io.Writer, now time.Time, devices []service.DeviceStatus) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "device\tdriver\tstate\tlast reading\treads\tfailures\treason")
+	fmt.Fprintln(w, "device\tdriver\tstate\tsince\tlast reading\treads\tfailures\treason")
 	for _, d := range devices {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", d.ID, d.Driver, d.State, ago(now, d.LastRead), d.Reads, d.Failures, d.Reason)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", d.ID, d.Driver, d.State, ago(now, d.Since), ago(now, d.LastRead), d.Reads, d.Failures, d.Reason)
 	}
 	w.Flush()
 }

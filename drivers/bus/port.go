@@ -52,8 +52,8 @@ type Port struct {
 
 	mu     sync.Mutex
 	data   bytes.Buffer
-	lost   int   // bytes dropped before data, which nobody has been told of
-	reason error // why there is nothing more to come
+	lost   uint64 // bytes dropped since nobody has read them
+	reason error  // why there is nothing more to come
 }
 
 // readLoop is the reader: it fetches bytes until the port is closed or gone, and
@@ -105,7 +105,7 @@ func (p *Port) push(b []byte) {
 	p.mu.Lock()
 	if excess := p.data.Len() + len(b) - kept; excess > 0 {
 		p.data.Next(excess)
-		p.lost += excess
+		p.lost += uint64(excess)
 	}
 	p.data.Write(b)
 	p.mu.Unlock()
@@ -115,16 +115,12 @@ func (p *Port) push(b []byte) {
 	}
 }
 
-// pull takes what has come, if anything.
-func (p *Port) pull(b []byte) (int, error) {
+// pull takes what has come.
+func (p *Port) pull(b []byte) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if lost := p.lost; lost > 0 {
-		p.lost = 0
-		return 0, fmt.Errorf("%d bytes were dropped, since they came faster than they were read: %w", lost, gateway.ErrFull)
-	}
 	n, _ := p.data.Read(b) // an error only says that there is nothing
-	return n, nil
+	return n
 }
 
 // why is the reason for which a port gives nothing more.
@@ -136,21 +132,20 @@ func (p *Port) why() error {
 
 // Read waits for at least one byte, until ctx ends, and then with its error. It
 // wraps gateway.ErrUnavailable if the port was unplugged or closed; what had
-// come before is given first. Where bytes were dropped since nobody has read
-// them, it says so once by gateway.ErrFull.
+// come before is given first.
 func (p *Port) Read(ctx context.Context, b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
 	for {
-		if n, err := p.pull(b); n > 0 || err != nil {
-			return n, err
+		if n := p.pull(b); n > 0 {
+			return n, nil
 		}
 		select {
 		case <-p.more:
 		case <-p.over:
-			if n, err := p.pull(b); n > 0 || err != nil {
-				return n, err
+			if n := p.pull(b); n > 0 {
+				return n, nil
 			}
 			return 0, p.why()
 		case <-ctx.Done():
@@ -207,7 +202,6 @@ func (p *Port) Discard() error {
 	err := p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH) })
 	p.mu.Lock()
 	p.data.Reset()
-	p.lost = 0
 	p.mu.Unlock()
 	if err != nil {
 		return p.broken(err)
@@ -232,10 +226,17 @@ func (p *Port) Settle(ctx context.Context, quiet time.Duration) error {
 			return ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
 			return nil
-		case err != nil && !errors.Is(err, gateway.ErrFull):
+		case err != nil:
 			return err
 		}
 	}
+}
+
+// Lost is how many bytes were dropped since nobody has read them.
+func (p *Port) Lost() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
 }
 
 // Close gives the port back. It can be called at any time, more than once, and

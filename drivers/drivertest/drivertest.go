@@ -3,8 +3,9 @@
 //
 //	drivertest.Run(t, func(t *testing.T) any { … return dev })
 //
-// Every contract of package gateway that the device fulfils is checked. The
-// device must be one that works: what it does when the hardware fails is for
+// Every contract of package gateway that the device fulfils is checked. The suite
+// opens a device that must be opened (one that is open already it closes first).
+// The device must be one that works: what it does when the hardware fails is for
 // the driver's own tests.
 package drivertest
 
@@ -54,14 +55,41 @@ func Run(t *testing.T, open func(t *testing.T) any) {
 		closeDevice(t, twice)
 		closeDevice(t, twice)
 	})
+	if _, isOpener := dev.(gateway.Opener); isOpener {
+		t.Run("life", func(t *testing.T) { testLife(t, open) })
+	}
 }
 
-// opened is a device that is closed when the test ends.
+// opened is an open device that is closed when the test ends.
 func opened(t *testing.T, open func(t *testing.T) any) any {
+	t.Helper()
+	dev := made(t, open)
+	openDevice(t, dev)
+	return dev
+}
+
+// made is a device that is not open yet, and is closed when the test ends.
+func made(t *testing.T, open func(t *testing.T) any) any {
 	t.Helper()
 	dev := open(t)
 	t.Cleanup(func() { closeDevice(t, dev) })
+	if _, ok := dev.(gateway.Opener); ok {
+		closeDevice(t, dev)
+	}
 	return dev
+}
+
+func openDevice(t *testing.T, dev any) {
+	t.Helper()
+	opener, ok := dev.(gateway.Opener)
+	if !ok {
+		return
+	}
+	within(t, "Open", func() {
+		if err := opener.Open(t.Context()); err != nil {
+			t.Errorf("Open: %v", err)
+		}
+	})
 }
 
 func closeDevice(t *testing.T, dev any) {

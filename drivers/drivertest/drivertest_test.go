@@ -19,11 +19,37 @@ type lamp struct {
 	fault string
 
 	mu    sync.Mutex
+	open  bool
+	opens int
 	on    bool
 	calls int
 }
 
+func (l *lamp) Open(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.opens++
+	if l.fault == "opens once" && l.opens > 1 {
+		return gateway.ErrUnavailable
+	}
+	l.open = true
+	return ctx.Err()
+}
+
+// closed is the answer of a lamp that is not open.
+func (l *lamp) closed(fault string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open || l.fault == fault {
+		return nil
+	}
+	return gateway.ErrUnavailable
+}
+
 func (l *lamp) Read(ctx context.Context) ([]gateway.Reading, error) {
+	if err := l.closed("reads closed"); err != nil {
+		return nil, err
+	}
 	if l.fault == "deaf read" {
 		<-make(chan struct{})
 	}
@@ -72,6 +98,9 @@ func (l *lamp) Actions() []gateway.Action {
 }
 
 func (l *lamp) Do(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
+	if err := l.closed("does closed"); err != nil {
+		return nil, err
+	}
 	on, ok := cmd.Args["on"].(bool)
 	switch {
 	case cmd.Action != "set" && l.fault != "does anything":
@@ -107,6 +136,9 @@ func (l *lamp) Safe(context.Context) error {
 }
 
 func (l *lamp) Run(ctx context.Context, sink gateway.Sink) error {
+	if err := l.closed("runs closed"); err != nil {
+		return err
+	}
 	if l.fault == "stream ends badly" {
 		return gateway.ErrUnavailable
 	}
@@ -124,10 +156,10 @@ func (l *lamp) Run(ctx context.Context, sink gateway.Sink) error {
 func (l *lamp) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.fault == "close once" && l.calls < 0 {
+	if l.fault == "close once" && !l.open {
 		return errors.New("it is closed already")
 	}
-	l.calls = -1
+	l.open = false
 	return nil
 }
 
@@ -167,6 +199,10 @@ func TestFaultsAreFound(t *testing.T) {
 		"stream ends badly": "unavailable",
 		"stream name":       "Touched!",
 		"close once":        "it is closed already",
+		"opens once":        "Open: unavailable",
+		"reads closed":      "Read before Open gives",
+		"does closed":       "set is done before Open",
+		"runs closed":       "Run before Open",
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()

@@ -17,16 +17,18 @@ type journal struct {
 	file *os.File // nil if nobody counts, or after close
 }
 
-func openJournal(path string, now func() time.Time) (*journal, error) {
-	j := &journal{now: now}
-	if path == "" {
-		return j, nil
+// open opens the file, unless its path is empty: then nobody counts.
+func (j *journal) open(path string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if path == "" || j.file != nil {
+		return nil
 	}
 	var err error
 	if j.file, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err != nil {
-		return nil, fmt.Errorf("actuations: %w", err)
+		return fmt.Errorf("actuations: %w", err)
 	}
-	return j, nil
+	return nil
 }
 
 // note writes a line, in one write, before the act: a crash in between leaves

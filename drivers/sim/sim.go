@@ -40,22 +40,45 @@ type Dev struct {
 	acting chan struct{}
 
 	mu      sync.Mutex // guards the rest
+	open    bool
 	weather *weather
 	relay   bool
 }
 
-// New returns a board whose relay is off.
-func New(c Config) (*Dev, error) { return open(c, time.Now) }
+// New returns a board whose relay is off. Open switches it on.
+func New(c Config) (*Dev, error) { return at(c, time.Now), nil }
 
-func open(c Config, now func() time.Time) (*Dev, error) {
-	j, err := openJournal(c.Actuations, now)
-	if err != nil {
-		return nil, err
-	}
+func at(c Config, now func() time.Time) *Dev {
 	return &Dev{
-		config: c, now: now, journal: j, acting: make(chan struct{}, 1),
+		config: c, now: now, journal: &journal{now: now}, acting: make(chan struct{}, 1),
 		weather: newWeather(c, now()),
-	}, nil
+	}
+}
+
+// Open implements gateway.Opener. The relay stays as it is.
+func (d *Dev) Open(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("simulated board: %w", err)
+	}
+	if err := d.journal.open(d.config.Actuations); err != nil {
+		return err
+	}
+	d.setOpen(true)
+	return nil
+}
+
+func (d *Dev) setOpen(open bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open = open
+}
+
+// ready says why a board that is not open cannot be used; mu is held.
+func (d *Dev) ready() error {
+	if d.open {
+		return nil
+	}
+	return fmt.Errorf("simulated board: it is not open: %w", gateway.ErrUnavailable)
 }
 
 // Read implements gateway.Sensor.
@@ -65,6 +88,9 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := d.ready(); err != nil {
+		return nil, err
+	}
 	w := d.weather.at(d.now())
 	return []gateway.Reading{
 		{Name: "temperature", Value: gateway.Number(w.temperature), Unit: "Cel"},
@@ -76,10 +102,19 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 }
 
 // Close implements gateway's contract of drivers; it may be called twice.
-func (d *Dev) Close() error { return d.journal.close() }
+func (d *Dev) Close() error {
+	d.setOpen(false)
+	return d.journal.close()
+}
 
 // begin waits until nobody else switches the relay.
 func (d *Dev) begin(ctx context.Context) error {
+	d.mu.Lock()
+	err := d.ready()
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil { // select alone would choose at random
 		return fmt.Errorf("nothing was switched: %w", err)
 	}

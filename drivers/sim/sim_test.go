@@ -31,14 +31,21 @@ func TestContract(t *testing.T) {
 	})
 }
 
+// opened is a board at work, with the clock of the test.
+func opened(t *testing.T, c Config, now func() time.Time) *Dev {
+	t.Helper()
+	d := at(c, now)
+	if err := d.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // run reads a board every step for n steps of a clock that the test sets.
 func run(t *testing.T, c Config, step time.Duration, n int) (all [][]gateway.Reading) {
 	t.Helper()
 	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
-	d, err := open(c, func() time.Time { return now })
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := opened(t, c, func() time.Time { return now })
 	for range n {
 		now = now.Add(step)
 		readings, err := d.Read(t.Context())
@@ -124,10 +131,7 @@ func TestHumidityStaysInRange(t *testing.T) {
 
 func TestClockSteps(t *testing.T) {
 	now := time.Now()
-	d, err := open(plain, func() time.Time { return now })
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := opened(t, plain, func() time.Time { return now })
 	var count float64
 	for _, step := range []time.Duration{time.Hour, -30 * 365 * 24 * time.Hour, 60 * 365 * 24 * time.Hour, 0} {
 		now = now.Add(step)
@@ -163,10 +167,7 @@ func do(t *testing.T, d *Dev, id, action string, args map[string]any) (any, erro
 
 func TestRelayAndPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := New(plain)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := opened(t, plain, time.Now)
 		for _, before := range []bool{false, true, false} {
 			if v, err := do(t, d, "a", "relay", map[string]any{"on": before}); v != before || err != nil || relay(t, d) != before {
 				t.Errorf("relay on=%t: %v %v, is %v", before, v, err, relay(t, d))
@@ -193,14 +194,11 @@ func TestRelayAndPulse(t *testing.T) {
 // TestPulseEndsWithItsContext: nothing is left on.
 func TestPulseEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := New(plain)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := opened(t, plain, time.Now)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		_, err = d.Do(ctx, gateway.Command{ID: "a", Action: "pulse", Args: map[string]any{"ms": 500.0}})
+		_, err := d.Do(ctx, gateway.Command{ID: "a", Action: "pulse", Args: map[string]any{"ms": 500.0}})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 20*time.Millisecond || relay(t, d) {
 			t.Errorf("%v after %v, relay %v", err, time.Since(start), relay(t, d))
 		}
@@ -210,10 +208,7 @@ func TestPulseEndsWithItsContext(t *testing.T) {
 // TestSafeWaitsForAPulse, which would otherwise undo it.
 func TestSafeWaitsForAPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := New(plain)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := opened(t, plain, time.Now)
 		if _, err := do(t, d, "a", "relay", map[string]any{"on": true}); err != nil {
 			t.Fatal(err)
 		}
@@ -238,10 +233,7 @@ func TestSafeStates(t *testing.T) {
 	for safe, want := range map[string][2]bool{"off": {false, false}, "on": {true, true}, "keep": {false, true}} {
 		c := plain
 		c.Safe = safe
-		d, err := New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := opened(t, c, time.Now)
 		for i, before := range []bool{false, true} {
 			d.set(before)
 			if err := d.Safe(t.Context()); err != nil || relay(t, d) != want[i] {
@@ -252,10 +244,7 @@ func TestSafeStates(t *testing.T) {
 }
 
 func TestRefusedCommands(t *testing.T) {
-	d, err := New(plain)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := opened(t, plain, time.Now)
 	for _, args := range []map[string]any{nil, {"ms": 0.0}, {"ms": 501.0}, {"ms": 1.5}, {"ms": "5"}, {"ms": 5.0, "on": true}} {
 		if _, err := do(t, d, "a", "pulse", args); !errors.Is(err, gateway.ErrDenied) {
 			t.Errorf("pulse %v: %v", args, err)
@@ -273,10 +262,7 @@ func TestActuations(t *testing.T) {
 	if err := os.WriteFile(c.Actuations, []byte("from before\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d, err := New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := opened(t, c, time.Now)
 	_, err1 := do(t, d, "c-1", "relay", map[string]any{"on": true})
 	_, err2 := do(t, d, "c-2", "pulse", map[string]any{"ms": 2.0})
 	if _, err := do(t, d, "c-3", "pulse", map[string]any{"ms": 0.0}); err == nil {
@@ -300,15 +286,12 @@ func TestActuations(t *testing.T) {
 func TestNothingMovesWithoutANote(t *testing.T) {
 	c := plain
 	c.Actuations = "/dev/full"
-	d, err := New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := opened(t, c, time.Now)
 	if _, err := do(t, d, "a", "relay", map[string]any{"on": true}); err == nil || relay(t, d) {
 		t.Errorf("%v, relay %v", err, relay(t, d))
 	}
 	c.Actuations = filepath.Join(t.TempDir(), "no", "such", "folder")
-	if _, err := New(c); err == nil || !strings.Contains(err.Error(), "actuations") {
+	if err := at(c, time.Now).Open(t.Context()); err == nil || !strings.Contains(err.Error(), "actuations") {
 		t.Errorf("a file that cannot be made: %v", err)
 	}
 }

@@ -68,12 +68,20 @@ func (w *worker) find(cmd gateway.Command) (gateway.Action, error) {
 	if w.actuator == nil {
 		return gateway.Action{}, w.stray(cmd)
 	}
-	i := slices.IndexFunc(w.actions, func(a gateway.Action) bool { return a.Name == cmd.Action })
+	actions := w.actions
+	if len(actions) == 0 { // the device could not be made, but may be now
+		actions = w.actuator.Actions()
+	}
+	if len(actions) == 0 {
+		return gateway.Action{}, fmt.Errorf("device %s cannot be asked to do anything as it is; `fieldpost status` says what is wrong with it: %w",
+			w.id, gateway.ErrUnavailable)
+	}
+	i := slices.IndexFunc(actions, func(a gateway.Action) bool { return a.Name == cmd.Action })
 	if i < 0 {
 		return gateway.Action{}, fmt.Errorf("unknown action %q; device %s can: %s: %w",
-			cmd.Action, w.id, w.actionNames(), gateway.ErrUnknown)
+			cmd.Action, w.id, names(actions), gateway.ErrUnknown)
 	}
-	return w.actions[i], nil
+	return actions[i], nil
 }
 
 func (w *worker) stray(cmd gateway.Command) error {
@@ -83,12 +91,12 @@ func (w *worker) stray(cmd gateway.Command) error {
 	return fmt.Errorf("unknown device %q; devices that take commands: %s: %w", cmd.Device, w.known, gateway.ErrUnknown)
 }
 
-func (w *worker) actionNames() string {
-	var names []string
-	for _, a := range w.actions {
-		names = append(names, a.Name)
+func names(actions []gateway.Action) string {
+	var list []string
+	for _, a := range actions {
+		list = append(list, a.Name)
 	}
-	return cmp.Or(strings.Join(names, ", "), "nothing")
+	return strings.Join(list, ", ")
 }
 
 // inTime checks the expiry.

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
-	"fmt"
+	"cmp"
+	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,15 +20,17 @@ const (
 	Starting State = "starting"
 	Good     State = "good"
 	Failing  State = "failing"
+	Absent   State = "absent"
 	Stuck    State = "stuck"
 	Disabled State = "disabled"
 )
 
-// DeviceStats is how a device does, as seen by its Poller or Runner.
+// DeviceStats is how a device does, as seen by its Poller, Runner or Watcher. It
+// is what status displays, the twin and the condition of the device all follow.
 type DeviceStats struct {
 	Device gateway.DeviceID `json:"device"`
 	State  State            `json:"state"`
-	// Reason of failing and stuck.
+	// Reason of failing, absent and stuck.
 	Reason string `json:"reason,omitempty"`
 	// Since is when the state was entered.
 	Since time.Time `json:"since"`
@@ -35,6 +39,7 @@ type DeviceStats struct {
 	// Reads counts the reads begun, or for a stream the readings' arrivals.
 	Reads uint64 `json:"reads"`
 	// Failures counts reads, or runs, that ended with an error or not in time.
+	// What is asked of a device that is absent counts neither as read nor failure.
 	Failures uint64 `json:"failures"`
 	// Processing is what has become of the readings.
 	Processing ProcessingStats `json:"processing"`
@@ -48,12 +53,15 @@ const (
 	// reasonEvery bounds how often the condition of a device that keeps
 	// failing is restated with another reason, and the stack of a panic logged.
 	reasonEvery = time.Minute
+	// absentEvery is how often an absent device is asked whether it is back. What
+	// keeps the device decides when it is really looked for.
+	absentEvery = time.Second
 )
 
 // device keeps the state of one device and the condition that follows from it.
 type device struct {
-	code  string
-	board *health.Board
+	code, label string
+	board       *health.Board
 
 	mu     sync.Mutex
 	stats  DeviceStats
@@ -61,9 +69,10 @@ type device struct {
 	stack  time.Time // when the stack of a panic was last logged
 }
 
-func newDevice(id gateway.DeviceID, board *health.Board) *device {
+// newDevice has a label for people; empty for one made of the id.
+func newDevice(id gateway.DeviceID, label string, board *health.Board) *device {
 	return &device{
-		code: "device:" + string(id), board: board,
+		code: "device:" + string(id), label: cmp.Or(label, "device "+string(id)), board: board,
 		stats: DeviceStats{Device: id, State: Starting, Since: time.Now()},
 	}
 }
@@ -79,8 +88,10 @@ func (d *device) snapshot() DeviceStats {
 // began counts a read.
 func (d *device) began() {
 	d.mu.Lock()
-	d.stats.Reads++
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	if d.stats.State != Absent {
+		d.stats.Reads++
+	}
 }
 
 // delivered notes readings that have come in.
@@ -127,18 +138,40 @@ func (d *device) enabled() {
 	}
 }
 
-// trouble notes a failure that leaves the device failing or stuck.
+// failed notes a read, or run, that ended with an error and nothing else.
+func (d *device) failed(err error) {
+	if errors.Is(err, gateway.ErrUnavailable) {
+		d.trouble(Absent, err)
+		return
+	}
+	d.failing(err)
+}
+
+// failing notes an error of a device that is there.
+func (d *device) failing(err error) { d.trouble(Failing, err) }
+
+// trouble notes a failure that leaves the device failing, absent or stuck.
 func (d *device) trouble(state State, err error) {
+	// Of what is absent it is plain that it is unavailable.
+	reason := strings.TrimSuffix(err.Error(), ": "+gateway.ErrUnavailable.Error())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stats.Failures++
-	reason := err.Error()
 	changed := d.enter(state, reason)
+	if changed || state != Absent {
+		d.stats.Failures++
+	}
 	if !changed && time.Since(d.stated) < reasonEvery {
 		return // a reason that differs each time is not worth a line each time
 	}
 	d.stated = time.Now()
-	d.board.Raise(d.code, health.Warning, fmt.Sprintf("device %s is %s: %s", d.stats.Device, state, reason))
+	d.board.Raise(d.code, health.Warning, d.label+": "+reason)
+}
+
+// isAbsent tells that the device was not there when it was last asked.
+func (d *device) isAbsent() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stats.State == Absent
 }
 
 // panicked reports whether the stack of a panic is worth a line.

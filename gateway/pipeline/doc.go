@@ -15,18 +15,26 @@
 // hold back by deadband and rate limit what is no news. What a stream commits
 // is only made true, since each reading was promised an id.
 //
-// A device is in one of five states:
+// A [Watcher] keeps the state of a device that gives no readings.
 //
-//	starting → good ⇄ failing
-//	             ⇅       ⇅
-//	              stuck
+// A device is in one of six states:
+//
+//	           ┌─ good ────┐
+//	starting ─→│  failing  │ any of the four
+//	           │  absent   │ to any other
+//	           └─ stuck ───┘
 //
 // and, from any of them and back to starting, disabled: a sensor is left alone by
 // [Poller.SetPace].
 //
 // starting: nothing known yet. good: it delivers. failing: the last read, or
-// run, ended with an error. stuck: a call into the driver has not come back
+// run, ended with an error. absent: that error was [gateway.ErrUnavailable],
+// nobody is there to be asked; it is asked again each second, which costs nothing
+// while what keeps it waits. stuck: a call into the driver has not come back
 // although its time is over; nothing more is asked of the device until it does.
+//
+// Each change is one condition, and one line in the log; failures that only
+// repeat are counted.
 //
 // While a data plan is near its end, a batcher thins: of each numeric quantity
 // of a device it passes on, once per window, temperature.mean, temperature.min,

@@ -24,9 +24,11 @@ const (
 	stopGrace = 2 * time.Second
 )
 
-// PollerOptions of a Poller. All but Log and Health are required.
+// PollerOptions of a Poller. All but Label, Log and Health are required.
 type PollerOptions struct {
 	Device gateway.DeviceID
+	// Label says for people which device it is; left out: its id.
+	Label  string
 	Sensor gateway.Sensor
 	// Sink takes the readings, stamped: a Batcher.
 	Sink  gateway.Sink
@@ -73,7 +75,7 @@ func NewPoller(o PollerOptions) (*Poller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: device %s: %w", o.Device, err)
 	}
-	d := newDevice(o.Device, o.Health)
+	d := newDevice(o.Device, o.Label, o.Health)
 	return &Poller{
 		opts: o, device: d, paces: make(chan Pace, 1), pace: Pace{Every: o.Every, Enabled: true},
 		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink, log: o.Log, board: o.Health, chain: chain},
@@ -101,7 +103,8 @@ func (p *Poller) Stats() DeviceStats { return p.sink.fill(p.device.snapshot()) }
 //
 // The slots are Every apart by the monotonic clock, from a random moment on,
 // so that devices with the same period do not crowd the bus and the disk. A
-// slot that passes while a read runs is skipped. Another pace begins anew.
+// slot that passes while a read runs is skipped. Another pace begins anew. An
+// absent device is asked more often, so that it is read as soon as it is back.
 func (p *Poller) Run(ctx context.Context) error {
 	p.heart = p.opts.Health.Heart("poller:"+string(p.opts.Device), maxSilence)
 	defer p.opts.Health.Remove(p.heart)
@@ -123,7 +126,7 @@ func (p *Poller) keepPace(ctx context.Context) {
 	}
 	p.device.enabled()
 	first := time.Now().Add(rand.N(min(p.pace.Every, maxPhase)))
-	for slot := first; p.sleep(ctx, slot); slot = p.after(first) {
+	for slot := first; p.sleep(ctx, slot); slot = p.next(first) {
 		p.poll(ctx)
 	}
 }
@@ -153,6 +156,16 @@ func (p *Poller) leave(ctx context.Context) error {
 func (p *Poller) after(first time.Time) time.Time {
 	passed := time.Since(first) / p.pace.Every
 	return first.Add((passed + 1) * p.pace.Every)
+}
+
+// next is when the device is asked again: in the next slot, or soon if it is
+// absent.
+func (p *Poller) next(first time.Time) time.Time {
+	slot := p.after(first)
+	if soon := time.Now().Add(absentEvery); p.device.isAbsent() && soon.Before(slot) {
+		return soon
+	}
+	return slot
 }
 
 // sleep waits until then, or for ever if that is zero. It reports false if ctx
@@ -200,17 +213,19 @@ func (p *Poller) poll(ctx context.Context) {
 }
 
 // take deals with what the Read has brought. What came beside an error is
-// passed on too.
+// passed on too: the device is there.
 func (p *Poller) take(ctx context.Context) {
 	readings, err := p.read.readings, p.read.err
 	p.read = nil
+	note := p.device.failed
 	if len(readings) > 0 {
+		note = p.device.failing
 		err = errors.Join(err, p.sink.Emit(context.WithoutCancel(ctx), readings...))
 	}
 	switch {
 	case err == nil:
 		p.device.good()
 	case ctx.Err() == nil: // a failure because of the stop says nothing
-		p.device.trouble(Failing, err)
+		note(err)
 	}
 }

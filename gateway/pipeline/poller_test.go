@@ -175,7 +175,7 @@ func TestFailingDevice(t *testing.T) {
 		if stats.State != pipeline.Failing || stats.Failures != 3 || !strings.Contains(stats.Reason, "humidity: broken") {
 			t.Errorf("stats %+v", stats)
 		}
-		if c := condition(board, "device:air"); !strings.Contains(c, "device air is failing: humidity: broken") {
+		if c := condition(board, "device:air"); !strings.Contains(c, "device air: humidity: broken") {
 			t.Errorf("condition %q", c)
 		}
 		if n := len(sink.got()); n != 3 {

@@ -51,7 +51,7 @@ func TestPausesGrowAndStartAnewOnceSettled(t *testing.T) {
 		if st := r.Stats(); st.State != pipeline.Failing || st.Reason != "broken" || st.Failures != uint64(len(over)) {
 			t.Errorf("%+v", st)
 		}
-		if c := condition(board, "device:gps"); c != "device gps is failing: broken" {
+		if c := condition(board, "device:gps"); c != "device gps: broken" {
 			t.Errorf("condition %q", c)
 		}
 		if err := stop(); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// The pauses before a stream is run again.
+	// The pauses before a stream that failed is run again.
 	minRunPause = time.Second
 	maxRunPause = time.Minute
 	// settled is how long a stream must have run to count as good although it
@@ -22,9 +22,11 @@ const (
 	settled = 10 * time.Second
 )
 
-// RunnerOptions of a Runner. All but Log and Health are required.
+// RunnerOptions of a Runner. All but Label, Log and Health are required.
 type RunnerOptions struct {
 	Device gateway.DeviceID
+	// Label says for people which device it is; left out: its id.
+	Label  string
 	Stream gateway.Stream
 	// Sink takes the readings, stamped: a Batcher.
 	Sink  gateway.Sink
@@ -55,7 +57,7 @@ func NewRunner(o RunnerOptions) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: device %s: %w", o.Device, err)
 	}
-	d := newDevice(o.Device, o.Health)
+	d := newDevice(o.Device, o.Label, o.Health)
 	return &Runner{
 		opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause},
 		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.heard, next: o.Sink, log: o.Log, board: o.Health, chain: chain},
@@ -86,7 +88,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 		if ctx.Err() != nil {
 			break
 		}
-		r.device.trouble(Failing, cmp.Or(c.err, errors.New("the stream ended by itself")))
+		r.device.failed(cmp.Or(c.err, errors.New("the stream ended by itself")))
 		r.rest(ctx, time.Since(c.began))
 	}
 	return nil
@@ -112,12 +114,17 @@ func (r *Runner) follow(ctx context.Context, c *call) error {
 	}
 }
 
-// rest pauses after a run that lasted so long.
+// rest pauses after a run that lasted so long. The pauses of an absent device
+// do not grow: what keeps it sees to that.
 func (r *Runner) rest(ctx context.Context, lasted time.Duration) {
 	if lasted >= settled {
 		r.pause.reset()
 	}
-	timer := time.NewTimer(r.pause.next())
+	pause := absentEvery
+	if !r.device.isAbsent() {
+		pause = r.pause.next()
+	}
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -54,7 +54,7 @@ func TestRunnerStartsAgain(t *testing.T) {
 		stop := running(r.Run)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if r.Stats().State != pipeline.Failing || !strings.Contains(condition(board, "device:gps"), "failing: broken") {
+		if r.Stats().State != pipeline.Failing || !strings.Contains(condition(board, "device:gps"), "device gps: broken") {
 			t.Errorf("stats %+v, condition %q", r.Stats(), condition(board, "device:gps"))
 		}
 		time.Sleep(time.Hour)

@@ -146,9 +146,9 @@ func (a *api) status() Status {
 }
 
 func (s *Service) deviceStatus() []DeviceStatus {
-	list := make([]DeviceStatus, 0, len(s.config.devices))
-	for _, spec := range s.config.devices {
-		list = append(list, s.oneDevice(spec))
+	list := make([]DeviceStatus, 0, len(s.devices))
+	for _, d := range s.devices {
+		list = append(list, d.status(time.Now()))
 	}
 	return list
 }
@@ -158,27 +158,21 @@ func (s *Service) ownStatus() DeviceStatus {
 	return DeviceStatus{ID: ownDevice, Driver: "the gateway itself", State: "good", Actions: itself{s}.Actions()}
 }
 
-func (s *Service) oneDevice(spec deviceSpec) DeviceStatus {
-	st := DeviceStatus{ID: gateway.DeviceID(spec.ID), Driver: spec.Driver, State: "absent", Reason: "it could not be opened"}
-	for _, d := range s.devices {
-		if d.id != st.ID {
-			continue
-		}
-		st.State, st.Reason = "good", ""
-		if d.opened.Actuator != nil {
-			st.Actions = d.opened.Actuator.Actions()
-		}
-		if d.source == nil {
-			continue
-		}
-		stats := d.source.Stats()
-		now := time.Now()
-		st.State, st.Reason = string(stats.State), stats.Reason
-		st.Since, st.LastRead = moment(stats.Since, now), moment(stats.LastReading, now)
-		st.Reads, st.Failures, st.Processing = stats.Reads, stats.Failures, &stats.Processing
-		for _, r := range stats.Latest {
-			st.Latest = append(st.Latest, LatestReading{Name: r.Name, Value: r.Value, Unit: r.Unit, Time: r.Time, Quality: r.Quality})
-		}
+// status of a device, all of it from its source.
+func (d *device) status(now time.Time) DeviceStatus {
+	stats := d.source.Stats()
+	st := DeviceStatus{
+		ID: d.id, Driver: d.spec.Driver, State: string(stats.State), Reason: stats.Reason,
+		Since: moment(stats.Since, now), LastRead: moment(stats.LastReading, now), Reads: stats.Reads, Failures: stats.Failures,
+	}
+	if d.can.Sensor != nil || d.can.Stream != nil {
+		st.Processing = &stats.Processing
+	}
+	if d.can.Actuator != nil {
+		st.Actions = d.can.Actuator.Actions()
+	}
+	for _, r := range stats.Latest {
+		st.Latest = append(st.Latest, LatestReading{Name: r.Name, Value: r.Value, Unit: r.Unit, Time: r.Time, Quality: r.Quality})
 	}
 	return st
 }

@@ -22,10 +22,6 @@ func (l *Loaded) loadBuses() error {
 			l.buses[name] = c
 		}
 	}
-	for _, fault := range bus.New(bus.Options{Configs: l.buses}).CheckBuses() {
-		section := l.Buses[fault.Bus]
-		errs = append(errs, section.Errorf(fault.Field, "%s", fault.Problem))
-	}
 	return config.Join(errs...)
 }
 
@@ -50,21 +46,11 @@ func busKindNames() (names []string) {
 // places finds devices that are wired to what is not there, or to the same.
 type places struct {
 	buses *bus.Set // opens nothing here
-	taken []taken
-}
-
-// taken is a place and who is there.
-type taken struct {
-	place bus.Place
-	by    string
+	taken map[bus.Place]string
 }
 
 func newPlaces(buses map[string]any) *places {
-	w := &places{buses: bus.New(bus.Options{Configs: buses})}
-	for place, channel := range w.buses.Muxes() {
-		w.taken = append(w.taken, taken{place, "the multiplexer of bus " + channel})
-	}
-	return w
+	return &places{buses: bus.New(bus.Options{Configs: buses}), taken: make(map[bus.Place]string)}
 }
 
 func (w *places) check(section *config.Section, spec deviceSpec) error {
@@ -78,16 +64,10 @@ func (w *places) check(section *config.Section, spec deviceSpec) error {
 			errs = append(errs, section.Errorf("bus", "%v", withoutSentinel(err)))
 			continue
 		}
-		for _, other := range w.taken {
-			switch {
-			case place.Shared && other.place.Shared || !w.buses.Meet(place, other.place):
-			case place.Bus == other.place.Bus:
-				errs = append(errs, section.Errorf("", "%v is where %s is, too; want a place of its own", place, other.by))
-			default:
-				errs = append(errs, section.Errorf("", "%v is in the way of %s at %v, since both answer; want another address", place, other.by, other.place))
-			}
+		if other, twice := w.taken[place]; twice && !place.Shared {
+			errs = append(errs, section.Errorf("", "%v is where device %s is, too; want a place of its own", place, other))
 		}
-		w.taken = append(w.taken, taken{place, "device " + spec.ID})
+		w.taken[place] = spec.ID
 	}
 	return config.Join(errs...)
 }

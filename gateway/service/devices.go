@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/fieldpost/fieldpost/drivers"
 	"github.com/fieldpost/fieldpost/drivers/bus"
@@ -14,14 +16,16 @@ import (
 
 // device is one device of the config at work.
 type device struct {
-	id     gateway.DeviceID
-	spec   deviceSpec
-	opened drivers.Device
-	// source reads the device; nil for a pure actuator.
+	id   gateway.DeviceID
+	spec deviceSpec
+	// keeper opens the device, whenever that can be done; can has its contracts.
+	keeper *drivers.Keeper
+	can    drivers.Device
 	source source
 }
 
-// source brings the readings of one device into the pipeline.
+// source brings the readings of one device into the pipeline, and keeps its
+// state.
 type source interface {
 	Run(ctx context.Context) error
 	Stats() pipeline.DeviceStats
@@ -32,22 +36,41 @@ type paced interface {
 	SetPace(p pipeline.Pace)
 }
 
-// openDevices opens every device. One that cannot be opened is a health
-// condition and stops nobody else, least of all the queue, which may have much
-// to deliver.
-func (s *Service) openDevices(ctx context.Context) {
+// keepDevices puts every device in the care of a keeper. None is opened yet: one
+// that is absent, or cannot even be made, stops nobody else, least of all the
+// queue, which may have much to deliver.
+func (s *Service) keepDevices() {
 	for _, spec := range s.config.devices {
-		id := gateway.DeviceID(spec.ID)
-		opened, err := spec.driver.Make(spec.config, s.buses)
-		if err == nil && opened.Opener != nil {
-			err = opened.Opener.Open(ctx)
-		}
-		if err != nil {
-			s.health.Raise("device:"+spec.ID, health.Error, fmt.Sprintf("%s cannot be opened: %v", spec.label(), err))
-			continue
-		}
-		s.devices = append(s.devices, &device{id: id, spec: spec, opened: opened})
+		log := s.log.With("device", spec.ID)
+		keeper := drivers.NewKeeper(drivers.KeeperOptions{
+			Driver: spec.driver, Config: spec.config, Buses: s.buses, Log: log,
+			Memory: newMemory(s.config.Gateway.DataDir, spec.ID, log),
+			Safety: func(problem error) { s.safety(spec, problem) },
+		})
+		s.devices = append(s.devices, &device{id: gateway.DeviceID(spec.ID), spec: spec, keeper: keeper, can: keeper.Contracts()})
 	}
+}
+
+// outputsTime is how long a start waits for outputs to be found and made safe.
+const outputsTime = 3 * time.Second
+
+// makeSafe looks for every output, which brings it into its safe state. Whoever
+// takes longer is waited for no more, but cannot be used before.
+func (s *Service) makeSafe(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, outputsTime)
+	defer cancel()
+	var outputs sync.WaitGroup
+	for _, d := range s.devices {
+		if d.can.Safer != nil {
+			outputs.Go(func() { _ = d.keeper.Check(ctx) }) // its watcher asks again, and tells
+		}
+	}
+	outputs.Wait()
+}
+
+// safety states whether an output has taken its safe state.
+func (s *Service) safety(spec deviceSpec, problem error) {
+	s.set("unsafe:"+spec.ID, problem != nil, health.Error, fmt.Sprintf("%s did not take its safe state: %v", spec.label(), problem))
 }
 
 // openBuses makes ready what devices are wired to.
@@ -70,16 +93,19 @@ func (s *deviceSpec) label() string {
 	return fmt.Sprintf("%s (%s)", s.ID, s.Driver)
 }
 
-// closeDevices closes the devices, then what they are wired to.
+// closeDevices brings the outputs into their safe state and closes the devices,
+// all at the same time, then what they are wired to.
 func (s *Service) closeDevices() error {
-	var errs []error
-	for _, d := range s.devices {
-		if d.opened.Close != nil {
-			if err := d.opened.Close(); err != nil {
-				errs = append(errs, fmt.Errorf("close device %s: %w", d.id, err))
+	errs := make([]error, len(s.devices), len(s.devices)+1)
+	var closing sync.WaitGroup
+	for i, d := range s.devices {
+		closing.Go(func() {
+			if err := d.keeper.Close(); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", d.spec.label(), err)
 			}
-		}
+		})
 	}
+	closing.Wait()
 	return errors.Join(append(errs, s.buses.Close())...)
 }
 
@@ -110,24 +136,20 @@ func (s *Service) connectDevices() error {
 
 func (s *Service) connect(d *device, sink gateway.Sink) (err error) {
 	switch {
-	case d.opened.Sensor != nil:
+	case d.can.Sensor != nil:
 		d.source, err = pipeline.NewPoller(pipeline.PollerOptions{
-			Device: d.id, Sensor: d.opened.Sensor, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
+			Device: d.id, Label: d.spec.label(), Sensor: d.can.Sensor, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
 			Every: d.spec.Every, Timeout: d.spec.Timeout, Processing: d.spec.Processing,
 		})
-	case d.opened.Stream != nil:
+	case d.can.Stream != nil:
 		d.source, err = pipeline.NewRunner(pipeline.RunnerOptions{
-			Device: d.id, Stream: d.opened.Stream, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
+			Device: d.id, Label: d.spec.label(), Stream: d.can.Stream, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
 			Processing: d.spec.Processing,
+		})
+	default:
+		d.source, err = pipeline.NewWatcher(pipeline.WatcherOptions{
+			Device: d.id, Label: d.spec.label(), Checker: d.keeper, Health: s.health,
 		})
 	}
 	return err
-}
-
-// run reads the device until ctx ends.
-func (d *device) run(ctx context.Context) error {
-	if d.source == nil {
-		return nil
-	}
-	return d.source.Run(ctx)
 }

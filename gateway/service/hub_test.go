@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
@@ -19,9 +20,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/hubsim"
-	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
+	"github.com/fieldpost/fieldpost/gateway/pipeline"
 )
 
 // simHub is a hub with the device gw, and a back end that uses it.
@@ -276,24 +278,32 @@ func TestSettingsOfAHub(t *testing.T) {
 	}
 }
 
+// present is a device that is there.
+type present struct{}
+
+func (present) Check(context.Context) error { return nil }
+
 // TestManyDevicesFitIntoATwin: what is reported stays within what a hub takes.
 func TestManyDevicesFitIntoATwin(t *testing.T) {
 	s := &Service{id: "gw", log: slog.New(slog.DiscardHandler), started: time.Now()}
 	s.health = health.NewBoard(s.log)
 	s.config = &Loaded{}
 	for i := range 400 {
-		spec := deviceSpec{}
-		spec.ID, spec.Driver = fmt.Sprintf("device.%d", i), "sim"
-		s.config.devices = append(s.config.devices, spec) // none could be opened
-		s.health.Raise("device:"+spec.ID, "error", strings.Repeat("why ", 1000))
+		id := gateway.DeviceID(fmt.Sprintf("device.%d", i))
+		source, err := pipeline.NewWatcher(pipeline.WatcherOptions{Device: id, Checker: present{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.devices = append(s.devices, &device{id: id, source: source})
+		s.health.Raise("device:"+string(id), "error", strings.Repeat("why ", 1000))
 	}
-	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, CA: mqtt.NewReplacement(), Now: time.Now, Linked: func() bool { return true }, Probation: time.Minute})
+	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, Linked: func() bool { return true }, Probation: time.Minute})
 	object := twin{s}.Reported()
 	data, err := json.Marshal(object)
 	if err != nil || len(data) > maxReportedBytes || object["left_out"] != true || object["gateway"] == nil || object["settings"] == nil {
 		t.Errorf("%d bytes, %v: %.300s", len(data), err, data)
 	}
-	s.config.devices = s.config.devices[:1]
+	s.devices = s.devices[:1]
 	s.health = health.NewBoard(s.log)
 	object = twin{s}.Reported()
 	if object["left_out"] != nil || object["devices"].(map[string]any)["device%2E0"] == nil {

@@ -20,7 +20,6 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
-	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 	"github.com/fieldpost/fieldpost/gateway/uplink/upload"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
@@ -48,7 +47,6 @@ type Service struct {
 	sender     *uplink.Sender
 	children   []childSender
 	remote     *remote
-	ca         *mqtt.Replacement // of ca_file, in all connections
 	batchers   []*pipeline.Batcher
 	buses      *bus.Set
 	devices    []*device
@@ -66,7 +64,7 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 	}
 	return &Service{
 		config: config, id: id, build: build, log: log,
-		clock: clock.NewSystem(build.Time), health: health.NewBoard(log), ca: mqtt.NewReplacement(),
+		clock: clock.NewSystem(build.Time), health: health.NewBoard(log),
 		started: time.Now(), fatal: make(chan error, 1),
 	}, nil
 }
@@ -75,11 +73,11 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 // until ctx ends. It returns when everything has been stopped in order.
 func (s *Service) Run(ctx context.Context) (err error) {
 	s.openBuses()
-	s.openDevices(ctx)
+	s.keepDevices()
 	defer func() { err = errors.Join(err, s.closeDevices()) }()
-	// Outputs come first: whatever else may fail must find them safe.
-	s.makeSafe(ctx, "start")
-	defer s.makeSafe(context.WithoutCancel(ctx), "stop")
+	// Outputs come first: whatever else may fail must find them safe. The others
+	// are opened when they are first asked.
+	s.makeSafe(ctx)
 
 	if err := s.openQueue(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -176,8 +174,8 @@ func (s *Service) assemble() error {
 	actuators := map[gateway.DeviceID]gateway.Actuator{ownDevice: itself{s}}
 	var sensors []gateway.DeviceID
 	for _, d := range s.devices {
-		if d.opened.Actuator != nil {
-			actuators[d.id] = d.opened.Actuator
+		if d.can.Actuator != nil {
+			actuators[d.id] = d.can.Actuator
 		} else {
 			sensors = append(sensors, d.id)
 		}
@@ -231,7 +229,7 @@ func (s *Service) work(ctx context.Context, api *api) error {
 		batchStage.start(b.Run)
 	}
 	for _, d := range s.devices {
-		deviceStage.start(d.run)
+		deviceStage.start(d.source.Run)
 	}
 	deviceStage.start(s.remote.Run) // a link that a stop has ended is no fault of the settings
 	frontStage.start(api.run)
@@ -254,25 +252,6 @@ func (s *Service) work(ctx context.Context, api *api) error {
 	uplinkStage.stop()
 	frontStage.stop()
 	return err
-}
-
-// makeSafe brings every output into its declared safe state.
-func (s *Service) makeSafe(ctx context.Context, when string) {
-	for _, d := range s.devices {
-		if d.opened.Safer == nil {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		err := d.opened.Safer.Safe(ctx)
-		cancel()
-		code := "unsafe:" + string(d.id)
-		if err != nil {
-			s.health.Raise(code, health.Error, fmt.Sprintf("device %s did not take its safe state at %s: %v", d.id, when, err))
-			continue
-		}
-		s.health.Clear(code)
-		s.log.Debug("safe state taken", "device", d.id, "when", when)
-	}
 }
 
 // socketPath is where the command line tools find the gateway.

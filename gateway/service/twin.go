@@ -140,7 +140,7 @@ func toSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 // makeRemote puts the settings of the last run in force, if the upstream can
 // change them.
 func (s *Service) makeRemote() {
-	all, working := s.polledDevices()
+	all, polled := s.polledDevices()
 	file := filepath.Join(s.config.Gateway.DataDir, "settings.json")
 	if spec := s.config.upstream; spec.kind.twin == nil || !spec.kind.twin(spec.config) {
 		if _, err := os.Stat(file); err == nil {
@@ -149,7 +149,7 @@ func (s *Service) makeRemote() {
 		file = ""
 	}
 	s.remote = newRemote(remoteOptions{
-		File: file, Scope: all, Devices: working, Probation: s.config.Settings.Probation, CA: s.ca, Now: s.clock.Now,
+		File: file, Scope: all, Devices: polled, Probation: s.config.Settings.Probation,
 		Linked: func() bool { return linked(s.sender.Stats(), time.Now()) }, Health: s.health, Log: s.log,
 	})
 }
@@ -162,19 +162,15 @@ func linked(st uplink.Stats, now time.Time) bool {
 	return st.Connected || st.LastError == "" && now.Sub(st.Since) < renewal
 }
 
-// polledDevices are the devices that settings can be for, and those of them
-// that are at work.
+// polledDevices are the devices that settings can be for.
 func (s *Service) polledDevices() (scope, map[gateway.DeviceID]pacedDevice) {
-	all, working := scope{}, make(map[gateway.DeviceID]pacedDevice)
-	for _, spec := range s.config.devices {
-		all[gateway.DeviceID(spec.ID)] = true // one that could not be opened may be
-	}
+	all, polled := scope{}, make(map[gateway.DeviceID]pacedDevice)
 	for _, d := range s.devices {
-		p, polled := d.source.(paced)
-		all[d.id] = polled
-		if polled {
-			working[d.id] = pacedDevice{base: d.spec.Every, set: p.SetPace}
+		p, is := d.source.(paced)
+		all[d.id] = is
+		if is {
+			polled[d.id] = pacedDevice{base: d.spec.Every, set: p.SetPace}
 		}
 	}
-	return all, working
+	return all, polled
 }

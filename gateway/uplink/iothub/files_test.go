@@ -46,7 +46,7 @@ func startFileHub(t *testing.T) *fileHub {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.Close() })
-	settings, _, err := mqtt.NewTrust(mqtt.TrustOptions{Bundle: h.Info().CA}).TLS("")
+	settings, err := mqtt.NewTLS("", h.Info().CA)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,161 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/drivers/bus"
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// socket is what a device is plugged into: the test pulls it out.
+type socket struct {
+	mu    sync.Mutex
+	empty bool
+	hang  chan struct{} // Open comes back when it is closed
+	safe  int
+}
+
+func (s *socket) pull(out bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.empty = out
+}
+
+func (s *socket) there() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.empty {
+		return fmt.Errorf("no answer: %w", gateway.ErrUnavailable)
+	}
+	return nil
+}
+
+func (s *socket) Open(context.Context) error {
+	if s.hang != nil {
+		<-s.hang
+	}
+	return s.there()
+}
+
+func (s *socket) Read(context.Context) ([]gateway.Reading, error) {
+	if err := s.there(); err != nil {
+		return nil, err
+	}
+	return []gateway.Reading{{Name: "level", Value: gateway.Number(1)}}, nil
+}
+
+func (s *socket) Actions() []gateway.Action { return []gateway.Action{{Name: "blink"}} }
+
+func (s *socket) Do(context.Context, gateway.Command) (map[string]any, error) { return nil, s.there() }
+
+func (s *socket) Safe(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.safe++
+	return nil
+}
+
+// into puts a device into the place of one of the config.
+func (s *socket) into(id string) func(*Loaded) {
+	return func(l *Loaded) {
+		for i := range l.devices {
+			if l.devices[i].ID == id {
+				l.devices[i].driver.Make = func(any, *bus.Set) (drivers.Device, error) {
+					return drivers.Device{Opener: s, Sensor: s, Actuator: s, Safer: s}, nil
+				}
+			}
+		}
+	}
+}
+
+// awaitState waits until status, devices and conditions agree on the state.
+func (r *running) awaitState(t *testing.T, id, state string) DeviceStatus {
+	t.Helper()
+	var found DeviceStatus
+	eventually(t, func() error {
+		var s Status
+		code, body := r.call(t, http.MethodGet, "/v1/status", "")
+		if code != http.StatusOK || json.Unmarshal([]byte(body), &s) != nil {
+			return fmt.Errorf("%d %s", code, body)
+		}
+		for _, d := range s.Devices {
+			if string(d.ID) == id {
+				found = d
+			}
+		}
+		condition := ""
+		for _, c := range s.Conditions {
+			if c.Code == "device:"+id {
+				condition = c.Summary
+			}
+		}
+		if found.State != state || (condition != "") != (state != "good") || !strings.HasSuffix(condition, found.Reason) {
+			return fmt.Errorf("%+v, condition %q; want it %s", found, condition, state)
+		}
+		return nil
+	})
+	return found
+}
+
+// TestDeviceComesAndGoes: nobody has to restart the gateway, and each change is
+// one line in the log.
+func TestDeviceComesAndGoes(t *testing.T) {
+	b := startBroker(t)
+	s := &socket{empty: true}
+	r := startServiceWith(t, t.TempDir(), strings.Replace(configText, "BROKER", b.url, 1), s.into("bench"))
+	r.awaitConnected(t)
+	d := r.awaitState(t, "bench", "absent")
+	if d.Reason != "no answer" || d.Since.IsZero() || len(d.Actions) != 1 {
+		t.Errorf("%+v", d)
+	}
+	code, body := r.call(t, http.MethodPost, "/v1/do", `{"device":"bench","action":"blink"}`)
+	if !strings.Contains(body, `"status":"failed"`) || !strings.Contains(body, "nothing was done: no answer") {
+		t.Errorf("a command for an absent device: %d %s", code, body)
+	}
+	s.pull(false)
+	r.awaitState(t, "bench", "good")
+	if code, body := r.call(t, http.MethodPost, "/v1/do", `{"device":"bench","action":"blink"}`); !strings.Contains(body, `"status":"done"`) {
+		t.Errorf("a command: %d %s", code, body)
+	}
+	s.pull(true)
+	r.awaitState(t, "bench", "absent")
+	s.pull(false)
+	r.awaitState(t, "bench", "good")
+	if s.safe != 2 {
+		t.Errorf("the safe state was taken %d times, want once for each time that it was opened", s.safe)
+	}
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	logs := r.logs.String()
+	if n := strings.Count(logs, `summary="bench (sim): no answer`); n != 2 {
+		t.Errorf("%d lines of absence, want 2", n)
+	}
+	if n := strings.Count(logs, `msg="health condition over" code=device:bench`); n != 2 {
+		t.Errorf("%d lines of return, want 2", n)
+	}
+}
+
+// TestStuckDeviceHoldsNobodyUp, neither at the start nor at the stop, and it is
+// named.
+func TestStuckDeviceHoldsNobodyUp(t *testing.T) {
+	b := startBroker(t)
+	s := &socket{hang: make(chan struct{})}
+	defer close(s.hang)
+	r := startServiceWith(t, t.TempDir(), strings.Replace(configText, "BROKER", b.url, 1), s.into("bench"))
+	r.awaitState(t, "board", "good")
+	if d := r.awaitState(t, "bench", "absent"); !strings.Contains(d.Reason, "opening it has not come back yet") {
+		t.Errorf("%+v", d)
+	}
+	if err := r.stop(t); !errors.Is(err, gateway.ErrTimeout) || !strings.Contains(err.Error(), "bench (sim): opening it has not come back and is left behind") {
+		t.Errorf("Run returned %v", err)
+	}
+}
