@@ -85,12 +85,15 @@ func printStatus(out io.Writer, s service.Status) {
 
 // printSettings says what the hub has set or tried to; mostly nothing.
 func printSettings(out io.Writer, s service.SettingsStatus) {
-	if len(s.Devices) == 0 && len(s.Errors) == 0 {
+	if len(s.Devices) == 0 && len(s.Errors) == 0 && !s.CA {
 		return
 	}
 	fmt.Fprintf(out, "settings  version %d of the hub is %s", s.Version, s.Status)
 	if s.Probation {
 		fmt.Fprint(out, ", on probation")
+	}
+	if s.CA {
+		fmt.Fprint(out, ", with CAs in place of ca_file")
 	}
 	if len(s.Devices) > 0 {
 		fmt.Fprint(out, ", not as in the config file:")

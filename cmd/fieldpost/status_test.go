@@ -15,6 +15,9 @@ func TestSettingsForPeople(t *testing.T) {
 			Verdict: service.Verdict{Version: 4, Status: service.SettingsApplied, Probation: true},
 			Devices: []gateway.DeviceID{"air", "soil"},
 		},
+		"settings  version 6 of the hub is applied, with CAs in place of ca_file\n": {
+			Verdict: service.Verdict{Version: 6, Status: service.SettingsApplied}, CA: true,
+		},
 		"settings  version 5 of the hub is rejected\n          settings.x: unknown\n": {
 			Verdict: service.Verdict{Version: 5, Status: service.SettingsRejected, Errors: []string{"settings.x: unknown"}},
 		},

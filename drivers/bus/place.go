@@ -28,6 +28,11 @@ func AtI2C(bus string, address uint16) Place {
 	return Place{Bus: bus, Kind: KindI2C, At: fmt.Sprintf("%#02x", address)}
 }
 
+// AtSPI is a chip select of an SPI bus.
+func AtSPI(bus string, chipSelect int) Place {
+	return Place{Bus: bus, Kind: KindSPI, At: fmt.Sprintf("cs%d", chipSelect)}
+}
+
 // String says it for people, as in "i2c-1 at 0x76".
 func (p Place) String() string {
 	if p.Bus == "" {

@@ -52,8 +52,8 @@ type Port struct {
 
 	mu     sync.Mutex
 	data   bytes.Buffer
-	lost   uint64 // bytes dropped since nobody has read them
-	reason error  // why there is nothing more to come
+	lost   int   // bytes dropped before data, which nobody has been told of
+	reason error // why there is nothing more to come
 }
 
 // readLoop is the reader: it fetches bytes until the port is closed or gone, and
@@ -105,7 +105,7 @@ func (p *Port) push(b []byte) {
 	p.mu.Lock()
 	if excess := p.data.Len() + len(b) - kept; excess > 0 {
 		p.data.Next(excess)
-		p.lost += uint64(excess)
+		p.lost += excess
 	}
 	p.data.Write(b)
 	p.mu.Unlock()
@@ -115,12 +115,16 @@ func (p *Port) push(b []byte) {
 	}
 }
 
-// pull takes what has come.
-func (p *Port) pull(b []byte) int {
+// pull takes what has come, if anything.
+func (p *Port) pull(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if lost := p.lost; lost > 0 {
+		p.lost = 0
+		return 0, fmt.Errorf("%d bytes were dropped, since they came faster than they were read: %w", lost, gateway.ErrFull)
+	}
 	n, _ := p.data.Read(b) // an error only says that there is nothing
-	return n
+	return n, nil
 }
 
 // why is the reason for which a port gives nothing more.
@@ -132,20 +136,21 @@ func (p *Port) why() error {
 
 // Read waits for at least one byte, until ctx ends, and then with its error. It
 // wraps gateway.ErrUnavailable if the port was unplugged or closed; what had
-// come before is given first.
+// come before is given first. Where bytes were dropped since nobody has read
+// them, it says so once by gateway.ErrFull.
 func (p *Port) Read(ctx context.Context, b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
 	for {
-		if n := p.pull(b); n > 0 {
-			return n, nil
+		if n, err := p.pull(b); n > 0 || err != nil {
+			return n, err
 		}
 		select {
 		case <-p.more:
 		case <-p.over:
-			if n := p.pull(b); n > 0 {
-				return n, nil
+			if n, err := p.pull(b); n > 0 || err != nil {
+				return n, err
 			}
 			return 0, p.why()
 		case <-ctx.Done():
@@ -202,6 +207,7 @@ func (p *Port) Discard() error {
 	err := p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH) })
 	p.mu.Lock()
 	p.data.Reset()
+	p.lost = 0
 	p.mu.Unlock()
 	if err != nil {
 		return p.broken(err)
@@ -226,17 +232,10 @@ func (p *Port) Settle(ctx context.Context, quiet time.Duration) error {
 			return ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
 			return nil
-		case err != nil:
+		case err != nil && !errors.Is(err, gateway.ErrFull):
 			return err
 		}
 	}
-}
-
-// Lost is how many bytes were dropped since nobody has read them.
-func (p *Port) Lost() uint64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.lost
 }
 
 // Close gives the port back. It can be called at any time, more than once, and

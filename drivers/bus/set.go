@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/spi"
 
+	"github.com/fieldpost/fieldpost/drivers/bus/gpiochip"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -22,6 +24,9 @@ type Options struct {
 	Configs map[string]any
 	// Report is told when a bus does not work, and with nil when it does again.
 	Report func(bus string, problem error)
+	// Record is given each transaction on an I2C or SPI bus after it has come
+	// back, one at a time for each bus of the board. It must not keep the slices.
+	Record func(Transaction)
 	Log    *slog.Logger
 	// Hardware takes the place of the board's own.
 	Hardware Hardware
@@ -32,6 +37,10 @@ type Options struct {
 type Hardware struct {
 	// I2C opens the bus /dev/i2c-N.
 	I2C func(number int) (i2c.BusCloser, error)
+	// SPI opens the chip select /dev/spidevN.M.
+	SPI func(controller, chipSelect int) (spi.PortCloser, error)
+	// GPIO has the lines.
+	GPIO gpiochip.Board
 }
 
 // Set has the buses of a gateway, by name. Buses are opened when they are first
@@ -41,7 +50,8 @@ type Set struct {
 
 	mu     sync.Mutex
 	closed bool
-	i2c    map[string]*I2C
+	i2c    map[string]*wire
+	spi    map[string]*SPI
 	ports  map[*Port]struct{}
 
 	opening sync.WaitGroup // of ports
@@ -52,13 +62,22 @@ func New(o Options) *Set {
 	if o.Report == nil {
 		o.Report = func(string, error) {}
 	}
+	if o.Record == nil {
+		o.Record = func(Transaction) {}
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Hardware.I2C == nil {
 		o.Hardware.I2C = openI2C
 	}
-	return &Set{opts: o, i2c: make(map[string]*I2C), ports: make(map[*Port]struct{})}
+	if o.Hardware.SPI == nil {
+		o.Hardware.SPI = openSPI
+	}
+	if o.Hardware.GPIO == nil {
+		o.Hardware.GPIO = gpiochip.Kernel{}
+	}
+	return &Set{opts: o, i2c: make(map[string]*wire), spi: make(map[string]*SPI), ports: make(map[*Port]struct{})}
 }
 
 // closeGrace is how long Close waits for transactions that do not come back.
@@ -81,6 +100,10 @@ func (s *Set) Close() error {
 	for _, name := range slices.Sorted(maps.Keys(s.i2c)) {
 		errs = append(errs, s.i2c[name].close(closeGrace))
 	}
+	for _, name := range slices.Sorted(maps.Keys(s.spi)) {
+		errs = append(errs, s.spi[name].close(closeGrace))
+	}
+	s.i2c, s.spi = nil, nil
 	return errors.Join(errs...)
 }
 
@@ -115,9 +138,9 @@ func (s *Set) Check(p Place) error {
 	if p.Bus == "" {
 		return nil
 	}
-	config, given := s.opts.Configs[p.Bus]
-	if !given {
-		config = implied(p.Bus)
+	config := s.config(p.Bus)
+	if other := s.alias(p.Bus); other != "" {
+		return fmt.Errorf("the bus %s is called %s in the section buses; want that name: %w", p.Bus, other, gateway.ErrInvalid)
 	}
 	switch {
 	case config == nil:
@@ -143,15 +166,36 @@ func (s *Set) named(kind string) string {
 	return " (" + strings.Join(names, ", ") + ")"
 }
 
-// config finds the config of a bus, which must be of type C.
+// config is that of the section buses, or the implied one; nil if there is no
+// such bus.
+func (s *Set) config(name string) any {
+	if config, given := s.opts.Configs[name]; given {
+		return config
+	}
+	return implied(name)
+}
+
+// alias is the name that the section buses has for an implied bus; empty if it
+// has none.
+func (s *Set) alias(name string) string {
+	bare, ok := implied(name).(owner)
+	if _, given := s.opts.Configs[name]; given || !ok {
+		return ""
+	}
+	for other, config := range s.opts.Configs {
+		if c, ok := config.(owner); ok && c.hardware() == bare.hardware() {
+			return other
+		}
+	}
+	return ""
+}
+
+// configOf finds the config of a bus, which must be of type C.
 func configOf[C any](s *Set, name, kind string) (*C, error) {
 	if err := s.Check(Place{Bus: name, Kind: kind}); err != nil {
 		return nil, err
 	}
-	config, given := s.opts.Configs[name]
-	if !given {
-		config = implied(name)
-	}
+	config := s.config(name)
 	c, ok := config.(*C)
 	if !ok {
 		return nil, fmt.Errorf("bus %s: its config is %T: %w", name, config, gateway.ErrInvalid)

@@ -93,7 +93,7 @@ func (d *Dev) kinds(class, prefix, file string) ([]part, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("board: %w", err)
+		return nil, err
 	}
 	var all []part
 	for _, e := range entries {

@@ -47,7 +47,7 @@ func (d *Dev) disks() ([]gateway.Reading, error) {
 	for _, mount := range d.config.Disks {
 		device, mounted := mounts[filepath.Clean(mount)]
 		if !mounted { // its folder belongs to another disk, whose values would be taken for its own
-			errs = append(errs, fmt.Errorf("board: nothing is mounted on %s; mount it, or take it out of disks: %w", mount, gateway.ErrUnavailable))
+			errs = append(errs, fmt.Errorf("nothing is mounted on %s; mount it, or take it out of disks: %w", mount, gateway.ErrUnavailable))
 			continue
 		}
 		room, err := d.room(mount)
@@ -57,6 +57,8 @@ func (d *Dev) disks() ([]gateway.Reading, error) {
 			err = d.located(err, statsFile)
 		}
 		all, errs = append(all, traffic...), append(errs, err)
+		wear, err := d.wear(mount, device)
+		all, errs = append(all, wear...), append(errs, err)
 	}
 	return all, errors.Join(errs...)
 }
@@ -66,7 +68,7 @@ func (d *Dev) disks() ([]gateway.Reading, error) {
 func (d *Dev) room(mount string) ([]gateway.Reading, error) {
 	s, err := d.statfs(d.path(mount))
 	if err != nil {
-		return nil, fmt.Errorf("board: disk %s: %w", mount, err)
+		return nil, fmt.Errorf("disk %s: %w", mount, err)
 	}
 	used := s.total - s.free
 	if used+s.available <= 0 {

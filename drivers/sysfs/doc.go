@@ -16,9 +16,13 @@
 //	disk_used.root        %    as df says it
 //	disk_read.root        By   counters of the mount's block device, since the
 //	disk_written.root     By   start of the kernel
+//	disk_life_used.root   %    of an eMMC, as it says itself, in steps of 10; 110 is beyond
+//	disk_written_in_life.root By  to an ext4 file system since it was made
+//	disk_errors.root           errors that ext4 has found
 //	network_up.eth0            whether there is a link
 //	network_received.eth0 By   counters since the interface was made
 //	network_sent.eth0     By
+//	network_signal.wlan0  dBm  of the access point, as heard here
 //	network_receive_errors.eth0, network_send_errors.eth0
 //	network_receive_drops.eth0, network_send_drops.eth0
 //	undervoltage, undervoltage_since_start    of a Raspberry Pi

@@ -30,7 +30,7 @@ func (d *Dev) networks() ([]gateway.Reading, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("board: %w", err)
+		return nil, err
 	}
 	var there []string
 	for _, e := range entries {
@@ -46,7 +46,7 @@ func (d *Dev) networks() ([]gateway.Reading, error) {
 	for _, name := range d.config.Interfaces {
 		if !slices.Contains(there, name) {
 			all = append(all, state("network_up."+suffix(name), false))
-			errs = append(errs, fmt.Errorf("board: there is no network interface %s; there are %s: %w", name, strings.Join(there, ", "), gateway.ErrUnavailable))
+			errs = append(errs, fmt.Errorf("there is no network interface %s; there are %s: %w", name, strings.Join(there, ", "), gateway.ErrUnavailable))
 			continue
 		}
 		readings, _, err := d.network(name)
@@ -71,7 +71,7 @@ func (d *Dev) allUp(there []string) ([]gateway.Reading, error) {
 			continue
 		}
 		if other, twice := taken[suffix(name)]; twice {
-			errs = append(errs, fmt.Errorf("board: the interfaces %s and %s would give readings of one name; name one of them in interfaces: %w", other, name, gateway.ErrInvalid))
+			errs = append(errs, fmt.Errorf("the interfaces %s and %s would give readings of one name; name one of them in interfaces: %w", other, name, gateway.ErrInvalid))
 			continue
 		}
 		taken[suffix(name)] = name
@@ -86,7 +86,9 @@ func (d *Dev) network(name string) (readings []gateway.Reading, up bool, err err
 		return nil, false, err
 	}
 	readings = append(readings, state("network_up."+suffix(name), up))
-	var errs []error
+	signal, err := d.wireless(name)
+	readings = append(readings, signal...)
+	errs := []error{err}
 	for _, c := range counters {
 		file := []string{netClass, name, "statistics", c.file}
 		text, ok, err := d.text(file...)

@@ -1,7 +1,6 @@
 package sysfs
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -23,11 +22,11 @@ const (
 func (d *Dev) power() ([]gateway.Reading, error) {
 	files, err := filepath.Glob(d.path(throttledFiles))
 	if err != nil || len(files) == 0 {
-		return nil, err
+		return d.voltage()
 	}
 	file, err := filepath.Rel(d.root, files[0])
 	if err != nil {
-		return nil, fmt.Errorf("board: %w", err)
+		return nil, err
 	}
 	text, ok, err := d.text(file)
 	if !ok {
@@ -43,4 +42,27 @@ func (d *Dev) power() ([]gateway.Reading, error) {
 		state("throttled", bits&slowBits != 0),
 		state("throttled_since_start", bits&(slowBits<<sinceStart) != 0),
 	}, nil
+}
+
+// voltage asks the kernel's driver of the firmware, where that alone is there:
+// raspberrypi-hwmon keeps to whether the voltage was low when it last looked.
+func (d *Dev) voltage() ([]gateway.Reading, error) {
+	chips, err := d.kinds("sys/class/hwmon", "hwmon", "name")
+	if err != nil {
+		return nil, err
+	}
+	chip := best(chips, []string{"rpi_volt"})
+	if chip == "" {
+		return nil, nil
+	}
+	file := filepath.Join(chip, "in0_lcrit_alarm")
+	text, ok, err := d.text(file)
+	if !ok {
+		return nil, err
+	}
+	n, err := parseCount(text)
+	if err != nil {
+		return nil, d.located(err, file)
+	}
+	return []gateway.Reading{state("undervoltage", n != 0)}, nil
 }

@@ -66,7 +66,7 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 		d.temperature, d.load, d.cpu, d.memory, d.uptime, d.disks, d.networks, d.power,
 	} {
 		if err := ctx.Err(); err != nil {
-			errs = append(errs, fmt.Errorf("board: %w", err))
+			errs = append(errs, err)
 			break
 		}
 		readings, err := part()
@@ -90,14 +90,14 @@ func (d *Dev) text(parts ...string) (text string, ok bool, err error) {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENODEV):
 		return "", false, nil
 	case err != nil:
-		return "", false, fmt.Errorf("board: %w", err)
+		return "", false, err
 	}
 	return strings.TrimSpace(string(data)), true, nil
 }
 
 // located says in which file a fault is.
 func (d *Dev) located(err error, parts ...string) error {
-	return fmt.Errorf("board: %s: %w", d.path(parts...), err)
+	return fmt.Errorf("%s: %w", d.path(parts...), err)
 }
 
 // suffix is the last part of a reading's name, made of a mount point or an

@@ -32,6 +32,7 @@
 //	sizes      64kB, 512MB (powers of 1000), 32MiB (powers of 1024); a number
 //	           alone counts bytes
 //	rates      64kB or 64kB/s, bytes per second
+//	clocks     50Hz, 400kHz, 1.5MHz
 //	shares     80%
 //
 // # Values from elsewhere
@@ -64,7 +65,7 @@
 //
 // A field without default keeps what it has if its key is absent. Bounds, oneof
 // and pattern are for single values; in lists and tables they hold for each.
-// Fields can be bool, text, numbers, time.Duration, Bytes, Rate, Percent, Secret, lists,
+// Fields can be bool, text, numbers, time.Duration, Bytes, Rate, Frequency, Percent, Secret, lists,
 // map[string]T, structs, pointers (nil if the key is absent), Section,
 // []Section and map[string]Section; what is decoded into a Section is left to another Decode. An
 // embedded struct shares its keys with the struct around it.

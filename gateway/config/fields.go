@@ -10,13 +10,14 @@ import (
 )
 
 var (
-	durationType = reflect.TypeFor[time.Duration]()
-	bytesType    = reflect.TypeFor[Bytes]()
-	rateType     = reflect.TypeFor[Rate]()
-	percentType  = reflect.TypeFor[Percent]()
-	secretType   = reflect.TypeFor[Secret]()
-	sectionType  = reflect.TypeFor[Section]()
-	sectionsType = reflect.TypeFor[map[string]Section]()
+	durationType  = reflect.TypeFor[time.Duration]()
+	bytesType     = reflect.TypeFor[Bytes]()
+	rateType      = reflect.TypeFor[Rate]()
+	frequencyType = reflect.TypeFor[Frequency]()
+	percentType   = reflect.TypeFor[Percent]()
+	secretType    = reflect.TypeFor[Secret]()
+	sectionType   = reflect.TypeFor[Section]()
+	sectionsType  = reflect.TypeFor[map[string]Section]()
 )
 
 // field is one key that a struct knows, from the tags of one of its fields.
@@ -42,7 +43,7 @@ func names(fields []field) []string {
 
 // hasUnit tells whether a type is written as a number with a unit.
 func hasUnit(t reflect.Type) bool {
-	return t == durationType || t == bytesType || t == rateType || t == percentType
+	return t == durationType || t == bytesType || t == rateType || t == frequencyType || t == percentType
 }
 
 // isSection tells whether a type is a struct with keys of its own.

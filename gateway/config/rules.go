@@ -116,6 +116,8 @@ func (f *field) wanted(t reflect.Type) string {
 		return "a size" + between(f.minText, f.maxText) + ", written as 64kB, 512MB or 32MiB"
 	case t == rateType:
 		return "a rate" + between(f.minText, f.maxText) + ", written as 64kB or 64kB/s, both bytes per second"
+	case t == frequencyType:
+		return "a frequency" + between(f.minText, f.maxText) + ", written as 50Hz, 400kHz or 1.5MHz"
 	case t == percentType:
 		return "a share" + between(cmp.Or(f.minText, "0%"), cmp.Or(f.maxText, "100%")) + ", written as 80%"
 	}

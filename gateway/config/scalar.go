@@ -38,6 +38,10 @@ func set(v reflect.Value, n *node) error {
 		r, err := parseRate(n.text)
 		v.SetInt(int64(r))
 		return err
+	case frequencyType:
+		f, err := parseFrequency(n.text)
+		v.SetInt(int64(f))
+		return err
 	case percentType:
 		p, err := parsePercent(n.text)
 		v.SetFloat(float64(p))

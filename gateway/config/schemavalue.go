@@ -18,6 +18,8 @@ func single(t reflect.Type, f *field) map[string]any {
 	case t == rateType:
 		rate := map[string]any{"type": []any{"string", "integer"}, "pattern": rateShape, "minimum": 0}
 		return map[string]any{"anyOf": orReference(rate)}
+	case t == frequencyType:
+		return map[string]any{"anyOf": orReference(map[string]any{"type": "string", "pattern": frequencyShape})}
 	case t == percentType:
 		return map[string]any{"anyOf": orReference(map[string]any{"type": "string", "pattern": percentShape})}
 	case t.Kind() == reflect.String && f.oneof != nil:

@@ -72,6 +72,25 @@ func TestRates(t *testing.T) {
 	}
 }
 
+func TestFrequencies(t *testing.T) {
+	for text, want := range map[string]config.Frequency{"50Hz": 50, "400kHz": 4e5, "1.5MHz": 15e5, "0.5Hz": 1, "'1kHz'": 1000, "0Hz": 0} {
+		var c struct {
+			A config.Frequency `yaml:"a"`
+		}
+		if err := section(t, "a: "+text+"\n").Decode(&c); err != nil || c.A != want {
+			t.Errorf("%s: got %d, %v; want %d", text, c.A, err, want)
+		}
+	}
+	for _, text := range []string{"50", "400k", "400KHz", "1 MHz", "Hz", "kHz", "-1Hz", "1e3Hz", "1GHz", "99999999999999999999MHz", "1.5.5Hz"} {
+		var c struct {
+			A config.Frequency `yaml:"a"`
+		}
+		if err := section(t, "a: "+text+"\n").Decode(&c); err == nil {
+			t.Errorf("%s: got %d, want an error", text, c.A)
+		}
+	}
+}
+
 func TestPercents(t *testing.T) {
 	for text, want := range map[string]config.Percent{"80%": 80, "0%": 0, "100%": 100, "97.5%": 97.5, "'5%'": 5} {
 		var c struct {

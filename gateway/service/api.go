@@ -54,6 +54,8 @@ type SettingsStatus struct {
 	Verdict
 	// Devices are those whose config is overlaid.
 	Devices []gateway.DeviceID `json:"devices"`
+	// CA is true if certificates of the hub count in place of ca_file.
+	CA bool `json:"ca,omitempty"`
 }
 
 // DeviceStatus is one device: how it does and what it can be asked to do.

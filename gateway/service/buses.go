@@ -22,6 +22,10 @@ func (l *Loaded) loadBuses() error {
 			l.buses[name] = c
 		}
 	}
+	for _, fault := range bus.New(bus.Options{Configs: l.buses}).CheckBuses() {
+		section := l.Buses[fault.Bus]
+		errs = append(errs, section.Errorf(fault.Field, "%s", fault.Problem))
+	}
 	return config.Join(errs...)
 }
 
@@ -46,11 +50,21 @@ func busKindNames() (names []string) {
 // places finds devices that are wired to what is not there, or to the same.
 type places struct {
 	buses *bus.Set // opens nothing here
-	taken map[bus.Place]string
+	taken []taken
+}
+
+// taken is a place and who is there.
+type taken struct {
+	place bus.Place
+	by    string
 }
 
 func newPlaces(buses map[string]any) *places {
-	return &places{buses: bus.New(bus.Options{Configs: buses}), taken: make(map[bus.Place]string)}
+	w := &places{buses: bus.New(bus.Options{Configs: buses})}
+	for place, channel := range w.buses.Muxes() {
+		w.taken = append(w.taken, taken{place, "the multiplexer of bus " + channel})
+	}
+	return w
 }
 
 func (w *places) check(section *config.Section, spec deviceSpec) error {
@@ -64,10 +78,16 @@ func (w *places) check(section *config.Section, spec deviceSpec) error {
 			errs = append(errs, section.Errorf("bus", "%v", withoutSentinel(err)))
 			continue
 		}
-		if other, twice := w.taken[place]; twice && !place.Shared {
-			errs = append(errs, section.Errorf("", "%v is where device %s is, too; want a place of its own", place, other))
+		for _, other := range w.taken {
+			switch {
+			case place.Shared && other.place.Shared || !w.buses.Meet(place, other.place):
+			case place.Bus == other.place.Bus:
+				errs = append(errs, section.Errorf("", "%v is where %s is, too; want a place of its own", place, other.by))
+			default:
+				errs = append(errs, section.Errorf("", "%v is in the way of %s at %v, since both answer; want another address", place, other.by, other.place))
+			}
 		}
-		w.taken[place] = spec.ID
+		w.taken = append(w.taken, taken{place, "device " + spec.ID})
 	}
 	return config.Join(errs...)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/hubsim"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
 // simHub is a hub with the device gw, and a back end that uses it.
@@ -297,7 +298,7 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 		s.devices = append(s.devices, &device{id: id, source: source})
 		s.health.Raise("device:"+string(id), "error", strings.Repeat("why ", 1000))
 	}
-	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, Linked: func() bool { return true }, Probation: time.Minute})
+	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, CA: mqtt.NewReplacement(), Now: time.Now, Linked: func() bool { return true }, Probation: time.Minute})
 	object := twin{s}.Reported()
 	data, err := json.Marshal(object)
 	if err != nil || len(data) > maxReportedBytes || object["left_out"] != true || object["gateway"] == nil || object["settings"] == nil {

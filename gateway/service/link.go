@@ -90,7 +90,7 @@ func (s *Service) makeSenders() error {
 
 // wiring is what the upstream of the gateway, or of a child, is connected to.
 func (s *Service) wiring(child gateway.Lane, inbox *command.Inbox) wiring {
-	w := wiring{gatewayID: s.id, clock: s.clock, inbox: inbox, log: s.log, health: s.health, dataDir: s.config.Gateway.DataDir}
+	w := wiring{gatewayID: s.id, clock: s.clock, inbox: inbox, log: s.log, health: s.health, dataDir: s.config.Gateway.DataDir, ca: s.ca}
 	if child != "" {
 		w.health, w.dataDir = s.health.Of(string(child)), filepath.Join(w.dataDir, "children", string(child))
 	}

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
 // before is a moment at which the wall clock was so much behind what it would be
@@ -45,7 +46,7 @@ func TestMomentsAfterTheClockWasSet(t *testing.T) {
 func TestTheTwinTellsWhenItReallyBegan(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	s := &Service{id: "gw", log: log, config: &Loaded{}, health: health.NewBoard(log), started: before(time.Now(), 3*24*time.Hour)}
-	s.remote = newRemote(remoteOptions{Health: s.health, Log: log})
+	s.remote = newRemote(remoteOptions{CA: mqtt.NewReplacement(), Health: s.health, Log: log})
 	told := twin{s}.state().Gateway.Started
 	if off := time.Since(told).Abs(); off > time.Hour {
 		t.Errorf("started %v, which is off by %v", told, off)

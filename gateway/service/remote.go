@@ -1,45 +1,18 @@
 package service
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
-)
-
-// maxProbationStarts is how many starts of the gateway settings may see before
-// they have proved themselves: a crash at each of them must have an end.
-const maxProbationStarts = 3
-
-// Verdict is what became of the settings that the hub asks for.
-type Verdict struct {
-	// Version of the desired properties that it is about.
-	Version int64         `json:"version"`
-	Status  VerdictStatus `json:"status"`
-	// Probation is true until the settings in force have proved themselves.
-	Probation bool `json:"probation,omitempty"`
-	// Errors say why the status is not applied.
-	Errors []string `json:"errors,omitempty"`
-}
-
-// VerdictStatus is what became of settings.
-type VerdictStatus string
-
-// The statuses. Rejected settings have changed nothing; what was rolled back
-// has been in force and did harm.
-const (
-	SettingsApplied    VerdictStatus = "applied"
-	SettingsRejected   VerdictStatus = "rejected"
-	SettingsRolledBack VerdictStatus = "rolled-back"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
 // remoteOptions of a remote. All but Log are required.
@@ -51,6 +24,10 @@ type remoteOptions struct {
 	Devices map[gateway.DeviceID]pacedDevice
 	// Probation is how long settings have to prove themselves.
 	Probation time.Duration
+	// CA is where the CAs go that the hub sets.
+	CA *mqtt.Replacement
+	// Now is the time of day, by which certificates are judged.
+	Now func() time.Time
 	// Linked reports whether there is a connection to the hub.
 	Linked func() bool
 	Health *health.Board
@@ -78,6 +55,7 @@ type remote struct {
 	record  settingsRecord
 	verdict Verdict
 	paces   map[gateway.DeviceID]pipeline.Pace
+	setsCA  bool // that of the config does not count
 	// harm stood when the probation began, and is not the settings' doing.
 	harm []string
 }
@@ -96,6 +74,7 @@ func newRemote(o remoteOptions) *remote {
 	if r.record, err = readSettings(o.File); err != nil {
 		o.Log.Error("the settings of the hub are not in force, the config alone is", "error", err)
 	}
+	r.tell()
 	r.resume()
 	return r
 }
@@ -112,14 +91,14 @@ func (r *remote) resume() {
 		r.watch()
 	}
 	r.verdict = Verdict{Version: r.record.Version, Status: SettingsApplied}
-	parsed, faults := r.opts.Scope.parse(r.record.InForce)
+	parsed, faults := r.opts.Scope.parse(r.record.InForce, time.Time{})
 	if len(faults) > 0 { // the config has changed since
 		r.opts.Log.Error("the settings of the hub do not fit the config any more and are not in force", "faults", faults)
 		return
 	}
 	r.apply(parsed)
-	if len(parsed) > 0 {
-		r.opts.Log.Info("settings of the hub in force", "version", r.record.Version, "devices", len(parsed))
+	if len(r.record.InForce) > 0 {
+		r.opts.Log.Info("settings of the hub in force", "version", r.record.Version, "devices", len(parsed.devices), "ca", parsed.ca != nil)
 	}
 }
 
@@ -158,11 +137,15 @@ func (r *remote) judge(version int64, desired any) Verdict {
 	case r.record.hasFailed(raw):
 		return Verdict{Version: version, Status: SettingsRolledBack, Errors: []string{r.record.Failed.Reason}}
 	}
-	parsed, faults := r.opts.Scope.parse(raw)
+	now, same := r.opts.Now(), reflect.DeepEqual(raw, r.record.InForce)
+	if same {
+		now = time.Time{}
+	}
+	parsed, faults := r.opts.Scope.parse(raw, now)
 	if len(faults) > 0 {
 		return rejected(version, faults)
 	}
-	if reflect.DeepEqual(raw, r.record.InForce) {
+	if same {
 		if r.record.Failed != nil { // taken back by the hub too; they may be tried again
 			next := r.record
 			next.Failed = nil
@@ -175,7 +158,7 @@ func (r *remote) judge(version int64, desired any) Verdict {
 		return rejected(version, []string{err.Error()})
 	}
 	r.apply(parsed)
-	r.opts.Log.Info("settings of the hub applied", "version", version, "devices", len(parsed), "probation", r.opts.Probation)
+	r.opts.Log.Info("settings of the hub applied", "version", version, "devices", len(parsed.devices), "ca", parsed.ca != nil, "probation", r.opts.Probation)
 	return Verdict{Version: version, Status: SettingsApplied}
 }
 
@@ -194,140 +177,41 @@ func (r *remote) change(version int64, raw map[string]any) error {
 		return err
 	}
 	r.record, r.harm = next, harm
+	r.tell()
 	r.watch()
 	return nil
-}
-
-// watch begins a probation, or begins it anew.
-func (r *remote) watch() {
-	select {
-	case r.begun <- struct{}{}:
-	default:
-	}
 }
 
 // keep changes the record even if it cannot be written: then the next start
 // sees the one before, and decides anew.
 func (r *remote) keep(next settingsRecord) {
 	r.record = next
+	r.tell()
 	if err := next.write(r.opts.File); err != nil {
 		r.opts.Log.Error("the state of the settings cannot be remembered", "error", err)
 	}
 }
 
-func (r *remote) rolledBack(reason string) settingsRecord {
-	return settingsRecord{
-		Version: r.record.Version, InForce: r.record.Probation.Before,
-		Failed: &failedSettings{Settings: r.record.InForce, Reason: reason},
+// tell states that what the hub asks for has failed, as long as it does so.
+func (r *remote) tell() {
+	if r.record.Failed == nil {
+		r.opts.Health.Clear(conditionRolledBack)
+		return
 	}
+	r.opts.Health.Raise(conditionRolledBack, health.Warning,
+		"what the hub asks for was taken back, ask for something else: "+r.record.Failed.Reason)
 }
 
-// apply sets the paces that differ from those that are set.
+// apply sets what differs from what is set.
 func (r *remote) apply(s settings) {
+	r.opts.CA.Put(s.ca)
+	r.setsCA = s.ca != nil
 	for id, d := range r.opts.Devices {
-		if pace := s[id].over(d.base); pace != r.paces[id] {
+		if pace := s.devices[id].over(d.base); pace != r.paces[id] {
 			r.paces[id] = pace
 			d.set(pace)
 		}
 	}
-}
-
-// Run ends probations, until ctx does.
-func (r *remote) Run(ctx context.Context) error {
-	timer := time.NewTimer(r.opts.Probation)
-	defer timer.Stop()
-	for {
-		select {
-		case <-r.begun:
-			timer.Reset(r.opts.Probation)
-		case <-timer.C:
-			r.endProbation()
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// endProbation keeps the settings in force, or takes them back.
-func (r *remote) endProbation() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.record.Probation == nil {
-		return
-	}
-	if reason := r.objection(); reason != "" {
-		r.rollBack(reason)
-	} else {
-		next := r.record
-		next.Probation = nil
-		r.keep(next)
-		r.opts.Log.Info("settings of the hub have proved themselves", "version", next.Version)
-	}
-	select {
-	case r.changed <- struct{}{}:
-	default:
-	}
-}
-
-// objection is why the settings in force cannot stay; empty if they can.
-func (r *remote) objection() string {
-	if !r.opts.Linked() {
-		return fmt.Sprintf("%v after they came into force there was no connection to the hub", r.opts.Probation)
-	}
-	for _, code := range r.harmful() {
-		if !slices.Contains(r.harm, code) {
-			return fmt.Sprintf("%v after they came into force the condition %s stands", r.opts.Probation, code)
-		}
-	}
-	return ""
-}
-
-func (r *remote) rollBack(reason string) {
-	r.keep(r.rolledBack(reason))
-	r.verdict.Status, r.verdict.Errors = SettingsRolledBack, []string{reason}
-	parsed, faults := r.opts.Scope.parse(r.record.InForce)
-	if len(faults) > 0 {
-		parsed = nil // those before were never in force in this run
-	}
-	r.apply(parsed)
-	r.opts.Log.Error("settings of the hub rolled back", "version", r.record.Version, "reason", reason)
-}
-
-// harmful lists the conditions that settings can bring about and that break a
-// promise of the gateway.
-func (r *remote) harmful() (codes []string) {
-	for _, c := range r.opts.Health.Conditions() {
-		if c.Code == conditionStuck || c.Code == conditionQueue || strings.HasPrefix(c.Code, "readings-lost:") {
-			codes = append(codes, c.Code)
-		}
-	}
-	return codes
-}
-
-// Bounds of what the verdict says.
-const (
-	maxVerdictErrors = 8
-	maxVerdictText   = 300
-)
-
-func rejected(version int64, faults []string) Verdict {
-	v := Verdict{Version: version, Status: SettingsRejected}
-	for i, fault := range faults {
-		if i == maxVerdictErrors {
-			v.Errors = append(v.Errors, fmt.Sprintf("and %d more", len(faults)-i))
-			break
-		}
-		v.Errors = append(v.Errors, shorten(fault, maxVerdictText))
-	}
-	return v
-}
-
-// shorten cuts s to at most limit bytes, and never within a character.
-func shorten(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
 // Status is for status displays.
@@ -339,6 +223,9 @@ func (r *remote) Status() SettingsStatus {
 		}
 	}
 	slices.Sort(s.Devices)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.CA = r.setsCA
 	return s
 }
 

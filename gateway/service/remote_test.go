@@ -18,6 +18,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
 func decodeJSON(text []byte, v any) error { return json.Unmarshal(text, v) }
@@ -36,6 +37,7 @@ type remoteRig struct {
 	health *health.Board
 	logs   *syncBuffer
 	linked atomic.Bool
+	ca     *mqtt.Replacement
 	paces  map[gateway.DeviceID]pipeline.Pace // as set; owned by the remote
 
 	*remote
@@ -55,13 +57,14 @@ func newRemoteRig(t *testing.T) *remoteRig {
 // start is a start of the program.
 func (r *remoteRig) start() {
 	r.paces = map[gateway.DeviceID]pipeline.Pace{}
+	r.ca = mqtt.NewReplacement()
 	device := func(id gateway.DeviceID) pacedDevice {
 		return pacedDevice{base: 10 * time.Second, set: func(p pipeline.Pace) { r.paces[id] = p }}
 	}
 	r.remote = newRemote(remoteOptions{
 		File: r.file, Scope: scope{"air": true, "soil": true, "relay": false},
 		Devices:   map[gateway.DeviceID]pacedDevice{"air": device("air"), "soil": device("soil")},
-		Probation: 5 * time.Minute, Linked: r.linked.Load, Health: r.health,
+		Probation: 5 * time.Minute, CA: r.ca, Now: time.Now, Linked: r.linked.Load, Health: r.health,
 		Log: slog.New(slog.NewTextHandler(r.logs, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -297,7 +300,7 @@ func TestProbationAcrossRestarts(t *testing.T) {
 
 func TestSettingsFileThatCannotBeUsed(t *testing.T) {
 	for name, text := range map[string]string{
-		"nonsense": "{", "other version": `{"v":2,"version":1,"in_force":{}}`, "more": `{"v":1,"x":1}`,
+		"nonsense": "{", "zeros": string(make([]byte, 4096)), "torn": `{"v":1,"version":1,"in_force":{"ca":"-----BEG`, "other version": `{"v":2,"version":1,"in_force":{}}`, "more": `{"v":1,"x":1}`,
 		"other config": `{"v":1,"version":1,"in_force":{"devices":{"gone":{"every":"1s"}}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {

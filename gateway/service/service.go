@@ -20,6 +20,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 	"github.com/fieldpost/fieldpost/gateway/uplink/upload"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
@@ -47,6 +48,7 @@ type Service struct {
 	sender     *uplink.Sender
 	children   []childSender
 	remote     *remote
+	ca         *mqtt.Replacement // of ca_file, in all connections
 	batchers   []*pipeline.Batcher
 	buses      *bus.Set
 	devices    []*device
@@ -64,7 +66,7 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 	}
 	return &Service{
 		config: config, id: id, build: build, log: log,
-		clock: clock.NewSystem(build.Time), health: health.NewBoard(log),
+		clock: clock.NewSystem(build.Time), health: health.NewBoard(log), ca: mqtt.NewReplacement(),
 		started: time.Now(), fatal: make(chan error, 1),
 	}, nil
 }

@@ -14,11 +14,16 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
 )
 
-// settings are what the hub may change of the config, by device. They come as
-// desired properties of the twin:
+// settings are what the hub may change of the config. They come as desired
+// properties of the twin:
 //
-//	"settings": {"devices": {"air": {"every": "30s", "enabled": false}}}
-type settings map[gateway.DeviceID]deviceSettings
+//	"settings": {"devices": {"air": {"every": "30s", "enabled": false}}, "ca": "-----BEGIN…"}
+type settings struct {
+	devices map[gateway.DeviceID]deviceSettings
+	// ca are certificates in PEM form that count in place of those of ca_file;
+	// nil: these do.
+	ca []byte
+}
 
 // deviceSettings lie over the config of one device; nil is as the config says.
 type deviceSettings struct {
@@ -62,19 +67,22 @@ func (s scope) names() string {
 }
 
 // parse reads settings, whole: the faults name every place that is wrong, and
-// then nothing of it counts.
-func (s scope) parse(raw map[string]any) (settings, []string) {
-	p := settingsParser{scope: s, parsed: settings{}}
-	p.object("settings", raw, map[string]func(string, any){"devices": p.devices})
+// then nothing of it counts. A certificate must not have ended now; of settings
+// that have been in force, now is zero, since they were judged when they came.
+func (s scope) parse(raw map[string]any, now time.Time) (settings, []string) {
+	p := settingsParser{scope: s, now: now}
+	p.parsed.devices = make(map[gateway.DeviceID]deviceSettings)
+	p.object("settings", raw, map[string]func(string, any){"devices": p.devices, "ca": p.ca})
 	if len(p.faults) > 0 {
 		slices.Sort(p.faults)
-		return nil, p.faults
+		return settings{}, p.faults
 	}
 	return p.parsed, nil
 }
 
 type settingsParser struct {
 	scope  scope
+	now    time.Time
 	parsed settings
 	faults []string
 }
@@ -139,7 +147,7 @@ func (p *settingsParser) device(place string, id gateway.DeviceID, v any) {
 			d.enabled = &enabled
 		},
 	})
-	p.parsed[id] = d
+	p.parsed.devices[id] = d
 }
 
 func parseEvery(v any) (time.Duration, error) {

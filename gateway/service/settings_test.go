@@ -22,19 +22,19 @@ func fromJSON(t *testing.T, text string) map[string]any {
 var greenhouse = scope{"air": true, "north.soil": true, "relay": false}
 
 func TestParseSettings(t *testing.T) {
-	got, faults := greenhouse.parse(fromJSON(t, `{"devices":{"air":{"every":"1m30s"},"north%2Esoil":{"enabled":false,"every":"100ms"}}}`))
+	got, faults := greenhouse.parse(fromJSON(t, `{"devices":{"air":{"every":"1m30s"},"north%2Esoil":{"enabled":false,"every":"100ms"}}}`), time.Now())
 	if faults != nil {
 		t.Fatal(faults)
 	}
 	for id, want := range map[gateway.DeviceID]pipeline.Pace{
 		"air": {Every: 90 * time.Second, Enabled: true}, "north.soil": {Every: 100 * time.Millisecond}, "relay": {Every: time.Hour, Enabled: true},
 	} {
-		if pace := got[id].over(time.Hour); pace != want {
+		if pace := got.devices[id].over(time.Hour); pace != want {
 			t.Errorf("%s: %+v, want %+v", id, pace, want)
 		}
 	}
 	for _, none := range []string{`{}`, `{"devices":{}}`} {
-		if got, faults := greenhouse.parse(fromJSON(t, none)); faults != nil || len(got) != 0 {
+		if got, faults := greenhouse.parse(fromJSON(t, none), time.Now()); faults != nil || len(got.devices) != 0 || got.ca != nil {
 			t.Errorf("%s: %v, %v", none, got, faults)
 		}
 	}
@@ -42,7 +42,7 @@ func TestParseSettings(t *testing.T) {
 
 func TestSettingsFaultsNameThePlace(t *testing.T) {
 	for text, wants := range map[string][]string{
-		`{"device":{}}`:                                 {"settings.device: unknown; want devices"},
+		`{"device":{}}`:                                 {"settings.device: unknown; want ca, devices"},
 		`{"devices":[]}`:                                {"settings.devices: want an object of devices"},
 		`{"devices":{"door":{}}}`:                       {"settings.devices.door: there is no such device; polled ones: air, north.soil"},
 		`{"devices":{"relay":{"every":"1m"}}}`:          {"settings.devices.relay: this device is not polled"},
@@ -57,8 +57,8 @@ func TestSettingsFaultsNameThePlace(t *testing.T) {
 		`{"x":1,"devices":{"air":{"y":1},"door":{}}}`:   {"settings.devices.air.y: ", "settings.devices.door: ", "settings.x: "},
 		`{"devices":{"air":{"every":"1m"},"dor":true}}`: {"settings.devices.dor: there is no such device"},
 	} {
-		got, faults := greenhouse.parse(fromJSON(t, text))
-		if got != nil || len(faults) != len(wants) {
+		got, faults := greenhouse.parse(fromJSON(t, text), time.Now())
+		if got.devices != nil || len(faults) != len(wants) {
 			t.Errorf("%s: %v, faults %q", text, got, faults)
 			continue
 		}
@@ -102,11 +102,11 @@ func FuzzSettings(f *testing.F) {
 		if decodeJSON(text, &raw) != nil {
 			return
 		}
-		got, faults := greenhouse.parse(raw)
-		if (got == nil) != (len(faults) > 0) {
+		got, faults := greenhouse.parse(raw, time.Now())
+		if (got.devices == nil) != (len(faults) > 0) {
 			t.Errorf("%v, %q", got, faults)
 		}
-		for id, s := range got {
+		for id, s := range got.devices {
 			if p := s.over(time.Minute); !greenhouse[id] || p.Every < minEvery || p.Every > maxEvery {
 				t.Errorf("%s: %+v", id, p)
 			}

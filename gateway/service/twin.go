@@ -149,7 +149,7 @@ func (s *Service) makeRemote() {
 		file = ""
 	}
 	s.remote = newRemote(remoteOptions{
-		File: file, Scope: all, Devices: polled, Probation: s.config.Settings.Probation,
+		File: file, Scope: all, Devices: polled, Probation: s.config.Settings.Probation, CA: s.ca, Now: s.clock.Now,
 		Linked: func() bool { return linked(s.sender.Stats(), time.Now()) }, Health: s.health, Log: s.log,
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/broker"
 	"github.com/fieldpost/fieldpost/gateway/uplink/iothub"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
 // upstreamKind is one value of upstreams[].type.
@@ -42,7 +43,8 @@ type wiring struct {
 	log       *slog.Logger
 	health    *health.Board
 	dataDir   string
-	twin      iothub.Twin // of the gateway, if the upstream has twins
+	twin      iothub.Twin       // of the gateway, if the upstream has twins
+	ca        *mqtt.Replacement // of ca_file, if a twin sets it
 }
 
 // upstreamKinds is the table of upstreams: one row each.
@@ -51,7 +53,7 @@ var upstreamKinds = map[string]upstreamKind{
 		config: func() any { return &iothub.Config{} },
 		open: func(c any, w wiring) (uplink.Upstream, error) {
 			return iothub.New(*c.(*iothub.Config), iothub.Parts{
-				Clock: w.clock, Inbox: w.inbox, Log: w.log, Health: w.health, DataDir: w.dataDir, Twin: w.twin,
+				Clock: w.clock, Inbox: w.inbox, Log: w.log, Health: w.health, DataDir: w.dataDir, Twin: w.twin, CA: w.ca,
 			})
 		},
 		children: func(c any) (all []child) {

@@ -24,6 +24,8 @@ const (
 	conditionSalvage = "queue-salvaged"
 	conditionClock   = "clock-untrusted"
 	conditionStuck   = "worker-stuck"
+	// What the hub asks for by the twin has failed.
+	conditionRolledBack = "settings-rolled-back"
 )
 
 // watchEvery is how often conditions are derived and the watchdog is fed; it

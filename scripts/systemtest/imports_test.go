@@ -32,11 +32,11 @@ var layers = map[string][]string{
 	"gateway/hubsim/load":       {"gateway/hubsim"},
 	"gateway/service": {
 		"gateway", "gateway/audit", "gateway/clock", "gateway/command", "gateway/config", "gateway/durable", "gateway/health", "gateway/pipeline",
-		"gateway/uplink", "gateway/uplink/broker", "gateway/uplink/iothub", "gateway/uplink/upload", "storeforward", "drivers", "drivers/bus",
+		"gateway/uplink", "gateway/uplink/broker", "gateway/uplink/iothub", "gateway/uplink/mqtt", "gateway/uplink/upload", "storeforward", "drivers", "drivers/bus",
 	},
 	"storeforward":        {"gateway"},
 	"drivers":             {"gateway", "gateway/config", "drivers/..."},
-	"drivers/drivertest":  {"gateway", "drivers/bus"},
+	"drivers/drivertest":  {"gateway", "drivers/bus", "drivers/bus/..."},
 	"drivers/bus":         {"gateway", "gateway/config", "drivers/bus/..."},
 	"drivers/bus/...":     {"gateway"},
 	"drivers/...":         {"gateway", "gateway/config", "drivers/bus", "drivers/bus/..."},

@@ -46,7 +46,7 @@ func startFileHub(t *testing.T) *fileHub {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.Close() })
-	settings, err := mqtt.NewTLS("", h.Info().CA)
+	settings, _, err := mqtt.NewTrust(mqtt.TrustOptions{Bundle: h.Info().CA}).TLS("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,10 @@ func newLine(c Config) *line {
 // newTrust is for servers of one kind. Each kind has a copy of its own, since a
 // bundle that is right for the hub may not be so for the provisioning service.
 func newTrust(kind string, c Config, p Parts) *mqtt.Trust {
-	o := mqtt.TrustOptions{Bundle: c.CAFile, Condition: "ca-file:" + kind, Health: p.Health, Log: p.Log}
+	o := mqtt.TrustOptions{
+		Bundle: c.CAFile, Replacement: p.CA, Proves: kind == "hub" && p.Twin != nil && p.CA != nil,
+		Condition: "ca-file:" + kind, Health: p.Health, Log: p.Log,
+	}
 	if p.DataDir != "" {
 		o.Copy = filepath.Join(p.DataDir, "ca-"+kind+".pem")
 	}

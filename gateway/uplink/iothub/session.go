@@ -19,7 +19,8 @@ type session struct {
 	*Upstream
 	device   string
 	renew    chan struct{}
-	watching sync.WaitGroup // the goroutine that looks after the proof
+	replaced <-chan struct{} // the bundle of CAs was, since before the connection was made
+	watching sync.WaitGroup  // the goroutine that looks after the proof
 
 	ctx    context.Context // of the work, which ends before the connection does
 	cancel context.CancelFunc
@@ -35,7 +36,7 @@ type session struct {
 
 func newSession(u *Upstream, device string) *session {
 	s := &session{
-		Upstream: u, device: device, renew: make(chan struct{}), opened: make(chan struct{}),
+		Upstream: u, device: device, renew: make(chan struct{}), replaced: u.trust.Replaced(), opened: make(chan struct{}),
 		commands: make(chan mqtt.Inbound, maxWaiting), calls: make(chan struct{}, maxCalls),
 		refusals: make(chan struct{}, maxCalls), twin: make(chan twinMessage, maxTwinMessages),
 	}
@@ -125,7 +126,8 @@ func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt,
 	return s.Send(uplink.PurposeOf(m.ID.Lane), topic, m.Body)
 }
 
-// Renew is closed when the token has most of its life behind it.
+// Renew is closed when the token has most of its life behind it, and when there
+// are other CAs to prove.
 func (s *session) Renew() <-chan struct{} { return s.renew }
 
 // Close ends the work first: whoever waits for a direct method gets a last word.
@@ -142,7 +144,11 @@ func (s *session) Close(ctx context.Context) error {
 // lasts, which can be for months.
 const inspectEvery = 12 * time.Hour
 
-// watch looks after the proof of a session until that ends.
+// provePause is how soon a connection is made anew to prove other CAs: what the
+// hub is told about them goes out before.
+const provePause = 2 * time.Second
+
+// watch looks after the proof of a session, and of its hub, until that ends.
 func (u *Upstream) watch(s *session, l lease) {
 	every := inspectEvery
 	if u.signIn.renewable() {
@@ -150,17 +156,33 @@ func (u *Upstream) watch(s *session, l lease) {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	var prove <-chan time.Time
 	for {
 		select {
 		case <-s.Done():
 			return
+		case <-s.replaced:
+			s.replaced = u.trust.Replaced()
+			prove = time.After(provePause)
+		case <-prove:
+			if prove = nil; u.trust.Outdated() {
+				close(s.renew)
+				return
+			}
 		case <-tick.C:
-		}
-		if !u.signIn.renewable() {
-			u.inspect()
-		} else if l.due(u.parts.Clock.Now(), time.Since(l.began)) {
-			close(s.renew)
-			return
+			if u.tend(l) {
+				close(s.renew)
+				return
+			}
 		}
 	}
+}
+
+// tend looks after the proof of this board; it reports whether a new one is due.
+func (u *Upstream) tend(l lease) bool {
+	if u.signIn.renewable() {
+		return l.due(u.parts.Clock.Now(), time.Since(l.began))
+	}
+	u.inspect()
+	return false
 }

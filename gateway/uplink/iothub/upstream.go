@@ -20,7 +20,10 @@ type Parts struct {
 	// Inbox takes the commands.
 	Inbox Inbox
 	// Twin is what the hub shows and sets of the gateway; nil: nothing.
-	Twin   Twin
+	Twin Twin
+	// CA stands in for ca_file; nil: nothing does. A connection with a Twin is
+	// made anew when it changes, and proves it.
+	CA     *mqtt.Replacement
 	Log    *slog.Logger
 	Health *health.Board
 	// DataDir holds what has to outlive a restart; empty: nothing does.

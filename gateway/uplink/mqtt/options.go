@@ -13,7 +13,7 @@ import (
 type Options struct {
 	// Address to dial, "host:port".
 	Address string
-	// TLS is nil for a plain connection; see NewTLS.
+	// TLS is nil for a plain connection; see Trust.
 	TLS *tls.Config
 	// WebSocket is the ws:// or, with TLS, wss:// address to ask for at Address,
 	// if MQTT is to be spoken in a WebSocket; empty if not.

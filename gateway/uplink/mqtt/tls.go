@@ -10,21 +10,6 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// NewTLS returns the settings for a server of that name: TLS 1.2 or later, the
-// name is checked, trusted are the roots of the system and, unless caFile is
-// empty, the certificates in that PEM file. The file is read now, so that a
-// replaced one counts from the next connection on.
-func NewTLS(serverName, caFile string) (*tls.Config, error) {
-	if caFile == "" {
-		return &tls.Config{ServerName: serverName, MinVersion: tls.VersionTLS12}, nil
-	}
-	pem, err := readBundle(caFile)
-	if err != nil {
-		return nil, err
-	}
-	return newTLS(serverName, pem), nil
-}
-
 // maxBundleBytes bounds a PEM file of CAs; those of whole systems have 250 kB.
 const maxBundleBytes = 4 << 20
 
@@ -45,12 +30,17 @@ func readBundle(path string) ([]byte, error) {
 	return pem, nil
 }
 
-// newTLS trusts pem beside the roots of the system.
+// newTLS trusts pem, which may be empty, beside the roots of the system.
 func newTLS(serverName string, pem []byte) *tls.Config {
+	c := &tls.Config{ServerName: serverName, MinVersion: tls.VersionTLS12}
+	if len(pem) == 0 {
+		return c
+	}
 	roots, err := x509.SystemCertPool()
 	if err != nil { // a board without roots can still trust its own
 		roots = x509.NewCertPool()
 	}
 	roots.AppendCertsFromPEM(pem)
-	return &tls.Config{ServerName: serverName, MinVersion: tls.VersionTLS12, RootCAs: roots}
+	c.RootCAs = roots
+	return c
 }

@@ -52,17 +52,17 @@ func TestBadCAFile(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mqtt.NewTLS("localhost", empty); !errors.Is(err, gateway.ErrInvalid) {
+	if _, _, err := mqtt.NewTrust(mqtt.TrustOptions{Bundle: empty}).TLS("localhost"); !errors.Is(err, gateway.ErrInvalid) {
 		t.Errorf("error %v, want ErrInvalid", err)
 	}
-	if _, err := mqtt.NewTLS("localhost", empty+"x"); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := mqtt.NewTrust(mqtt.TrustOptions{Bundle: empty + "x"}).TLS("localhost"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want ErrNotExist", err)
 	}
 }
 
 func newTLS(t *testing.T, server, ca string) *tls.Config {
 	t.Helper()
-	c, err := mqtt.NewTLS(server, ca)
+	c, _, err := mqtt.NewTrust(mqtt.TrustOptions{Bundle: ca}).TLS(server)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,12 +21,12 @@ import (
 
 // Trust decides which certificates of a server are believed: those of the CAs of
 // the system, and of the bundle, a PEM file that anybody in charge of the board
-// may replace.
+// may replace; or of what stands in for it.
 //
 // A bundle that is new is on probation. It takes the place of the last one that
 // worked, of which there is a copy, once a server has been verified with it. If
 // a server cannot be verified with it, the next connection uses the copy again,
-// and a condition says so until the file is replaced once more. If the copy does
+// and a condition says so until the bundle is replaced once more. If the copy does
 // not work either, the two take turns.
 type Trust struct {
 	opts TrustOptions
@@ -34,14 +34,20 @@ type Trust struct {
 	mu       sync.Mutex
 	read     bool   // the copy was looked for
 	copy     []byte // nil if there is none
+	last     []byte // a server was last verified with it
 	rejected digest // of the bundle that a server could not be verified with
+	why      error  // it could not
 }
 
 // TrustOptions say which bundle, and where its copy is kept.
 type TrustOptions struct {
-	// Bundle is the path of the PEM file; empty: only the CAs of the system
-	// count, and the rest is without meaning.
+	// Bundle is the path of the PEM file; empty: it is the CAs of the system alone.
 	Bundle string
+	// Replacement stands in for Bundle; nil: nothing does.
+	Replacement *Replacement
+	// Proves: what comes of connections is the proof of the Replacement, which
+	// there is then.
+	Proves bool
 	// Copy is the path of the last bundle that worked; empty: none is kept, and
 	// a new bundle counts at once.
 	Copy string
@@ -60,14 +66,11 @@ func NewTrust(o TrustOptions) *Trust {
 	return &Trust{opts: o}
 }
 
-// TLS returns the settings for one connection to a server of that name, as
-// NewTLS does. settle must be called with what came of the connection: nil, or
-// why there is none; of several that use the settings in turn, for each.
+// TLS returns the settings for one connection to a server of that name: TLS 1.2
+// or later, and the name is checked. settle must be called with what came of the
+// connection: nil, or why there is none; of several that use the settings in turn,
+// for each.
 func (t *Trust) TLS(server string) (c *tls.Config, settle func(error), err error) {
-	if t.opts.Bundle == "" {
-		c, err = NewTLS(server, "")
-		return c, func(error) {}, err
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	pem, err := t.choose()
@@ -84,66 +87,151 @@ func (t *Trust) TLS(server string) (c *tls.Config, settle func(error), err error
 	return c, func(err error) { t.settle(pem, verified.Swap(false), err) }, nil
 }
 
-// choose says which of the two is used next: the bundle, unless it has failed or
-// is no bundle at all and there is a copy.
+// Replaced is closed when the Replacement changes, of a Trust that proves it.
+func (t *Trust) Replaced() <-chan struct{} {
+	if !t.opts.Proves {
+		return nil
+	}
+	return t.opts.Replacement.change()
+}
+
+// Outdated reports whether a server was last verified with another bundle than
+// the next one will be, so that only a new connection can tell whether it works.
+func (t *Trust) Outdated() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	pem, err := t.choose()
+	if err == nil && !bytes.Equal(pem, t.last) {
+		return true
+	}
+	t.conclude()
+	return false
+}
+
+// current is the bundle that should count, which is standIn unless that is nil,
+// and what to call it.
+func (t *Trust) current(standIn []byte) (pem []byte, name string, err error) {
+	if standIn != nil {
+		return standIn, "the new settings.ca", nil
+	}
+	if t.opts.Bundle == "" {
+		return nil, "the CAs of the system alone", nil
+	}
+	pem, err = readBundle(t.opts.Bundle)
+	return pem, "the new ca_file " + t.opts.Bundle, err
+}
+
+// former is the bundle to go back to, if there is one: the last one that worked,
+// or the configured one before anything has worked with what stands in for it.
+func (t *Trust) former(standIn []byte) (pem []byte, ok bool) {
+	switch {
+	case t.copy != nil:
+		return t.copy, true
+	case standIn == nil:
+		return nil, false
+	case t.opts.Bundle == "":
+		return nil, true
+	}
+	pem, err := readBundle(t.opts.Bundle)
+	return pem, err == nil
+}
+
+// choose says which is used next: the current bundle, unless it has failed or is
+// no bundle at all and there is a former one.
 func (t *Trust) choose() ([]byte, error) {
 	t.recall()
-	bundle, err := readBundle(t.opts.Bundle)
+	standIn := t.opts.Replacement.bundle()
+	current, _, err := t.current(standIn)
+	former, has := t.former(standIn)
 	switch {
-	case err == nil && (t.copy == nil || sha256.Sum256(bundle) != t.rejected):
-		return bundle, nil
-	case err == nil:
-		return t.copy, nil
-	case t.copy == nil:
-		return nil, err
+	case !has:
+		return current, err
+	case err != nil:
+		t.opts.Health.Raise(t.opts.Condition, health.Error, fmt.Sprintf("%v; the last one that worked is used instead", err))
+		return former, nil
+	case sha256.Sum256(current) == t.rejected:
+		return former, nil
 	}
-	t.opts.Health.Raise(t.opts.Condition, health.Error, fmt.Sprintf("%v; the last one that worked is used instead", err))
-	return t.copy, nil
+	return current, nil
 }
 
 // settle learns from a connection that was tried with pem.
 func (t *Trust) settle(pem []byte, verified bool, err error) {
+	if !verified && !blamesTrust(err) {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	isCopy := bytes.Equal(pem, t.copy)
-	switch {
-	case verified && !isCopy:
+	if verified {
 		t.keep(pem)
-	case verified && t.isBundle(pem):
-		t.opts.Health.Clear(t.opts.Condition)
-	case !blamesTrust(err):
-	case isCopy:
+		t.last = pem
+		t.conclude()
+		return
+	}
+	standIn := t.opts.Replacement.bundle()
+	switch former, has := t.former(standIn); {
+	case !has:
+	case bytes.Equal(pem, former):
 		t.rejected = digest{} // the new one gets another chance
-	case t.copy != nil:
-		t.rejected = sha256.Sum256(pem)
-		t.opts.Health.Raise(t.opts.Condition, health.Error, fmt.Sprintf(
-			"the server cannot be verified with the new ca_file %s, the last one that worked is used instead: %v", t.opts.Bundle, err))
+	default:
+		t.reject(pem, standIn, err)
 	}
 }
 
-// isBundle tells whether pem is what the file says now.
-func (t *Trust) isBundle(pem []byte) bool {
-	bundle, err := os.ReadFile(t.opts.Bundle)
-	return err == nil && bytes.Equal(bundle, pem)
+// reject sets a bundle aside that a server could not be verified with.
+func (t *Trust) reject(pem, standIn []byte, why error) {
+	t.rejected, t.why = sha256.Sum256(pem), why
+	if current, name, err := t.current(standIn); err == nil && bytes.Equal(pem, current) {
+		t.opts.Health.Raise(t.opts.Condition, health.Error, fmt.Sprintf(
+			"the server cannot be verified with %s, the last one that worked is used instead: %v", name, why))
+	}
+}
+
+// conclude says what it means for the current bundle that a server was verified
+// with the last one.
+func (t *Trust) conclude() {
+	standIn := t.opts.Replacement.bundle()
+	current, _, err := t.current(standIn)
+	switch {
+	case err != nil:
+		t.judge(standIn, err)
+	case bytes.Equal(current, t.last):
+		t.rejected = digest{}
+		t.opts.Health.Clear(t.opts.Condition)
+		t.judge(standIn, nil)
+	case sha256.Sum256(current) == t.rejected:
+		t.judge(standIn, t.why)
+	}
+}
+
+func (t *Trust) judge(standIn []byte, err error) {
+	if t.opts.Proves {
+		t.opts.Replacement.judge(standIn, err)
+	}
 }
 
 // keep makes pem the last bundle that worked.
 func (t *Trust) keep(pem []byte) {
-	t.copy, t.rejected = pem, digest{}
-	t.opts.Health.Clear(t.opts.Condition)
-	if t.opts.Copy == "" {
-		t.copy = nil
+	if t.opts.Copy == "" || bytes.Equal(pem, t.copy) {
 		return
 	}
-	err := os.MkdirAll(filepath.Dir(t.opts.Copy), 0o750)
-	if err == nil {
-		err = durable.Replace(t.opts.Copy, pem, 0o640)
-	}
-	if err != nil {
-		t.opts.Log.Warn("no copy of ca_file can be kept", "error", err)
+	t.copy = pem
+	if err := t.write(pem); err != nil {
+		t.opts.Log.Warn("no copy of the bundle of CAs can be kept", "error", err)
 		return
 	}
-	t.opts.Log.Info("a server was verified with ca_file, which is kept in case that a later one fails", "copy", t.opts.Copy)
+	t.opts.Log.Info("a server was verified with a new bundle of CAs, which is kept in case that a later one fails", "copy", t.opts.Copy)
+}
+
+// write keeps a copy; of the CAs of the system alone none is needed.
+func (t *Trust) write(pem []byte) error {
+	if len(pem) == 0 {
+		return os.Remove(t.opts.Copy)
+	}
+	if err := os.MkdirAll(filepath.Dir(t.opts.Copy), 0o750); err != nil {
+		return err
+	}
+	return durable.Replace(t.opts.Copy, pem, 0o640)
 }
 
 // recall looks for the copy once. One that is no good is as good as none.
@@ -156,7 +244,7 @@ func (t *Trust) recall() {
 	if err == nil {
 		t.copy = pem
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		t.opts.Log.Warn("the copy of ca_file cannot be used", "error", err)
+		t.opts.Log.Warn("the copy of the bundle of CAs cannot be used", "error", err)
 	}
 }
 

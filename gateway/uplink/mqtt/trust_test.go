@@ -25,8 +25,9 @@ type field struct {
 	dir          string
 	board        *health.Board
 	trust        *mqtt.Trust
-	first, other string // addresses
-	firstCA      string // files
+	options      mqtt.TrustOptions // from the next restart on
+	first, other string            // addresses
+	firstCA      string            // files
 	otherCA      string
 }
 
@@ -37,6 +38,7 @@ func newField(t *testing.T) *field {
 	f.first, _ = startBroker(t, &hook{}, secure)
 	secure, f.otherCA = certificate(t, time.Now().Add(time.Hour))
 	f.other, _ = startBroker(t, &hook{}, secure)
+	f.options = mqtt.TrustOptions{Bundle: f.bundle(), Copy: f.kept(), Condition: "ca-file:hub", Health: f.board}
 	f.restart()
 	return f
 }
@@ -44,9 +46,7 @@ func newField(t *testing.T) *field {
 func (f *field) bundle() string { return filepath.Join(f.dir, "ca.pem") }
 func (f *field) kept() string   { return filepath.Join(f.dir, "data", "ca-hub.pem") }
 
-func (f *field) restart() {
-	f.trust = mqtt.NewTrust(mqtt.TrustOptions{Bundle: f.bundle(), Copy: f.kept(), Condition: "ca-file:hub", Health: f.board})
-}
+func (f *field) restart() { f.trust = mqtt.NewTrust(f.options) }
 
 // install puts the content of a file in the place of the bundle.
 func (f *field) install(file string) {
@@ -200,7 +200,8 @@ func TestLongConnectionWithAnOldBundle(t *testing.T) {
 // Without a copy a new bundle counts at once.
 func TestBundleWithoutCopy(t *testing.T) {
 	f := newField(t)
-	f.trust = mqtt.NewTrust(mqtt.TrustOptions{Bundle: f.bundle(), Condition: "ca-file:hub", Health: f.board})
+	f.options.Copy = ""
+	f.restart()
 	f.install(f.firstCA)
 	f.expect("the first bundle", f.first, true, "")
 	f.install(f.otherCA)
