@@ -8,6 +8,7 @@ package drivers
 import (
 	"slices"
 
+	"github.com/fieldpost/fieldpost/drivers/bme280"
 	"github.com/fieldpost/fieldpost/drivers/ds18b20"
 	"github.com/fieldpost/fieldpost/drivers/hwmon"
 	"github.com/fieldpost/fieldpost/drivers/iio"
@@ -18,6 +19,7 @@ import (
 
 // table has the drivers in the order of their names.
 var table = []Driver{
+	wired("bme280", bme280.New),
 	entry("ds18b20", ds18b20.New),
 	entry("hwmon", hwmon.New),
 	entry("iio", iio.New),

@@ -54,7 +54,7 @@ func usesSuite(t *testing.T, name string) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(text), "drivertest.Run(") {
+		if strings.Contains(string(text), "drivertest.Run(") || strings.Contains(string(text), "drivertest.I2C(") {
 			return true
 		}
 	}

@@ -1,5 +1,7 @@
 package bus
 
+import "time"
+
 // Chip says how a chip on an I2C bus can be told from others, for hints and for
 // probing. A driver lists its chips by a method Chips of its config.
 type Chip struct {
@@ -12,6 +14,9 @@ type Chip struct {
 	Ask []byte
 	// Answer is how many bytes the id has.
 	Answer int
+	// Pause is how long the chip takes for its answer; if it is not 0, the
+	// answer is read in a transaction of its own after it.
+	Pause time.Duration
 	// Is tells whether an answer is that of this chip; nil if it has no id.
 	Is func(answer []byte) bool
 }

@@ -36,7 +36,7 @@ var layers = map[string][]string{
 	},
 	"storeforward":        {"gateway"},
 	"drivers":             {"gateway", "gateway/config", "drivers/..."},
-	"drivers/drivertest":  {"gateway", "drivers/bus", "drivers/bus/..."},
+	"drivers/drivertest":  {"gateway", "drivers/bus", "drivers/bus/...", "drivers/drivertest/..."},
 	"drivers/bus":         {"gateway", "gateway/config", "drivers/bus/..."},
 	"drivers/bus/...":     {"gateway"},
 	"drivers/...":         {"gateway", "gateway/config", "drivers/bus", "drivers/bus/..."},
@@ -89,6 +89,9 @@ func TestImportsGoOneWay(t *testing.T) {
 func checkImport(t *testing.T, pkg, imported string) {
 	t.Helper()
 	if inner, own := strings.CutPrefix(imported, module); own {
+		if covered([]string{"drivers/drivertest", "drivers/drivertest/..."}, inner) && product(pkg) {
+			t.Errorf("%s imports %s, which is for tests only", pkg, inner)
+		}
 		if allowed, known := allowedOf(pkg); !known || !covered(allowed, inner) {
 			t.Errorf("%s imports %s, which its layer does not allow; see ARCHITECTURE.md", pkg, inner)
 		}
@@ -99,6 +102,11 @@ func checkImport(t *testing.T, pkg, imported string) {
 			t.Errorf("%s imports %s, which belongs to %s alone", pkg, imported, strings.Join(users, ", "))
 		}
 	}
+}
+
+// product says that a package can be in a program that users run.
+func product(pkg string) bool {
+	return !covered([]string{"drivers/drivertest", "drivers/drivertest/...", "scripts/..."}, pkg)
 }
 
 func allowedOf(pkg string) (allowed []string, known bool) {

@@ -1,0 +1,137 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// ErrNotOpen is the answer of a device that is asked before Open or after Close.
+var ErrNotOpen = fmt.Errorf("it is not open: %w", gateway.ErrUnavailable)
+
+// Identify asks the chip at an address for its id and returns which of the
+// chips it is. If nobody answers, the error says where one of them does; if
+// somebody else answers, it says who, as far as that is one of the others, which
+// a driver names because they are mistaken for its own. Both wrap
+// gateway.ErrUnavailable.
+//
+// Nothing is asked but what the chips have as their Ask, and only at addresses
+// that they can have.
+func (b *I2C) Identify(ctx context.Context, address uint16, chips []Chip, others ...Chip) (Chip, error) {
+	var answers []string
+	var stranger string
+	for i, c := range slices.Concat(chips, others) {
+		if c.Is == nil || !slices.Contains(c.Addresses, address) {
+			continue
+		}
+		mine := i < len(chips)
+		answer, err := b.ask(ctx, address, c)
+		switch {
+		case err != nil && mine:
+			return Chip{}, b.Hint(ctx, err, address, chips)
+		case err != nil:
+			continue // it is no chip that knows this question
+		case c.Is(answer) && mine:
+			return c, nil
+		case c.Is(answer) && stranger == "":
+			stranger = c.Name
+		}
+		if id := fmt.Sprintf("%#x", answer); !slices.Contains(answers, id) {
+			answers = append(answers, id)
+		}
+	}
+	return Chip{}, notThem(chips, stranger, strings.Join(answers, ", "))
+}
+
+var errNoID = errors.New("the chip has no id")
+
+// ask reads an id.
+func (b *I2C) ask(ctx context.Context, address uint16, c Chip) ([]byte, error) {
+	if c.Is == nil {
+		return nil, errNoID
+	}
+	answer := make([]byte, c.Answer)
+	if c.Pause == 0 {
+		return answer, b.Tx(address, c.Ask, answer)
+	}
+	if err := b.Tx(address, c.Ask, nil); err != nil {
+		return nil, err
+	}
+	if err := Wait(ctx, c.Pause); err != nil {
+		return nil, err
+	}
+	return answer, b.Tx(address, nil, answer)
+}
+
+// notThem says that another chip is at the address.
+func notThem(chips []Chip, stranger, answers string) error {
+	var names []string
+	for _, c := range chips {
+		names = append(names, c.Name)
+	}
+	want := strings.Join(names, " or ")
+	if stranger != "" {
+		return fmt.Errorf("a %s answers, with chip id %s; want a %s: %w", stranger, answers, want, gateway.ErrUnavailable)
+	}
+	return fmt.Errorf("another chip answers, with chip id %s; want a %s; check the address and the wires (fieldpost probe): %w", answers, want, gateway.ErrUnavailable)
+}
+
+// Hint adds to an error that nobody answers at an address what else there is:
+// the same chip at another of its addresses, or which addresses it can have. All
+// other errors stay as they are.
+func (b *I2C) Hint(ctx context.Context, err error, address uint16, chips []Chip) error {
+	if !errors.Is(err, ErrNoAnswer) {
+		return err
+	}
+	var others []uint16
+	for _, c := range chips {
+		for _, other := range c.Addresses {
+			if other == address {
+				continue
+			}
+			if answer, askErr := b.ask(ctx, other, c); askErr == nil && c.Is(answer) {
+				return &hinted{err: err, text: fmt.Sprintf("no answer; %#02x answers with chip id %#x: %s (fieldpost probe)", other, answer, pins(c, address, other))}
+			}
+			others = append(others, other)
+		}
+	}
+	slices.Sort(others)
+	text := "no answer; check wires and power (fieldpost probe)"
+	if len(others) > 0 {
+		text = fmt.Sprintf("no answer; check wires, power and the address, which can be %s too (fieldpost probe)", joined(slices.Compact(others)))
+	}
+	return &hinted{err: err, text: text}
+}
+
+// pins asks about the pins that set the address.
+func pins(c Chip, want, is uint16) string {
+	switch {
+	case len(c.Addresses) > 2:
+		return "how are the address pins wired?"
+	case is > want:
+		return "is the address pin high?"
+	default:
+		return "is the address pin low?"
+	}
+}
+
+func joined(addresses []uint16) string {
+	var all []string
+	for _, a := range addresses {
+		all = append(all, fmt.Sprintf("%#02x", a))
+	}
+	return strings.Join(all, ", ")
+}
+
+// hinted is an error with a better text.
+type hinted struct {
+	err  error
+	text string
+}
+
+func (h *hinted) Error() string { return h.text }
+func (h *hinted) Unwrap() error { return h.err }

@@ -1,0 +1,109 @@
+package drivertest
+
+import (
+	"testing"
+
+	"github.com/fieldpost/fieldpost/drivers/bus"
+	"github.com/fieldpost/fieldpost/drivers/drivertest/i2csim"
+)
+
+// I2CDriver is a driver for chips on an I2C bus, as I2C checks it.
+type I2CDriver struct {
+	// New makes a device on the bus i2c-1, which is not open yet.
+	New func(buses *bus.Set) (any, error)
+	// Chips are those that it wants, by address, as they are after power-up. They
+	// must measure the same each time.
+	Chips func() map[uint16]i2csim.Chip
+	// Strangers are other chips at their addresses, and Names what the error
+	// must say then; nil if nothing tells the chips apart.
+	Strangers func() map[uint16]i2csim.Chip
+	Names     []string
+	// Checksums says that the answers of the chip have some, so that a wrong bit
+	// is noticed.
+	Checksums bool
+	// Unnoticed is which garbage cannot be told from a true value ("ones",
+	// "zeros", "short"), with the reason why.
+	Unnoticed map[string]string
+}
+
+// I2C checks a driver for chips on an I2C bus: with all well it does what Run
+// wants, and whatever happens on the bus it gives an error or a true value, in
+// time, and is good again once the bus is. The bus is simulated and time is
+// virtual, so that the suite takes a moment.
+func I2C(t *testing.T, d I2CDriver) {
+	t.Run("contract", func(t *testing.T) {
+		Run(t, func(t *testing.T) any { return d.opened(t) })
+	})
+	on := func(name string, part func(b *bench)) {
+		on(t, name, func() wire { return newI2CWire(d) }, d.New, part)
+	}
+	on("not open", notOpen)
+	on("no chip", missing)
+	on("no chip for a moment", missingOnce)
+	on("power lost", powerLoss)
+	on("stuck bus", stuck)
+	for name, spoil := range garbage {
+		if reason := d.Unnoticed[name]; reason != "" {
+			t.Logf("%s cannot be noticed: %s", name, reason)
+			continue
+		}
+		on("garbage "+name, func(b *bench) { garbled(b, spoil) })
+	}
+	if d.Checksums {
+		on("checksums", flipped)
+	}
+	if d.Strangers != nil {
+		on("another chip", func(b *bench) { stranger(b, d.Names) })
+	}
+	on("cancelled", cancelled)
+	on("leaks", leaks)
+}
+
+// opened is a device in real time.
+func (d I2CDriver) opened(t *testing.T) any {
+	buses := bus.New(bus.Options{Hardware: i2csim.New(d.Chips()).Hardware()})
+	t.Cleanup(func() { _ = buses.Close() })
+	dev, err := d.New(buses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, dev: dev}
+	if err := b.open(); err != nil {
+		t.Fatal(err)
+	}
+	return dev
+}
+
+// i2cWire is a bus of package i2csim.
+type i2cWire struct {
+	driver I2CDriver
+	bus    *i2csim.Bus
+}
+
+func newI2CWire(d I2CDriver) *i2cWire { return &i2cWire{driver: d, bus: i2csim.New(d.Chips())} }
+
+func (w *i2cWire) hardware() bus.Hardware { return w.bus.Hardware() }
+
+func (w *i2cWire) before(f func() error) {
+	w.bus.Fault(func(uint16, []byte, []byte) error { return f() })
+}
+
+func (w *i2cWire) garble(f func(answer []byte)) {
+	if f == nil {
+		w.bus.Noise(nil)
+		return
+	}
+	w.bus.Noise(func(_ uint16, answer []byte) { f(answer) })
+}
+
+func (w *i2cWire) absent() error { return i2csim.NoAck() }
+
+func (w *i2cWire) power() { w.plug(w.driver.Chips()) }
+
+func (w *i2cWire) strangers() { w.plug(w.driver.Strangers()) }
+
+func (w *i2cWire) plug(chips map[uint16]i2csim.Chip) {
+	for address, chip := range chips {
+		w.bus.Plug(address, chip)
+	}
+}
