@@ -35,7 +35,7 @@ func I2C(t *testing.T, d I2CDriver) {
 		Run(t, func(t *testing.T) any { return d.opened(t) })
 	})
 	on := func(name string, part func(b *bench)) {
-		on(t, name, func() wire { return newI2CWire(d) }, d.New, part)
+		on(t, name, func() rig { return newI2CRig(d) }, d.New, part)
 	}
 	on("not open", notOpen)
 	on("no chip", missing)
@@ -74,36 +74,36 @@ func (d I2CDriver) opened(t *testing.T) any {
 	return dev
 }
 
-// i2cWire is a bus of package i2csim.
-type i2cWire struct {
+// i2cRig is a bus of package i2csim.
+type i2cRig struct {
 	driver I2CDriver
 	bus    *i2csim.Bus
 }
 
-func newI2CWire(d I2CDriver) *i2cWire { return &i2cWire{driver: d, bus: i2csim.New(d.Chips())} }
+func newI2CRig(d I2CDriver) *i2cRig { return &i2cRig{driver: d, bus: i2csim.New(d.Chips())} }
 
-func (w *i2cWire) hardware() bus.Hardware { return w.bus.Hardware() }
+func (r *i2cRig) hardware() bus.Hardware { return r.bus.Hardware() }
 
-func (w *i2cWire) before(f func() error) {
-	w.bus.Fault(func(uint16, []byte, []byte) error { return f() })
+func (r *i2cRig) before(f func() error) {
+	r.bus.Fault(func(uint16, []byte, []byte) error { return f() })
 }
 
-func (w *i2cWire) garble(f func(answer []byte)) {
+func (r *i2cRig) garble(f func(answer []byte)) {
 	if f == nil {
-		w.bus.Noise(nil)
+		r.bus.Noise(nil)
 		return
 	}
-	w.bus.Noise(func(_ uint16, answer []byte) { f(answer) })
+	r.bus.Noise(func(_ uint16, answer []byte) { f(answer) })
 }
 
-func (w *i2cWire) absent() error { return i2csim.NoAck() }
+func (r *i2cRig) absent() error { return i2csim.NoAck() }
 
-func (w *i2cWire) power() { w.plug(w.driver.Chips()) }
+func (r *i2cRig) power() { r.plug(r.driver.Chips()) }
 
-func (w *i2cWire) strangers() { w.plug(w.driver.Strangers()) }
+func (r *i2cRig) strangers() { r.plug(r.driver.Strangers()) }
 
-func (w *i2cWire) plug(chips map[uint16]i2csim.Chip) {
+func (r *i2cRig) plug(chips map[uint16]i2csim.Chip) {
 	for address, chip := range chips {
-		w.bus.Plug(address, chip)
+		r.bus.Plug(address, chip)
 	}
 }

@@ -28,25 +28,25 @@ func notOpen(b *bench) {
 func missing(b *bench) {
 	want := b.good()
 	b.close()
-	gone := func() error { return b.wire.absent() }
-	b.wire.before(gone)
+	gone := func() error { return b.rig.absent() }
+	b.rig.before(gone)
 	if err := b.open(); !errors.Is(err, gateway.ErrUnavailable) {
 		b.t.Errorf("Open without a chip: %v, want gateway.ErrUnavailable", err)
 	}
-	b.wire.before(b.step)
+	b.rig.before(b.step)
 	b.again(want)
-	b.wire.before(gone)
+	b.rig.before(gone)
 	if _, err := b.use(b.t.Context()); !errors.Is(err, gateway.ErrUnavailable) {
 		b.t.Errorf("used without a chip: %v, want gateway.ErrUnavailable", err)
 	}
-	b.wire.before(b.step)
+	b.rig.before(b.step)
 	b.again(want)
 }
 
 // missingOnce: the chip is away for each single transaction in turn.
 func missingOnce(b *bench) {
 	want := b.good()
-	eachCut(b, "no answer to one transaction", want, b.wire.absent)
+	eachCut(b, "no answer to one transaction", want, b.rig.absent)
 }
 
 // powerLoss: the chip loses its power before each single transaction in turn,
@@ -54,7 +54,7 @@ func missingOnce(b *bench) {
 func powerLoss(b *bench) {
 	want := b.good()
 	eachCut(b, "the power is lost", want, func() error {
-		b.wire.power()
+		b.rig.power()
 		return nil
 	})
 }
@@ -84,7 +84,7 @@ func eachCut(b *bench, what string, want map[string]gateway.Reading, trouble fun
 func stuck(b *bench) {
 	want := b.good()
 	release := make(chan struct{})
-	b.wire.before(func() error { <-release; return nil })
+	b.rig.before(func() error { <-release; return nil })
 	got, err := b.use(b.t.Context())
 	if !errors.Is(err, gateway.ErrTimeout) && !errors.Is(err, gateway.ErrUnavailable) {
 		b.t.Errorf("on a bus that is stuck: %v", err)
@@ -98,7 +98,7 @@ func stuck(b *bench) {
 		b.t.Errorf("opened on a bus that is stuck: %v", err)
 	}
 	close(release)
-	b.wire.before(b.step)
+	b.rig.before(b.step)
 	time.Sleep(time.Second) // it comes to its end
 	if problem := b.told(); problem != nil {
 		b.t.Errorf("the bus is back, but still reported: %v", problem)
@@ -122,13 +122,13 @@ func fill(b []byte, v byte) {
 // garbled: each answer is garbage, when it is used and when it is opened.
 func garbled(b *bench, spoil func(answer []byte)) {
 	want := b.good()
-	b.wire.garble(spoil)
+	b.rig.garble(spoil)
 	b.nonsense("each answer is garbage", want)
 	b.close()
 	if b.open() == nil {
 		b.nonsense("opened while each answer is garbage", want)
 	}
-	b.wire.garble(nil)
+	b.rig.garble(nil)
 	b.again(want)
 }
 
@@ -147,16 +147,16 @@ func flipped(b *bench) {
 	want := b.good()
 	for bit := range 8 {
 		at := bit
-		b.wire.garble(func(answer []byte) { answer[at%len(answer)] ^= 1 << bit })
+		b.rig.garble(func(answer []byte) { answer[at%len(answer)] ^= 1 << bit })
 		b.nonsense(fmt.Sprintf("bit %d of each answer is wrong", bit), want)
-		b.wire.garble(nil)
+		b.rig.garble(nil)
 		b.again(want)
 	}
 }
 
 // stranger: another chip is at the address.
 func stranger(b *bench, names []string) {
-	b.wire.strangers()
+	b.rig.strangers()
 	err := b.open()
 	if err == nil {
 		_, err = b.use(b.t.Context())

@@ -13,8 +13,8 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// wire is a simulated bus as the suite makes trouble on it.
-type wire interface {
+// rig is a simulated bus as the suite makes trouble on it.
+type rig interface {
 	hardware() bus.Hardware
 	// before has f called before each transaction; what it returns is the
 	// transaction's error, and while it does not return the bus is stuck.
@@ -33,7 +33,7 @@ type wire interface {
 // bench is a device on a simulated bus.
 type bench struct {
 	t     *testing.T
-	wire  wire
+	rig   rig
 	buses *bus.Set
 	dev   any
 
@@ -51,12 +51,12 @@ const many = 2000
 
 // on runs a part of the suite in virtual time, so that conversions and
 // time-outs take none, and nothing goes on when it ends.
-func on(t *testing.T, name string, open func() wire, make func(*bus.Set) (any, error), part func(b *bench)) {
+func on(t *testing.T, name string, open func() rig, make func(*bus.Set) (any, error), part func(b *bench)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := &bench{t: t, wire: open()}
-			b.buses = bus.New(bus.Options{Hardware: b.wire.hardware(), Report: b.report})
-			b.wire.before(b.step)
+			b := &bench{t: t, rig: open()}
+			b.buses = bus.New(bus.Options{Hardware: b.rig.hardware(), Report: b.report})
+			b.rig.before(b.step)
 			dev, err := make(b.buses)
 			if err != nil {
 				t.Fatalf("New: %v", err)
@@ -70,7 +70,7 @@ func on(t *testing.T, name string, open func() wire, make func(*bus.Set) (any, e
 
 // end closes all.
 func (b *bench) end() {
-	b.wire.before(func() error { return nil })
+	b.rig.before(func() error { return nil })
 	b.close()
 	if err := b.buses.Close(); err != nil {
 		b.t.Error(err)
@@ -102,7 +102,7 @@ func (b *bench) step() error {
 		b.t.Errorf("it has made %d transactions in one call; is there a loop without end?", many)
 	}
 	if b.asked >= many {
-		return b.wire.absent()
+		return b.rig.absent()
 	}
 	return nil
 }
