@@ -13,6 +13,8 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/hwmon"
 	"github.com/fieldpost/fieldpost/drivers/iio"
 	"github.com/fieldpost/fieldpost/drivers/ingest"
+	jsonlines "github.com/fieldpost/fieldpost/drivers/json-lines"
+	"github.com/fieldpost/fieldpost/drivers/lines"
 	"github.com/fieldpost/fieldpost/drivers/sim"
 	"github.com/fieldpost/fieldpost/drivers/sysfs"
 )
@@ -24,6 +26,8 @@ var table = []Driver{
 	entry("hwmon", hwmon.New),
 	entry("iio", iio.New),
 	entry("ingest", ingest.New),
+	wired("json-lines", jsonlines.New),
+	wired("lines", lines.New),
 	entry("sim", sim.New),
 	entry("sysfs", sysfs.New),
 }
