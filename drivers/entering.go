@@ -150,10 +150,8 @@ func (k *Keeper) replugged() bool {
 	return true
 }
 
-// isPresent is true also of a device that cannot tell.
-func (k *Keeper) isPresent() bool {
-	return k.device.Plugged == nil || k.device.Plugged.Present()
-}
+// isPresent is true also of a device that has no device file of its own.
+func (k *Keeper) isPresent() bool { return k.opts.Buses.Present(k.opts.Config) }
 
 // look notes that an open device has been pulled out.
 func (k *Keeper) look() {

@@ -24,7 +24,6 @@ type Driver struct {
 // Device is whatever contracts a device fulfils, nil for the others.
 type Device struct {
 	Opener     gateway.Opener
-	Plugged    gateway.Plugged
 	Sensor     gateway.Sensor
 	Stream     gateway.Stream
 	Actuator   gateway.Actuator
@@ -66,7 +65,6 @@ func wired[C, D any](name string, open func(C, *bus.Set) (D, error)) Driver {
 func contracts(d any) Device {
 	var device Device
 	device.Opener, _ = d.(gateway.Opener)
-	device.Plugged, _ = d.(gateway.Plugged)
 	device.Sensor, _ = d.(gateway.Sensor)
 	device.Stream, _ = d.(gateway.Stream)
 	device.Actuator, _ = d.(gateway.Actuator)

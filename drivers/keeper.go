@@ -34,8 +34,8 @@ type KeeperOptions struct {
 //	  └──────────── closed ────────────── lost
 //
 // An absent device is looked for when it is asked for something, at most once in
-// each of the pauses, which grow from 1 s to 1 min and are random; a command
-// looks for it at once. In between, the reason of the last attempt is the answer,
+// each of the pauses, which grow from 1 s to 1 min and are random; at once if a
+// command is for it, or if its device file has appeared. In between, the reason of the last attempt is the answer,
 // and the hardware is left alone. It is never opened or closed while a call into
 // it is under way, so that one that hangs holds up the device, and nobody else.
 //
@@ -88,6 +88,9 @@ func (e errAbsent) Unwrap() []error { return []error{e.reason, gateway.ErrUnavai
 func NewKeeper(o KeeperOptions) *Keeper {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Buses == nil {
+		o.Buses = bus.New(bus.Options{})
 	}
 	if o.Safety == nil {
 		o.Safety = func(error) {}

@@ -6,27 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
 // pump is a device under the control of the test: what it answers is set by the
 // fields, what it was asked is in the journal.
 type pump struct {
-	mu      sync.Mutex
-	open    error // what Open answers
-	read    error
-	safe    error
-	do      error
-	hang    chan struct{} // Open and Read come back when it is closed
-	present bool
-	took    []string // what was asked, in order
-	times   []time.Time
+	mu    sync.Mutex
+	open  error // what Open answers
+	read  error
+	safe  error
+	do    error
+	hang  chan struct{} // Open and Read come back when it is closed
+	took  []string      // what was asked, in order
+	times []time.Time
 }
 
 func (p *pump) note(what string) {
@@ -65,12 +67,6 @@ func (p *pump) answer(err *error) error {
 func (p *pump) Open(context.Context) error { p.note("open"); return p.answer(&p.open) }
 func (p *pump) Close() error               { p.note("close"); return nil }
 func (p *pump) Safe(context.Context) error { p.note("safe"); return p.answer(&p.safe) }
-func (p *pump) Present() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.present
-}
-
 func (p *pump) Read(context.Context) ([]gateway.Reading, error) {
 	p.note("read")
 	if err := p.answer(&p.read); err != nil {
@@ -156,7 +152,7 @@ func TestLifeOfADevice(t *testing.T) {
 // TestPausesGrow from one second to one minute, whoever asks however often.
 func TestPausesGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pump{open: errGone, present: true}
+		p := &pump{open: errGone}
 		k := keep(p)
 		for range 3600 {
 			_, err := k.Read(t.Context())
@@ -242,19 +238,36 @@ func TestNothingActsBeforeTheSafeState(t *testing.T) {
 	})
 }
 
+// onFile is the config of a device with a device file.
+type onFile struct{ path string }
+
+func (c *onFile) Places() []bus.Place { return []bus.Place{{At: c.path}} }
+
 // TestPluggedInAgain: it is opened within a second of coming back.
 func TestPluggedInAgain(t *testing.T) {
+	// What stands for the device file must be below /dev, where such files are.
+	shm, err := os.MkdirTemp("/dev/shm", "fieldpost-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(shm) })
+	file := filepath.Join(shm, "ttyUSB0")
 	synctest.Test(t, func(t *testing.T) {
 		p := &pump{open: errGone}
-		k := keep(p)
+		k := NewKeeper(KeeperOptions{
+			Driver: entry("pump", func(onFile) (*pump, error) { return p, nil }), Config: &onFile{path: file}, Memory: memory(""),
+		})
 		for range 600 {
 			if err := k.Check(t.Context()); err == nil {
 				t.Fatal("found")
 			}
 			time.Sleep(time.Second)
 		}
-		p.set(func(p *pump) { p.present = true }) // but not ready yet
-		if err := k.Check(t.Context()); err == nil {
+		_, before := p.get()
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Check(t.Context()); err == nil { // not ready yet: its owner is to be set
 			t.Fatal("found")
 		}
 		p.set(func(p *pump) { p.open = nil })
@@ -262,7 +275,12 @@ func TestPluggedInAgain(t *testing.T) {
 		if err := k.Check(t.Context()); err != nil {
 			t.Errorf("a second later: %v", err)
 		}
-		p.set(func(p *pump) { p.present = false })
+		if _, after := p.get(); len(after) != len(before)+2 {
+			t.Errorf("%d attempts", len(after)-len(before))
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
 		if err := k.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "pulled out") {
 			t.Errorf("pulled out: %v", err)
 		}

@@ -15,15 +15,6 @@ type Opener interface {
 	Open(ctx context.Context) error
 }
 
-// Plugged is a device that can tell, without disturbing it, whether it is
-// plugged in: whether its device file is there. One that comes back is opened
-// within a second; others, when the pause between attempts is over.
-type Plugged interface {
-	// Present costs next to nothing: it is asked each second while the device is
-	// absent, perhaps together with other calls.
-	Present() bool
-}
-
 // Sensor is a device that is polled.
 type Sensor interface {
 	// Read measures once. It returns what it got even beside an error, which

@@ -1,7 +1,10 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 )
 
@@ -31,6 +34,31 @@ func AtI2C(bus string, address uint16) Place {
 // AtSPI is a chip select of an SPI bus.
 func AtSPI(bus string, chipSelect int) Place {
 	return Place{Bus: bus, Kind: KindSPI, At: fmt.Sprintf("cs%d", chipSelect)}
+}
+
+// Present tells whether the device files are there that a device with this config
+// depends on: its own, or that of its bus. It opens nothing, disturbs nobody and
+// costs next to nothing. What depends on none counts as present.
+func (s *Set) Present(config any) bool {
+	placed, ok := config.(Placed)
+	if !ok {
+		return true
+	}
+	for _, p := range placed.Places() {
+		if p.Bus != "" && !s.Present(s.config(p.Bus)) || p.Bus == "" && !isThere(p.At) {
+			return false
+		}
+	}
+	return true
+}
+
+// isThere is false of a device file that does not exist.
+func isThere(path string) bool {
+	if !strings.HasPrefix(path, "/dev/") {
+		return true
+	}
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // String says it for people, as in "i2c-1 at 0x76".

@@ -28,6 +28,21 @@ func Replace(path string, data []byte, mode fs.FileMode) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// MakeDir makes a directory, if there is none, so that a power cut does not take
+// it with what was put in it. Those above it are made, too.
+func MakeDir(path string, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), mode); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, mode); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
 // write makes a file of its own rather than fill the one that a crash may have
 // left, which could have another mode.
 func write(path string, data []byte, mode fs.FileMode) error {

@@ -50,3 +50,21 @@ func TestReplaceFailsAndLeavesTheOldContent(t *testing.T) {
 		t.Error("written where there is no directory")
 	}
 }
+
+func TestMakeDir(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data", "devices")
+	for range 2 {
+		if err := durable.MakeDir(path, 0o750); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.WriteFile(path+"/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.MakeDir(path+"/file/devices", 0o750); err == nil {
+		t.Error("made below a file")
+	}
+}

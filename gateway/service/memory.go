@@ -52,7 +52,7 @@ func (m *memory) Save(data []byte) error {
 	if len(data) > maxMemory {
 		return fmt.Errorf("memory of the device: %d bytes; want at most %d: %w", len(data), maxMemory, gateway.ErrInvalid)
 	}
-	if err := os.MkdirAll(filepath.Dir(m.path), 0o750); err != nil {
+	if err := durable.MakeDir(filepath.Dir(m.path), 0o750); err != nil {
 		return fmt.Errorf("memory of the device: %w", err)
 	}
 	if err := durable.Replace(m.path, frame(data), 0o640); err != nil {
