@@ -50,6 +50,8 @@ type Kind string
 const (
 	// KindTelemetry is a batch of readings.
 	KindTelemetry Kind = "telemetry"
+	// KindAlert is an alert that has begun or ended.
+	KindAlert Kind = "alert"
 	// KindResult is the final state of a command.
 	KindResult Kind = "result"
 	// KindGap is a gap record.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -47,6 +48,9 @@ func (c *devicesCmd) show(out io.Writer, d service.DeviceStatus) error {
 	if d.Processing != nil {
 		printProcessing(out, *d.Processing)
 	}
+	for _, a := range d.Alerts {
+		fmt.Fprintf(out, "alert     %s: %s\n", alertName(d.ID, a), cmp.Or(a.Text, "has begun"))
+	}
 	if len(d.Latest) > 0 {
 		fmt.Fprintln(out, "\nlatest readings")
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -64,6 +68,14 @@ func (c *devicesCmd) show(out io.Writer, d service.DeviceStatus) error {
 	return nil
 }
 
+// alertName has the device too, if that stands behind another one.
+func alertName(of gateway.DeviceID, a gateway.Alert) string {
+	if a.Device == of {
+		return a.ID
+	}
+	return string(a.Device) + "." + a.ID
+}
+
 // printProcessing says what has become of the readings, in words.
 func printProcessing(out io.Writer, p service.ProcessingStats) {
 	fmt.Fprintf(out, "\nreadings  %d measured, %d sent", p.Taken, p.Sent)
@@ -71,6 +83,7 @@ func printProcessing(out io.Writer, p service.ProcessingStats) {
 		n    uint64
 		what string
 	}{
+		{p.Derived, "derived"},
 		{p.Windowed, "summed up"},
 		{p.Suppressed, "held back"},
 		{uint64(p.Held), "waiting for their rate limit"},

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/service"
 )
 
@@ -14,14 +15,29 @@ func TestWhatBecameOfReadingsIsTold(t *testing.T) {
 	}{
 		{service.ProcessingStats{Taken: 3, Sent: 3}, "readings  3 measured, 3 sent"},
 		{
-			service.ProcessingStats{Taken: 90, Summaries: 2, Sent: 4, Bad: 3, Dropped: 1, Windowed: 60, Suppressed: 26, Held: 1},
-			"readings  90 measured, 4 sent, 60 summed up, 26 held back, 1 waiting for their rate limit, 1 dropped, 3 outside of their valid range",
+			service.ProcessingStats{Taken: 90, Derived: 5, Summaries: 2, Sent: 4, Bad: 3, Dropped: 1, Windowed: 60, Suppressed: 26, Held: 1},
+			"readings  90 measured, 4 sent, 5 derived, 60 summed up, 26 held back, 1 waiting for their rate limit, 1 dropped, 3 outside of their valid range",
 		},
 	} {
 		var out strings.Builder
 		printProcessing(&out, c.stats)
 		if got := strings.TrimSpace(out.String()); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
+
+func TestAlertsThatStandAreShown(t *testing.T) {
+	d := service.DeviceStatus{ID: "gate", Alerts: []gateway.Alert{
+		{Device: "gate", ID: "hot", Text: "It is too hot."}, {Device: "node7", ID: "low"},
+	}}
+	var out strings.Builder
+	if err := (&devicesCmd{}).show(&out, d); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"alert     hot: It is too hot.\n", "alert     node7.low: has begun\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got %s\nwant %s", out.String(), want)
 		}
 	}
 }

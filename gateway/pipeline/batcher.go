@@ -67,7 +67,7 @@ type Batcher struct {
 // BatcherStats is what a Batcher has done since it was made.
 type BatcherStats struct {
 	Lane gateway.Lane `json:"lane"`
-	// Readings counts those taken in; Refused those that have no encoding.
+	// Readings counts those taken in, alerts too; Refused those that have no encoding.
 	Readings uint64 `json:"readings"`
 	Refused  uint64 `json:"refused"`
 	// Thinned counts the readings that thinning has saved: samples less what

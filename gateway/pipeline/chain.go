@@ -16,9 +16,12 @@ import (
 type Chain struct {
 	calibrate calibrator
 	valid     validator
+	calculate calculator
 	windows   windower
 	gate      gate
 	limit     limiter
+
+	names     names
 	problems  problems
 	stats     ProcessingStats
 	summaries []gateway.Reading // of windows, on their way to the gate
@@ -26,10 +29,12 @@ type Chain struct {
 
 // ProcessingStats counts what has become of the readings of a device:
 //
-//	Taken + Summaries = Sent + Dropped + Windowed + Suppressed + Held
+//	Taken + Derived + Summaries = Sent + Dropped + Windowed + Suppressed + Held
 type ProcessingStats struct {
-	// Taken are those that the driver gave, Summaries what was made of windows.
+	// Taken are those that the driver gave, Derived what was calculated of them,
+	// Summaries what was made of windows.
 	Taken     uint64 `json:"taken"`
+	Derived   uint64 `json:"derived"`
 	Summaries uint64 `json:"summaries"`
 	// Sent are those that were handed on.
 	Sent uint64 `json:"sent"`
@@ -64,8 +69,14 @@ func NewChain(p Processing) (*Chain, error) {
 		w := p.Window[name]
 		w.check(&f, "window."+name)
 	}
+	for name := range p.Derive {
+		if _, found := p.Calibrate[name]; found {
+			f.add("calibrate."+name, "is derived; calibrate where it is calculated")
+		}
+	}
+	calculate := newCalculator(&p, &f)
 	c := &Chain{
-		calibrate: p.Calibrate, valid: p.ValidRange,
+		calibrate: p.Calibrate, valid: p.ValidRange, calculate: calculate, names: newNames(&p, &calculate),
 		windows: windower{plans: p.Window, tracks: make(map[readingKey]*track)},
 		gate:    gate{bands: p.bands(&f), heartbeat: p.Heartbeat, sent: make(map[readingKey]*sent)},
 		limit:   limiter{every: p.limits(&f), tracks: make(map[readingKey]*limited)},
@@ -118,39 +129,43 @@ func inherit[T any](set map[string]T, windows map[string]Window) {
 // Apply processes readings that have been stamped, and returns those that are
 // to be handed on, what was due by now among them.
 func (c *Chain) Apply(readings []gateway.Reading, now time.Time) []gateway.Reading {
-	measured := c.measure(slices.Clone(readings), now, &c.stats)
-	return c.reduce(measured, now)
+	return c.reduce(c.measure(readings, false, now, &c.stats), now)
 }
 
-// measure does the steps that say what is true, in place, and leaves out what
-// cannot be. It counts in stats.
-func (c *Chain) measure(readings []gateway.Reading, now time.Time, stats *ProcessingStats) []gateway.Reading {
-	measured := readings[:0]
+// measure does the steps that say what is true, and counts in stats. All keeps
+// what would be dropped, for somebody who was promised that it is sent.
+func (c *Chain) measure(readings []gateway.Reading, all bool, now time.Time, stats *ProcessingStats) []gateway.Reading {
+	measured := make([]gateway.Reading, 0, len(readings)+len(c.calculate.derive))
 	for _, r := range readings {
-		if c.correct(&r, now, stats) {
+		stats.Taken++
+		c.names.saw(r.Name)
+		c.calibrate.apply(&r)
+		drop := c.judge(&r, now, stats)
+		if drop && !all {
 			stats.Dropped++
-		} else {
-			measured = append(measured, r)
+			continue
 		}
+		if s := c.calculate.scopeOf(&r, now, &c.problems); s != nil && isFinite(&r) {
+			if slices.Contains(s.fresh, r.Name) {
+				measured = c.derive(s, measured, now, stats)
+			}
+			c.calculate.put(s, &r, now)
+		}
+		measured = append(measured, r)
 	}
+	for _, s := range c.calculate.touched {
+		measured = c.derive(s, measured, now, stats)
+	}
+	c.calculate.touched = c.calculate.touched[:0]
+	c.names.batch(now, &c.problems)
 	return measured
 }
 
-// measureAll is measure for readings that must not be left out, since somebody
-// was promised that they are kept.
-func (c *Chain) measureAll(readings []gateway.Reading, now time.Time, stats *ProcessingStats) {
-	for i := range readings {
-		c.correct(&readings[i], now, stats)
-	}
-}
-
-// correct calibrates and judges one reading, and tells whether it is to be
-// dropped.
-func (c *Chain) correct(r *gateway.Reading, now time.Time, stats *ProcessingStats) (drop bool) {
-	stats.Taken++
-	c.calibrate.apply(r)
-	if x, isNumber := r.Value.Number(); isNumber && (math.IsNaN(x) || math.IsInf(x, 0)) {
-		c.problems.note(r.Name, "is not finite; check the sensor and calibrate", now)
+// judge marks a number outside of its valid range, and tells whether it is to
+// be dropped.
+func (c *Chain) judge(r *gateway.Reading, now time.Time, stats *ProcessingStats) (drop bool) {
+	if !isFinite(r) {
+		c.problems.note(r.Name, "is not finite; check the sensor, and what calibrate or derive makes of it", now)
 		return true
 	}
 	outside, drop := c.valid.apply(r)
@@ -158,6 +173,31 @@ func (c *Chain) correct(r *gateway.Reading, now time.Time, stats *ProcessingStat
 		stats.Bad++
 	}
 	return drop
+}
+
+func isFinite(r *gateway.Reading) bool {
+	x, isNumber := r.Value.Number()
+	return !isNumber || !math.IsNaN(x) && !math.IsInf(x, 0)
+}
+
+// derive calculates what is fresh in a scope, and appends what comes of it.
+func (c *Chain) derive(s *scope, measured []gateway.Reading, now time.Time, stats *ProcessingStats) []gateway.Reading {
+	for i := range c.calculate.derive {
+		r, ok := c.calculate.derive[i].of(s, now, &c.calculate.machine, &c.problems)
+		if !ok {
+			continue
+		}
+		stats.Derived++
+		if c.judge(&r, now, stats) {
+			stats.Dropped++
+			continue
+		}
+		s.put(&r, now)
+		measured = append(measured, r)
+	}
+	c.calculate.watch(s, now, &c.problems)
+	s.fresh = s.fresh[:0]
+	return measured
 }
 
 // reduce does the steps that hold readings back.
@@ -206,13 +246,27 @@ func (c *Chain) send(r *gateway.Reading, now time.Time, out []gateway.Reading) [
 // Tick returns what has become due by the passing of time: windows that are
 // over although their sensor has fallen silent, and what a rate limit held.
 func (c *Chain) Tick(now time.Time) []gateway.Reading {
+	c.calculate.tick(now)
 	held := c.limit.tick(now, nil)
 	c.stats.Sent += uint64(len(held))
 	return c.summed(c.windows.tick(now, c.summaries[:0]), now, held)
 }
 
 // Due is when Tick has something to do; zero is never.
-func (c *Chain) Due() time.Time { return sooner(c.windows.soonest, c.limit.soonest) }
+func (c *Chain) Due() time.Time {
+	return sooner(c.calculate.soonest, sooner(c.windows.soonest, c.limit.soonest))
+}
+
+// Alerts returns what has begun or ended since it was last called. Their time
+// is left to the caller.
+func (c *Chain) Alerts() []gateway.Alert {
+	told := c.calculate.told
+	c.calculate.told = nil
+	return told
+}
+
+// Active are the alerts that have begun and not ended.
+func (c *Chain) Active() []gateway.Alert { return c.calculate.active() }
 
 // Stop returns all that is in windows and held by rate limits.
 func (c *Chain) Stop(now time.Time) []gateway.Reading {
@@ -232,6 +286,8 @@ func (c *Chain) Stats() ProcessingStats {
 // kept counts readings that were handed on without being held back.
 func (s *ProcessingStats) kept(o ProcessingStats) {
 	s.Taken += o.Taken
+	s.Derived += o.Derived
+	s.Dropped += o.Dropped
 	s.Bad += o.Bad
-	s.Sent += o.Taken
+	s.Sent += o.Taken + o.Derived - o.Dropped
 }

@@ -78,6 +78,8 @@ func drawProcessing(t *rapid.T) Processing {
 	return Processing{
 		Calibrate:  map[string]Calibration{"q": {Scale: 2, Offset: 1}},
 		ValidRange: map[string]ValidRange{"banded": valid, "q": valid},
+		Derive:     map[string]Derivation{"sum": {Value: "banded + limited", MaxAge: span.Draw(t, "age")}, "more": {Value: "1 / sum", MaxAge: time.Minute}},
+		Alerts:     []AlertRule{{ID: "high", When: "banded > 20", Until: "banded < 0", For: span.Draw(t, "for")}},
 		Window: map[string]Window{
 			"windowed": {Every: span.Draw(t, "window"), Of: []string{"mean", "min", "max", "median", "count"}},
 			"q":        {Every: span.Draw(t, "q window"), Of: []string{"mean"}},
@@ -124,6 +126,8 @@ type witness struct {
 	last map[string]gateway.Reading
 	at   map[string]time.Time
 	sent uint64
+	// active is what was last told of the alert.
+	active bool
 	// newest is what was last measured of limited, samples those of windowed.
 	newest  gateway.Reading
 	samples float64
@@ -133,6 +137,12 @@ type witness struct {
 // receive takes what was sent. At a stop, now is zero: limits do not count.
 func (w *witness) receive(t *rapid.T, out []gateway.Reading, now time.Time) {
 	w.sent += uint64(len(out))
+	for _, a := range w.chain.Alerts() {
+		if a.Active == w.active {
+			t.Fatalf("the alert is told twice: %+v", a)
+		}
+		w.active = a.Active
+	}
 	for _, r := range out {
 		name := strings.TrimSuffix(r.Name, ".mean")
 		if before, limited := w.at[r.Name], w.plan.RateLimit[name]; limited > 0 && !before.IsZero() && !now.IsZero() && now.Sub(before) < limited {
@@ -187,15 +197,15 @@ func (w *witness) near(t *rapid.T, truth gateway.Reading) {
 // balance fails unless each reading is accounted for.
 func (w *witness) balance(t *rapid.T) {
 	s := w.chain.Stats()
-	if in, out := s.Taken+s.Summaries, s.Sent+s.Dropped+s.Windowed+s.Suppressed+uint64(s.Held); in != out || s.Sent != w.sent {
+	if in, out := s.Taken+s.Derived+s.Summaries, s.Sent+s.Dropped+s.Windowed+s.Suppressed+uint64(s.Held); in != out || s.Sent != w.sent {
 		t.Fatalf("%+v: %d in, %d out; %d received", s, in, out, w.sent)
 	}
 }
 
 // settle checks what only holds once all that was held is out.
 func (w *witness) settle(t *rapid.T) {
-	if s := w.chain.Stats(); s.Held != 0 || !w.chain.Due().IsZero() {
-		t.Fatalf("%d held, due %v", s.Held, w.chain.Due())
+	if s := w.chain.Stats(); s.Held != 0 || !w.chain.windows.soonest.IsZero() || !w.chain.limit.soonest.IsZero() {
+		t.Fatalf("%+v after the stop", s)
 	}
 	if w.newest.Name != "" {
 		w.near(t, w.newest)

@@ -35,6 +35,25 @@ func (b *Batcher) Emit(_ context.Context, readings ...gateway.Reading) error {
 	return nil
 }
 
+// Alert puts an alert behind what has come before it, as a message of its own
+// that is appended at once.
+func (b *Batcher) Alert(_ context.Context, a gateway.Alert) error {
+	m, err := alertMessage(b.opts.Lane, b.opts.Clock.Now(), a)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped {
+		return b.errStopped()
+	}
+	b.seal()
+	b.stats.Readings++
+	b.lose(b.box.put(sealed{m, 1}), b.stats.Problem)
+	b.signal()
+	return nil
+}
+
 // closeWindow adds what stands for the samples of the window, if that has come
 // to its end or thinning has. The caller holds mu.
 func (b *Batcher) closeWindow(now time.Time, window time.Duration) {

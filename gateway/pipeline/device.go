@@ -43,6 +43,8 @@ type DeviceStats struct {
 	Failures uint64 `json:"failures"`
 	// Processing is what has become of the readings.
 	Processing ProcessingStats `json:"processing"`
+	// Alerts are those that have begun and not ended.
+	Alerts []gateway.Alert `json:"alerts,omitempty"`
 	// Latest is the last reading of each quantity, in the order of first arrival.
 	Latest []gateway.Reading `json:"-"`
 }

@@ -11,9 +11,10 @@
 //	Stream → Runner → Chain ─┘
 //
 // A chain does in this order what a [Processing] says: calibrate and judge by
-// the valid range, so that what is measured is true; then sum up windows, and
-// hold back by deadband and rate limit what is no news. What a stream commits
-// is only made true, since each reading was promised an id.
+// the valid range, derive, and tell alerts, so that what is measured is true;
+// then sum up windows, and hold back by deadband and rate limit what is no news.
+// What a stream commits is only made true, since each reading was promised an
+// id. Alerts are messages of their own, in their own lane.
 //
 // A [Watcher] keeps the state of a device that gives no readings.
 //

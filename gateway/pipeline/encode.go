@@ -91,3 +91,23 @@ func telemetry(lane gateway.Lane, now time.Time, body []byte) gateway.Message {
 		Created: now.UTC(), ContentType: contentType, Body: body,
 	}
 }
+
+// wireAlert is the JSON form of an alert: the object behind "alert".
+type wireAlert struct {
+	gateway.Alert
+	Time string `json:"time"`
+}
+
+// alertMessage makes the message of one alert.
+func alertMessage(lane gateway.Lane, now time.Time, a gateway.Alert) (gateway.Message, error) {
+	body, err := json.Marshal(struct {
+		V     int       `json:"v"`
+		Alert wireAlert `json:"alert"`
+	}{1, wireAlert{a, a.Time.UTC().Format(timeLayout)}})
+	if err != nil {
+		return gateway.Message{}, fmt.Errorf("alert %s of device %s: %w", a.ID, a.Device, errors.Join(err, gateway.ErrInvalid))
+	}
+	m := telemetry(lane, now, body)
+	m.Kind = gateway.KindAlert
+	return m, nil
+}

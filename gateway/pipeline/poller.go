@@ -38,6 +38,8 @@ type PollerOptions struct {
 	Every, Timeout time.Duration
 	// Processing says what is done with the readings on their way to the sink.
 	Processing Processing
+	// Alerts takes what Processing.Alerts tell; it may be nil if there are none.
+	Alerts Alerter
 
 	Log    *slog.Logger
 	Health *health.Board
@@ -75,10 +77,13 @@ func NewPoller(o PollerOptions) (*Poller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: device %s: %w", o.Device, err)
 	}
+	if len(o.Processing.Alerts) > 0 && o.Alerts == nil {
+		return nil, fmt.Errorf("pipeline: device %s has alerts, and nobody takes them", o.Device)
+	}
 	d := newDevice(o.Device, o.Label, o.Health)
 	return &Poller{
 		opts: o, device: d, paces: make(chan Pace, 1), pace: Pace{Every: o.Every, Enabled: true},
-		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink, log: o.Log, board: o.Health, chain: chain},
+		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink, alerts: o.Alerts, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
 

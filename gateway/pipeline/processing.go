@@ -16,6 +16,8 @@ import (
 type Processing struct {
 	Calibrate  map[string]Calibration   `yaml:"calibrate" doc:"Corrections of numbers, by quantity."`
 	ValidRange map[string]ValidRange    `yaml:"valid_range" doc:"The numbers that a quantity can really have. What is outside is marked bad, or dropped."`
+	Derive     map[string]Derivation    `yaml:"derive" doc:"Quantities that are calculated from others."`
+	Alerts     []AlertRule              `yaml:"alerts" doc:"Conditions whose beginning and end are told at once, in the lane alerts."`
 	Window     map[string]Window        `yaml:"window" doc:"Quantities of which, once per window, a summary is sent in place of the samples."`
 	Deadband   map[string]string        `yaml:"deadband" doc:"Quantities that are sent only when they have changed: by more than a number in their unit, by more than a share of the value, or at all." pattern:"^(change|[0-9]{1,15}(\\.[0-9]{1,15})?%?)$" want:"a number such as 0.1, a share such as 2%, or the word change"`
 	Heartbeat  time.Duration            `yaml:"heartbeat" doc:"A quantity with a deadband is sent at least so often, although it does not change." default:"15m" min:"1s" max:"7d"`

@@ -33,6 +33,8 @@ type RunnerOptions struct {
 	Clock clock.Clock
 	// Processing says what is done with the readings on their way to the sink.
 	Processing Processing
+	// Alerts takes what Processing.Alerts tell; it may be nil if there are none.
+	Alerts Alerter
 
 	Log    *slog.Logger
 	Health *health.Board
@@ -57,10 +59,13 @@ func NewRunner(o RunnerOptions) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: device %s: %w", o.Device, err)
 	}
+	if len(o.Processing.Alerts) > 0 && o.Alerts == nil {
+		return nil, fmt.Errorf("pipeline: device %s has alerts, and nobody takes them", o.Device)
+	}
 	d := newDevice(o.Device, o.Label, o.Health)
 	return &Runner{
 		opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause},
-		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.heard, next: o.Sink, log: o.Log, board: o.Health, chain: chain},
+		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.heard, next: o.Sink, alerts: o.Alerts, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -12,6 +13,12 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 )
 
+// Alerter takes alerts: a Batcher.
+type Alerter interface {
+	// Alert has an alert sent at once. It returns before that is durable.
+	Alert(ctx context.Context, a gateway.Alert) error
+}
+
 // deviceSink is the sink of one device: it stamps readings, has them
 // processed, notes them, and hands them on.
 type deviceSink struct {
@@ -19,8 +26,10 @@ type deviceSink struct {
 	clock clock.Clock
 	seen  func(readings []gateway.Reading)
 	next  gateway.Sink
-	log   *slog.Logger
-	board *health.Board
+	// alerts may be nil if the chain tells none.
+	alerts Alerter
+	log    *slog.Logger
+	board  *health.Board
 
 	mu    sync.Mutex // guards the rest, and keeps readings in order
 	chain *Chain
@@ -74,12 +83,18 @@ func (s *deviceSink) arm() {
 	}
 }
 
-// hand passes readings on, if there are any. The caller holds mu.
+// hand passes on the alerts of the chain, and readings, if there are any. The
+// caller holds mu.
 func (s *deviceSink) hand(ctx context.Context, readings []gateway.Reading) error {
-	if len(readings) == 0 {
-		return nil
+	var errs []error
+	for _, a := range s.chain.Alerts() {
+		a.Time = s.clock.Now()
+		errs = append(errs, s.alerts.Alert(ctx, a))
 	}
-	return s.next.Emit(ctx, readings...)
+	if len(readings) > 0 {
+		errs = append(errs, s.next.Emit(ctx, readings...))
+	}
+	return errors.Join(errs...)
 }
 
 // Emit implements gateway.Sink.
@@ -88,7 +103,7 @@ func (s *deviceSink) Emit(ctx context.Context, readings ...gateway.Reading) erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	measured := s.chain.measure(stamped, now, &s.chain.stats)
+	measured := s.chain.measure(stamped, false, now, &s.chain.stats)
 	s.seen(measured)
 	out := s.chain.reduce(measured, now)
 	s.report(now)
@@ -105,7 +120,10 @@ func (s *deviceSink) Commit(ctx context.Context, batches ...[]gateway.Reading) (
 	for i, batch := range batches {
 		stamped[i] = stamp(s.id, now, batch)
 	}
-	counts := s.measureAll(stamped)
+	counts, err := s.measureAll(ctx, stamped)
+	if err != nil {
+		return nil, err
+	}
 	ids, err := s.next.Commit(ctx, stamped...) // without mu: callers share a sync to disk
 	if err != nil {
 		return nil, err
@@ -117,22 +135,24 @@ func (s *deviceSink) Commit(ctx context.Context, batches ...[]gateway.Reading) (
 	return ids, nil
 }
 
-func (s *deviceSink) measureAll(batches [][]gateway.Reading) (counts ProcessingStats) {
+// measureAll puts what is true into the place of the batches.
+func (s *deviceSink) measureAll(ctx context.Context, batches [][]gateway.Reading) (counts ProcessingStats, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	for _, batch := range batches {
-		s.chain.measureAll(batch, now, &counts)
+	for i, batch := range batches {
+		batches[i] = s.chain.measure(batch, true, now, &counts)
 	}
 	s.report(now)
-	return counts
+	s.arm()
+	return counts, s.hand(ctx, nil)
 }
 
 // fill adds what the chain has done to a snapshot of the device.
 func (s *deviceSink) fill(stats DeviceStats) DeviceStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stats.Processing = s.chain.Stats()
+	stats.Processing, stats.Alerts = s.chain.Stats(), s.chain.Active()
 	return stats
 }
 

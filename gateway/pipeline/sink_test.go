@@ -205,10 +205,65 @@ func TestProcessingHasACondition(t *testing.T) {
 	})
 }
 
+// TestAlertLeavesAtOnce, behind what came before it, as a message of its own;
+// also when it begins although nothing comes any more.
+func TestAlertLeavesAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := &queue{}
+		b := newBatcher(t, q, pipeline.BatcherOptions{MaxAge: time.Hour, Lane: gateway.LaneAlerts})
+		stopBatcher := running(b.Run)
+		s := &stream{run: func(ctx context.Context, to gateway.Sink, _ int) error {
+			if err := to.Emit(ctx, gateway.Reading{Name: "level", Value: gateway.Number(9), Unit: "m"}); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return nil
+		}}
+		r, err := pipeline.NewRunner(pipeline.RunnerOptions{
+			Device: "tank", Stream: s, Sink: b, Alerts: b, Clock: wall{}, Health: newBoard(),
+			Processing: pipeline.Processing{Alerts: []pipeline.AlertRule{
+				{ID: "high", When: "level > 8", Text: "nearly full"}, {ID: "long", When: "level > 8", For: time.Minute},
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		stop := running(r.Run)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		first, second := `{"v":1,"alert":{"device":"tank","id":"high","active":true,"text":"nearly full","values":{"level":9},"time":"`,
+			`{"v":1,"alert":{"device":"tank","id":"long","active":true,"values":{"level":9},"time":"`
+		got := q.got()
+		if len(got) != 3 || got[0].Kind != gateway.KindAlert || !strings.HasPrefix(string(got[0].Body), first) || got[1].Kind != gateway.KindTelemetry || !strings.HasPrefix(string(got[2].Body), second) {
+			t.Fatalf("%d messages: %+v", len(got), got)
+		}
+		if after := q.times[2].Sub(began); q.times[0].Sub(began) != 0 || after != time.Minute {
+			t.Errorf("they left after %v and %v", q.times[0].Sub(began), after)
+		}
+		if active := r.Stats().Alerts; len(active) != 2 || active[0].ID != "high" {
+			t.Errorf("active: %v", active)
+		}
+		if err := errors.Join(stop(), stopBatcher()); err != nil {
+			t.Error(err)
+		}
+		if err := b.Alert(t.Context(), gateway.Alert{Device: "tank", ID: "high"}); !errors.Is(err, gateway.ErrUnavailable) {
+			t.Errorf("after the stop: %v", err)
+		}
+		if s := b.Stats(); s.Readings != 3 || s.Messages != 3 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
 func TestFaultyProcessingIsRefused(t *testing.T) {
 	faulty := pipeline.Processing{Deadband: map[string]string{"q": "some"}}
 	_, err1 := pipeline.NewPoller(pipeline.PollerOptions{Device: "air", Sensor: &sensor{}, Sink: &tray{}, Clock: wall{}, Every: 1, Timeout: 1, Processing: faulty})
 	_, err2 := pipeline.NewRunner(pipeline.RunnerOptions{Device: "air", Stream: &stream{}, Sink: &tray{}, Clock: wall{}, Processing: faulty})
+	alerts := pipeline.Processing{Alerts: []pipeline.AlertRule{{ID: "a", When: "q > 1"}}}
+	if _, err := pipeline.NewRunner(pipeline.RunnerOptions{Device: "air", Stream: &stream{}, Sink: &tray{}, Clock: wall{}, Processing: alerts}); err == nil {
+		t.Error("alerts that nobody takes")
+	}
 	for _, err := range []error{err1, err2} {
 		var fault *gateway.FieldError
 		if !errors.As(err, &fault) || fault.Field != "deadband.q" {

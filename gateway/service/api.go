@@ -70,8 +70,10 @@ type DeviceStatus struct {
 	Failures uint64           `json:"failures"`
 	// Processing counts what has become of the readings; nil for a pure actuator.
 	Processing *ProcessingStats `json:"processing,omitempty"`
-	Latest     []LatestReading  `json:"latest,omitempty"`
-	Actions    []gateway.Action `json:"actions,omitempty"`
+	// Alerts are those that have begun and not ended.
+	Alerts  []gateway.Alert  `json:"alerts,omitempty"`
+	Latest  []LatestReading  `json:"latest,omitempty"`
+	Actions []gateway.Action `json:"actions,omitempty"`
 }
 
 // ProcessingStats counts what has become of the readings of a device.

@@ -166,7 +166,7 @@ func (d *device) status(now time.Time) DeviceStatus {
 		Since: moment(stats.Since, now), LastRead: moment(stats.LastReading, now), Reads: stats.Reads, Failures: stats.Failures,
 	}
 	if d.can.Sensor != nil || d.can.Stream != nil {
-		st.Processing = &stats.Processing
+		st.Processing, st.Alerts = &stats.Processing, stats.Alerts
 	}
 	if d.can.Actuator != nil {
 		st.Actions = d.can.Actuator.Actions()

@@ -109,42 +109,57 @@ func (s *Service) closeDevices() error {
 	return errors.Join(append(errs, s.buses.Close())...)
 }
 
-// connectDevices gives each device its way into the batcher of its lane.
+// connectDevices gives each device its way into the batcher of its lane, and
+// its alerts theirs.
 func (s *Service) connectDevices() error {
 	byLane := make(map[string]*pipeline.Batcher)
 	for _, d := range s.devices {
-		b := byLane[d.spec.Lane]
-		if b == nil {
-			var err error
-			b, err = pipeline.NewBatcher(pipeline.BatcherOptions{
-				Queue: s.queue, Clock: s.clock, Log: s.log, Health: s.health, Lane: gateway.Lane(d.spec.Lane),
-				MaxBytes: int(s.config.Batch.MaxBytes), MaxAge: s.config.Batch.MaxAge,
-				Thinning: s.meter.Thinning,
-			})
-			if err != nil {
+		readings, err := s.batcher(byLane, d.spec.Lane)
+		if err != nil {
+			return err
+		}
+		var alerts pipeline.Alerter // none that nobody needs
+		if len(d.spec.Processing.Alerts) > 0 {
+			if alerts, err = s.batcher(byLane, string(gateway.LaneAlerts)); err != nil {
 				return err
 			}
-			byLane[d.spec.Lane] = b
-			s.batchers = append(s.batchers, b)
 		}
-		if err := s.connect(d, b); err != nil {
+		if err := s.connect(d, readings, alerts); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Service) connect(d *device, sink gateway.Sink) (err error) {
+// batcher is the one of a lane, made if there is none yet.
+func (s *Service) batcher(byLane map[string]*pipeline.Batcher, lane string) (*pipeline.Batcher, error) {
+	if b := byLane[lane]; b != nil {
+		return b, nil
+	}
+	b, err := pipeline.NewBatcher(pipeline.BatcherOptions{
+		Queue: s.queue, Clock: s.clock, Log: s.log, Health: s.health, Lane: gateway.Lane(lane),
+		MaxBytes: int(s.config.Batch.MaxBytes), MaxAge: s.config.Batch.MaxAge,
+		Thinning: s.meter.Thinning,
+	})
+	if err != nil {
+		return nil, err
+	}
+	byLane[lane] = b
+	s.batchers = append(s.batchers, b)
+	return b, nil
+}
+
+func (s *Service) connect(d *device, sink gateway.Sink, alerts pipeline.Alerter) (err error) {
 	switch {
 	case d.can.Sensor != nil:
 		d.source, err = pipeline.NewPoller(pipeline.PollerOptions{
 			Device: d.id, Label: d.spec.label(), Sensor: d.can.Sensor, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
-			Every: d.spec.Every, Timeout: d.spec.Timeout, Processing: d.spec.Processing,
+			Every: d.spec.Every, Timeout: d.spec.Timeout, Processing: d.spec.Processing, Alerts: alerts,
 		})
 	case d.can.Stream != nil:
 		d.source, err = pipeline.NewRunner(pipeline.RunnerOptions{
 			Device: d.id, Label: d.spec.label(), Stream: d.can.Stream, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
-			Processing: d.spec.Processing,
+			Processing: d.spec.Processing, Alerts: alerts,
 		})
 	default:
 		d.source, err = pipeline.NewWatcher(pipeline.WatcherOptions{

@@ -58,6 +58,7 @@ var owners = map[string][]string{
 	"github.com/gorilla/websocket":        {"gateway/wsconn", "gateway/hubsim"},
 	"github.com/mochi-mqtt/server/v2":     {"gateway/hubsim", "gateway/hubsim/load"},
 	"github.com/coreos/go-systemd/v22":    {"gateway/service"},
+	"github.com/expr-lang/expr":           {"gateway/pipeline"},
 	"github.com/tarm/serial":              {"drivers/bus"},
 	"golang.org/x/crypto":                 {"storeforward"},
 	"github.com/klauspost/compress":       {"storeforward"},
