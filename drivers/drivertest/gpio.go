@@ -55,6 +55,7 @@ type wire struct {
 	outside  bool // what is driven from outside
 	history  []bool
 	written  func(high bool) // is called each time the chip drives it
+	fault    func() error    // why it cannot be driven
 }
 
 // NewChip has lines with these names; a name may be empty.
@@ -145,6 +146,14 @@ func (c *Chip) OnDrive(name string, f func(high bool)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at(name).written = f
+}
+
+// FailDrive has f asked before the chip drives a line; an error keeps it from
+// that. nil ends it.
+func (c *Chip) FailDrive(name string, f func() error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at(name).fault = f
 }
 
 // TakenBy has a line taken by somebody else, or by nobody if that is empty.

@@ -70,23 +70,30 @@ func (l *line) Level() (bool, error) {
 
 // Drive implements gpiochip.Line.
 func (l *line) Drive(active bool) error {
-	l.chip.mu.Lock()
-	if err := l.usable(); err != nil {
-		l.chip.mu.Unlock()
-		return err
-	}
-	if l.config.Direction == gpiochip.Input {
-		l.chip.mu.Unlock()
-		return errors.New("an input is driven; that may be a short circuit")
-	}
 	high := active != l.config.ActiveLow
-	l.wire.drive(high)
-	written := l.wire.written
-	l.chip.mu.Unlock()
-	if written != nil {
+	written, err := l.drive(high)
+	if err == nil && written != nil {
 		written(high)
 	}
-	return nil
+	return err
+}
+
+func (l *line) drive(high bool) (written func(high bool), err error) {
+	l.chip.mu.Lock()
+	defer l.chip.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return nil, err
+	}
+	if l.config.Direction == gpiochip.Input {
+		return nil, errors.New("an input is driven; that may be a short circuit")
+	}
+	if l.wire.fault != nil {
+		if err := l.wire.fault(); err != nil {
+			return nil, err
+		}
+	}
+	l.wire.drive(high)
+	return l.wire.written, nil
 }
 
 // Edges implements gpiochip.Line.

@@ -1,0 +1,154 @@
+// Package relay switches what hangs on one GPIO line: a relay, a contactor, a
+// valve, a lamp.
+//
+// Reading:
+//
+//	on   what was last asked of the line; it is never read back, since what a
+//	     line shows may be the doing of what hangs on it
+//
+// The line is driven at its safe level from the first moment; before that, from
+// the power-on of the board to the start of the gateway, the pull of the relay
+// board decides, and most chips and kernels leave a line as it is when the
+// gateway ends, some let go of it. Choose relay and pull so that an open line is
+// safe.
+//
+// The driver itself keeps min_on, min_off and max_on, by the monotonic clock and
+// for every command. They count from the opening of the line, too: after a power
+// cut nobody knows how long a compressor has been off. The safe state is taken
+// at once, whatever they say.
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fieldpost/fieldpost/drivers/bus"
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Config of a relay.
+type Config struct {
+	bus.LineConfig
+
+	ActiveLow bool          `yaml:"active_low" doc:"The relay is on while the line is low, as with most relay boards with optocouplers." default:"false"`
+	Safe      string        `yaml:"safe" doc:"State that the relay takes at start and stop and when its line is found again; keep leaves it as it is." default:"off" oneof:"off|on|keep"`
+	MinOn     time.Duration `yaml:"min_on" doc:"Once on, it stays on for at least so long; a command that comes earlier is denied." default:"0s" min:"0s" max:"24h"`
+	MinOff    time.Duration `yaml:"min_off" doc:"Once off, it stays off for at least so long, from the start of the gateway, too; a command that comes earlier is denied." default:"0s" min:"0s" max:"24h" example:"5m"`
+	MaxOn     time.Duration `yaml:"max_on" doc:"It goes off by itself when it has been on for so long; a repeated on does not make that longer. 0s: no limit." default:"0s" min:"0s" max:"7d" example:"20m"`
+}
+
+// States of safe.
+const (
+	safeOn   = "on"
+	safeKeep = "keep"
+)
+
+// Validate checks what no tag can say.
+func (c Config) Validate() error {
+	errs := []error{c.LineConfig.Validate()}
+	if c.MaxOn > 0 && c.MaxOn < max(c.MinOn, time.Second) {
+		errs = append(errs, &gateway.FieldError{Field: "max_on", Problem: fmt.Sprintf("%v is too short; want at least 1s and min_on (%v)", c.MaxOn, c.MinOn)})
+	}
+	if c.MaxOn > 0 && (c.Safe == safeOn || c.Safe == safeKeep) {
+		errs = append(errs, &gateway.FieldError{Field: "max_on", Problem: "with safe: " + c.Safe + " it could be on for ever once the gateway has stopped; want safe: off, or no max_on"})
+	}
+	return errors.Join(errs...)
+}
+
+// Dev is a relay.
+type Dev struct {
+	config Config
+	buses  *bus.Set
+	timers sync.WaitGroup // those that are set
+
+	mu  sync.Mutex // guards the rest
+	out *bus.Output
+	// since is when the relay has changed, or the line was opened.
+	since time.Time
+	// offTimer ends a pulse or max_on; nil if nothing of that is under way.
+	offTimer *time.Timer
+	// off is closed when a pulse is over, for whatever reason.
+	off chan struct{}
+	// overdue says why it did not go off when it had to.
+	overdue error
+}
+
+// New returns a relay whose line is not touched before Open.
+func New(c Config, buses *bus.Set) (*Dev, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Dev{config: c, buses: buses}, nil
+}
+
+// Open implements gateway.Opener: it takes the line, in its safe state.
+func (d *Dev) Open(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.out != nil {
+		return nil
+	}
+	out, err := d.buses.Output(d.config.LineConfig, bus.OutputOptions{
+		ActiveLow: d.config.ActiveLow, Initial: d.config.Safe == safeOn, Keep: d.config.Safe == safeKeep,
+	})
+	if err != nil {
+		return err
+	}
+	d.out, d.since, d.overdue = out, time.Now(), nil
+	return nil
+}
+
+// Read implements gateway.Sensor.
+func (d *Dev) Read(context.Context) ([]gateway.Reading, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.out == nil {
+		return nil, errNotOpen
+	}
+	if err := d.out.Check(); err != nil {
+		return nil, fmt.Errorf("the relay cannot be switched: %w", err)
+	}
+	return []gateway.Reading{{Name: "on", Value: gateway.Bool(d.out.Active())}}, d.overdue
+}
+
+var errNotOpen = fmt.Errorf("the line is not open: %w", gateway.ErrUnavailable)
+
+// Safe implements gateway.Safer.
+func (d *Dev) Safe(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.out == nil {
+		return errNotOpen
+	}
+	return d.safe()
+}
+
+// safe takes the safe state. The caller has mu.
+func (d *Dev) safe() error {
+	switch d.config.Safe {
+	case safeKeep:
+		return nil
+	case safeOn:
+		d.cancel()
+		return d.turn(true)
+	}
+	d.goOff()
+	return d.overdue
+}
+
+// Close takes the safe state and gives the line back. It may be called twice.
+func (d *Dev) Close() error {
+	d.mu.Lock()
+	var err error
+	if d.out != nil {
+		err = errors.Join(d.safe(), d.out.Close())
+		d.out = nil
+	}
+	d.cancel() // also if it is kept, or does not go off
+	d.mu.Unlock()
+	d.timers.Wait()
+	return err
+}
