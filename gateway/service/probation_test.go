@@ -210,11 +210,9 @@ func TestCAsWhoseSettingsAreTorn(t *testing.T) {
 		d.desire(2, wanted)
 		d.connect(true)
 		time.Sleep(time.Hour)
-		d.stop()
-		if err := os.WriteFile(d.remoteRig.file, make([]byte, 4096), 0o600); err != nil {
+		if err := os.WriteFile(d.file, make([]byte, 4096), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		d.start()
 		d.reboot()
 		d.wantCA(false)
 		d.connect(false)

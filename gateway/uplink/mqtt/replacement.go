@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 )
 
@@ -15,6 +16,7 @@ type Replacement struct {
 	pem     []byte        // nil: the configured bundle counts
 	changed chan struct{} // is closed by the next change
 	judged  chan struct{}
+	trusts  []*Trust // that share it
 	known   bool
 	err     error
 }
@@ -27,15 +29,33 @@ func NewReplacement() *Replacement {
 // Put makes pem, certificates in PEM form, count from the next connection on.
 // Empty takes back what was put before.
 func (r *Replacement) Put(pem []byte) {
+	for _, t := range r.put(pem) {
+		t.review()
+	}
+}
+
+// put returns those that have to know.
+func (r *Replacement) put(pem []byte) []*Trust {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if bytes.Equal(pem, r.pem) {
-		return
+		return nil
 	}
 	r.pem = bytes.Clone(pem)
 	r.known, r.err = false, nil
 	close(r.changed)
 	r.changed = make(chan struct{})
+	return slices.Clone(r.trusts)
+}
+
+// share tells t of changes.
+func (r *Replacement) share(t *Trust) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trusts = append(r.trusts, t)
 }
 
 // Proof tells what is known of the bundle that counts now: nothing before a

@@ -159,6 +159,12 @@ func TestReplacementOfOthers(t *testing.T) {
 		t.Error("who proves nothing waits for a change")
 	}
 	f.expect("what was put", f.other, true, "")
+	r.Put([]byte(read(t, f.firstCA)))
+	f.expect("wrong", f.other, false, fallbackFromHub)
+	r.Put(nil) // which ends the condition, though nobody connects
+	if all := f.board.Conditions(); len(all) != 0 {
+		t.Errorf("conditions %v", all)
+	}
 	f.proof("by others", r, "")
 }
 

@@ -63,7 +63,9 @@ type digest = [sha256.Size]byte
 func NewTrust(o TrustOptions) *Trust {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
-	return &Trust{opts: o}
+	t := &Trust{opts: o}
+	o.Replacement.share(t)
+	return t
 }
 
 // TLS returns the settings for one connection to a server of that name: TLS 1.2
@@ -184,6 +186,17 @@ func (t *Trust) reject(pem, standIn []byte, why error) {
 	if current, name, err := t.current(standIn); err == nil && bytes.Equal(pem, current) {
 		t.opts.Health.Raise(t.opts.Condition, health.Error, fmt.Sprintf(
 			"the server cannot be verified with %s, the last one that worked is used instead: %v", name, why))
+	}
+}
+
+// review takes the condition back when another bundle counts than the one that
+// has failed.
+func (t *Trust) review() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	current, _, err := t.current(t.opts.Replacement.bundle())
+	if err == nil && sha256.Sum256(current) != t.rejected {
+		t.opts.Health.Clear(t.opts.Condition)
 	}
 }
 
