@@ -69,7 +69,7 @@ func raspberryPi(t *testing.T, dir string) machine {
 		},
 		console: "ttyS1,115200",
 		modules: []string{
-			"configfs", "dwc2", "cdc_ether", "rndis_host", "bcm2835_wdt", "bcm2835_thermal", "i2c_bcm2835", "lm75",
+			"configfs", "phy_generic", "dwc2", "cdc_ether", "rndis_host", "bcm2835_wdt", "bcm2835_thermal", "i2c_bcm2835", "lm75",
 		},
 		control: control,
 	}
