@@ -39,7 +39,14 @@ type Ended struct {
 type Chip struct {
 	Bus     int
 	Address uint16
-	Kind    string
+	Kind    string // empty: none any more
+}
+
+// Pins are those of an expander, bit 0 is GPA0.
+type Pins struct {
+	Bus     int
+	Address uint16
+	In      uint16 // what drives the inputs
 }
 
 // Fault is what befalls the transfers of a chip, or those of a whole bus.

@@ -166,6 +166,8 @@ func TestBoard(t *testing.T) {
 	t.Run("kernel", func(t *testing.T) { boardKernel(t, g) })
 	b := boardHub(t, g)
 	t.Run("hwmon", func(t *testing.T) { boardHwmon(t, b) })
+	t.Run("i2c", func(t *testing.T) { boardI2C(t, b) })
+	t.Run("iio", func(t *testing.T) { boardIIO(t, b) })
 	judgeAudit(t, b.hub)
 }
 

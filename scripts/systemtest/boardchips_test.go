@@ -16,9 +16,16 @@ func (g *guest) bind(t *testing.T, bus, kind, address string) {
 	t.Cleanup(func() { g.write(t, dir+"/delete_device", address) })
 }
 
+// place puts a chip on a bus, until the end of the test.
 func (g *guest) place(t testing.TB, bus int, address uint16, kind string) {
 	t.Helper()
 	g.call(t, "Place", board.Chip{Bus: bus, Address: address, Kind: kind}, nil)
+	t.Cleanup(func() {
+		g.call(t, "Place", board.Chip{Bus: bus, Address: address}, nil)
+		for _, address := range []uint16{0, address} {
+			g.fault(t, bus, address, "")
+		}
+	})
 }
 
 func (g *guest) fault(t testing.TB, bus int, address uint16, kind string) {
@@ -40,4 +47,55 @@ func boardHwmon(t *testing.T, b *boardGateway) {
 	b.awaitTrouble(t, "cabinet", "temp1", "timed out")
 	b.fault(t, 1, 0x48, "")
 	b.awaitGood(t, "cabinet")
+}
+
+// boardI2C reads chips by fieldpost's own drivers. One is taken away and comes
+// back; then its bus hangs, and the other bus goes on.
+func boardI2C(t *testing.T, b *boardGateway) {
+	b.place(t, 1, 0x76, "bme280")
+	b.place(t, 2, 0x77, "bmp280")
+	b.start(t, `devices:
+  - {id: air, driver: bme280, bus: i2c-1, address: 0x76, every: 1s}
+  - {id: cellar, driver: bme280, bus: i2c-2, address: 0x77, every: 1s}
+`)
+	b.await(t, "air", "temperature", near(25.08))
+	b.await(t, "cellar", "temperature", near(25.08))
+
+	b.fault(t, 1, 0x76, board.NoAnswer)
+	b.awaitTrouble(t, "air", "no answer")
+	b.fault(t, 1, 0x76, "")
+	b.awaitGood(t, "air")
+	b.await(t, "air", "temperature", near(25.08))
+
+	b.fault(t, 1, 0, board.Stuck)
+	b.awaitTrouble(t, "air", "timed out")
+	b.await(t, "cellar", "temperature", near(25.08))
+	b.awaitGood(t, "cellar")
+	b.fault(t, 1, 0, "")
+	b.awaitGood(t, "air")
+}
+
+// boardIIO reads chips that the kernel's own drivers of converters and
+// barometers serve; the values are those of the barometer's datasheet.
+func boardIIO(t *testing.T, b *boardGateway) {
+	b.place(t, 1, 0x76, "bmp280")
+	b.place(t, 2, 0x49, "ads1115")
+	b.bind(t, "1", "bmp280", "0x76")
+	b.bind(t, "2", "ads1115", "0x49")
+	b.start(t, `devices:
+  - {id: air, driver: iio, chip: bmp280, device: 1-0076, every: 1s}
+  - {id: tank, driver: iio, chip: ads1015, device: 2-0049, channels: [voltage2], every: 1s}
+`)
+	b.await(t, "air", "temperature", near(25.08))
+	b.await(t, "air", "pressure", func(v any) bool { return v.(float64) > 100652 && v.(float64) < 100654 })
+	b.await(t, "tank", "voltage.2", near(0.6))
+
+	b.fault(t, 1, 0x76, board.NoAnswer)
+	b.awaitTrouble(t, "air", "remote I/O error")
+	b.fault(t, 2, 0, board.Stuck)
+	b.awaitTrouble(t, "tank", "timed out")
+	b.fault(t, 1, 0x76, "")
+	b.awaitGood(t, "air") // while the other bus is still stuck
+	b.fault(t, 2, 0, "")
+	b.awaitGood(t, "tank")
 }

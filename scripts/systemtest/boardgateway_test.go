@@ -120,6 +120,7 @@ func (b *boardGateway) awaitDevice(t *testing.T, device string, holds func(state
 		if !holds(d.State, d.Reason) {
 			return fmt.Errorf("device %s is %s: %s", device, d.State, d.Reason)
 		}
+		t.Logf("device %s is %s: %s", device, d.State, d.Reason)
 		return nil
 	})
 }

@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"cmd/hubsim":          {"gateway/hubsim", "gateway/hubsim/load"},
 	"scripts/demo":        {},
 	"scripts/systemtest":  {},
-	"scripts/board/guest": {"scripts/board"},
+	"scripts/board/guest": {"scripts/board", "drivers/drivertest/i2csim"},
 	"scripts/...":         {},
 	"firmware-bridge/...": {},
 }

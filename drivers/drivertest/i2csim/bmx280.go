@@ -62,6 +62,7 @@ func (c *BMx280) store(pressure, temperature, humidity uint32) {
 // Tx implements Chip. Writes are pairs of register and value; reads go up from
 // the register that was written last.
 func (c *BMx280) Tx(w, r []byte) error {
+	c.settle() // what is over by now is not lost by a new order
 	if len(w) > 0 {
 		c.pointer = w[0]
 	}

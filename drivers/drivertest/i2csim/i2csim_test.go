@@ -1,6 +1,7 @@
 package i2csim
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,6 +63,26 @@ func TestBMx280TakesItsTime(t *testing.T) {
 		time.Sleep(1)
 		if r := read(); r[1] != 0 || r[5] == 0x80 || r[2] != 0x24 || r[11] == 0x80 {
 			t.Errorf("when it has measured: % x", r)
+		}
+	})
+}
+
+// TestBMx280KeepsWhatItHasMeasured when it is set up again while it runs freely,
+// as the kernel's driver does before each read.
+func TestBMx280KeepsWhatItHasMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewBMP280()
+		setUp := []byte{0xf4, 0x57}
+		if err := c.Tx(setUp, nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(c.takes())
+		r := make([]byte, 3)
+		if err := errors.Join(c.Tx(setUp, nil), c.Tx([]byte{0xfa}, r)); err != nil {
+			t.Fatal(err)
+		}
+		if r[0] == 0x80 {
+			t.Errorf("the temperature was forgotten: % x", r)
 		}
 	})
 }

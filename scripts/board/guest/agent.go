@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fieldpost/fieldpost/drivers/drivertest/i2csim"
 	"github.com/fieldpost/fieldpost/scripts/board"
 )
 
@@ -158,15 +159,18 @@ func (a *agent) Stop(p board.Program, ended *board.Ended) error {
 	return err
 }
 
-// Place puts a chip on a bus, or another one in its place.
+// Place puts a chip on a bus; without a kind it takes away what is there.
 func (a *agent) Place(c board.Chip, _ *none) error {
 	b := a.buses[c.Bus]
 	if b == nil {
 		return fmt.Errorf("there is no bus %d", c.Bus)
 	}
-	made, err := newChip(c.Kind)
-	if err != nil {
-		return err
+	var made i2csim.Chip
+	if c.Kind != "" {
+		var err error
+		if made, err = newChip(c.Kind); err != nil {
+			return err
+		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -183,5 +187,22 @@ func (a *agent) Fault(f board.Fault, _ *none) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.faults[f.Address] = f.Kind
+	return nil
+}
+
+// Pins drives the inputs of an expander, and gives what its outputs hold.
+func (a *agent) Pins(p board.Pins, out *uint16) error {
+	b := a.buses[p.Bus]
+	if b == nil {
+		return fmt.Errorf("there is no bus %d", p.Bus)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	expander, is := b.chips[p.Address].(*i2csim.MCP23017)
+	if !is {
+		return fmt.Errorf("there is no expander at %#x of bus %d", p.Address, p.Bus)
+	}
+	expander.In = p.In
+	*out = expander.Out()
 	return nil
 }

@@ -9,20 +9,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fieldpost/fieldpost/drivers/drivertest/i2csim"
 	"github.com/fieldpost/fieldpost/scripts/board"
 )
-
-// chip is what sits at an address: a transfer writes w, then reads r.
-type chip interface {
-	Tx(w, r []byte) error
-}
 
 // bus plays the chips of one adapter of i2c-hil, whose format is described there.
 type bus struct {
 	kernel *os.File
 
 	mu     sync.Mutex
-	chips  map[uint16]chip
+	chips  map[uint16]i2csim.Chip
 	faults map[uint16]string // address 0: of the whole bus
 }
 
@@ -31,7 +27,7 @@ func openBus(file string) (*bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bus{kernel: f, chips: map[uint16]chip{}, faults: map[uint16]string{}}, nil
+	return &bus{kernel: f, chips: map[uint16]i2csim.Chip{}, faults: map[uint16]string{}}, nil
 }
 
 // serve answers transfers until the adapter is gone.
@@ -97,7 +93,7 @@ func (b *bus) answer(question []byte) ([]byte, error) {
 	return answer, nil
 }
 
-func transfer(c chip, m message) unix.Errno {
+func transfer(c i2csim.Chip, m message) unix.Errno {
 	var err error
 	if m.read {
 		err = c.Tx(nil, m.body)

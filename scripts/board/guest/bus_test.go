@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fieldpost/fieldpost/drivers/drivertest/i2csim"
 	"github.com/fieldpost/fieldpost/scripts/board"
 )
 
@@ -40,7 +41,7 @@ func TestAnswers(t *testing.T) {
 		{name: "whole bus stuck", address: 0x48, faults: map[uint16]string{0: board.Stuck}, stuck: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := &bus{chips: map[uint16]chip{0x48: &lm75{temperature: 0x1980}}, faults: c.faults}
+			b := &bus{chips: map[uint16]i2csim.Chip{0x48: &lm75{temperature: 0x1980}}, faults: c.faults}
 			answer, err := b.answer(question(c.address))
 			if err != nil {
 				t.Fatal(err)

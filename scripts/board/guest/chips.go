@@ -1,10 +1,24 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
 
-func newChip(kind string) (chip, error) {
-	if kind == "lm75" {
+	"github.com/fieldpost/fieldpost/drivers/drivertest/i2csim"
+)
+
+// newChip returns a chip that has just been powered.
+func newChip(kind string) (i2csim.Chip, error) {
+	switch kind {
+	case "lm75":
 		return &lm75{temperature: 0x1980}, nil
+	case "bmp280":
+		return i2csim.NewBMP280(), nil
+	case "bme280":
+		return i2csim.NewBME280(), nil
+	case "ads1115":
+		return i2csim.NewADS1115(func(input byte) float64 { return 100 * float64(input) }), nil
+	case "mcp23017":
+		return i2csim.NewMCP23017(), nil
 	}
 	return nil, fmt.Errorf("there is no chip %q", kind)
 }
