@@ -38,6 +38,11 @@ func (p *pauses) grow() {
 	p.due = p.tried.Add(p.last/2 + rand.N(p.last/2+1))
 }
 
+// over tells whether the next attempt may begin.
+func (p *pauses) over(eager bool) bool {
+	return !time.Now().Before(p.due) || eager && time.Since(p.tried) >= minPause
+}
+
 func (p *pauses) reset() { p.last, p.due = 0, time.Time{} }
 
 // enter lets a call into the open device; leave must follow. If the device is
@@ -61,7 +66,6 @@ func (k *Keeper) enter(ctx context.Context, eager bool) error {
 func (k *Keeper) admit(eager bool) (*attempt, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	now := time.Now()
 	switch {
 	case k.ended:
 		return nil, fmt.Errorf("the gateway is stopping: %w", gateway.ErrUnavailable)
@@ -72,7 +76,7 @@ func (k *Keeper) admit(eager bool) (*attempt, error) {
 		return nil, nil
 	case k.calls > 0:
 		return nil, fmt.Errorf("%w; it cannot be opened anew before a call into its driver has come back", k.why)
-	case now.Before(k.wait.due) && !(eager && now.Sub(k.wait.tried) >= minPause) && !k.replugged():
+	case !k.wait.over(eager) && !k.replugged():
 		return nil, k.why
 	}
 	k.begin()
@@ -97,7 +101,8 @@ func (k *Keeper) readFailed() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.failures++
-	if k.failures >= maxFailures && time.Since(k.openedAt) >= renewEvery && k.phase == open && k.device.Opener != nil {
+	renewable := k.device.Opener != nil && k.device.Safer == nil // an output would change
+	if k.failures >= maxFailures && time.Since(k.openedAt) >= renewEvery && k.phase == open && renewable {
 		k.phase, k.why = lost, errAbsent{errors.New("it is set up anew")}
 	}
 }

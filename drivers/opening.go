@@ -37,6 +37,7 @@ func (a *attempt) await(ctx context.Context) error {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return ctx.Err()
 		}
+		return errAbsent{fmt.Errorf("it is still being opened: %w", gateway.ErrTimeout)}
 	case <-late.C:
 	}
 	return errAbsent{fmt.Errorf("opening it has not come back yet; check the wiring and the bus: %w", gateway.ErrTimeout)}

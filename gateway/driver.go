@@ -8,7 +8,7 @@ import "context"
 // and never while anything else is under way. After an error that wraps
 // ErrUnavailable, with no readings beside it, the device is closed and opened
 // anew, so that a chip that was unplugged or has lost its power is set up again;
-// likewise after several reads in a row that failed for another reason.
+// likewise a sensor after several reads in a row that failed for another reason.
 type Opener interface {
 	// Open finds the device. Of what can move, it leaves the output as it is, or
 	// takes the safe state.

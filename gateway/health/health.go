@@ -46,6 +46,7 @@ type state struct {
 
 	mu         sync.Mutex
 	conditions map[string]Condition
+	logged     map[string]string // the summary of each condition in the log
 	hearts     map[string]*Heart
 }
 
@@ -53,8 +54,8 @@ type state struct {
 func NewBoard(log *slog.Logger) *Board {
 	return &Board{state: &state{
 		log: log, now: time.Now,
-		conditions: make(map[string]Condition),
-		hearts:     make(map[string]*Heart),
+		conditions: make(map[string]Condition), logged: make(map[string]string),
+		hearts: make(map[string]*Heart),
 	}}
 }
 
@@ -65,18 +66,10 @@ func (b *Board) Of(part string) *Board {
 }
 
 // Raise states a condition. Raising it again only updates the summary, and
-// is logged only if that changed.
+// is logged only if that is not in the log yet.
 func (b *Board) Raise(code string, severity Severity, summary string) {
 	code += b.part
-	b.mu.Lock()
-	old, had := b.conditions[code]
-	c := Condition{Code: code, Severity: severity, Summary: summary, Since: b.now()}
-	if had {
-		c.Since = old.Since
-	}
-	b.conditions[code] = c
-	b.mu.Unlock()
-	if had && old.Summary == summary && old.Severity == severity {
+	if !b.raise(code, severity, summary) {
 		return
 	}
 	level := slog.LevelWarn
@@ -86,12 +79,39 @@ func (b *Board) Raise(code string, severity Severity, summary string) {
 	b.log.Log(context.Background(), level, "health condition", "code", code, "summary", summary)
 }
 
+// raise reports whether it is worth a line.
+func (s *state) raise(code string, severity Severity, summary string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, had := s.conditions[code]
+	c := Condition{Code: code, Severity: severity, Summary: summary, Since: s.now()}
+	if had {
+		c.Since = old.Since
+	}
+	known := had && s.logged[code] == summary && old.Severity == severity
+	s.conditions[code], s.logged[code] = c, summary
+	return !known
+}
+
+// Restate updates the summary of a condition that stands, without a line: for
+// what changes more often than is worth one. A Raise will log it.
+func (b *Board) Restate(code, summary string) {
+	code += b.part
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c, had := b.conditions[code]; had {
+		c.Summary = summary
+		b.conditions[code] = c
+	}
+}
+
 // Clear ends a condition; clearing one that is not raised does nothing.
 func (b *Board) Clear(code string) {
 	code += b.part
 	b.mu.Lock()
 	old, had := b.conditions[code]
 	delete(b.conditions, code)
+	delete(b.logged, code)
 	b.mu.Unlock()
 	if had {
 		b.log.Info("health condition over", "code", code, "lasted", b.now().Sub(old.Since).Round(time.Second))

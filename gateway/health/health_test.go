@@ -47,6 +47,30 @@ func TestOneLineForEachChange(t *testing.T) {
 	})
 }
 
+// TestRestated: the condition is up to date, and the log hears of it later.
+func TestRestated(t *testing.T) {
+	b, logs := newBoard()
+	b.Restate("air", "nothing stands")
+	b.Raise("air", health.Warning, "silent")
+	b.Restate("air", "noisy")
+	if list := b.Conditions(); len(list) != 1 || list[0].Summary != "noisy" || list[0].Severity != health.Warning {
+		t.Errorf("conditions %+v", list)
+	}
+	for range 2 {
+		if n := strings.Count(logs.String(), "noisy"); n != 0 {
+			t.Errorf("logged %d times before it is raised", n)
+		}
+		b.Raise("air", health.Warning, "silent") // as it is in the log
+	}
+	b.Restate("air", "noisy")
+	b.Raise("air", health.Warning, "noisy")
+	b.Clear("air")
+	b.Raise("air", health.Warning, "noisy")
+	if n := strings.Count(logs.String(), "noisy"); n != 2 {
+		t.Errorf("logged %d times, want 2:\n%s", n, logs)
+	}
+}
+
 // TestHeartsThatStop are named, and only those.
 func TestHeartsThatStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

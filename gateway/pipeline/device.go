@@ -163,7 +163,8 @@ func (d *device) trouble(state State, err error) {
 		d.stats.Failures++
 	}
 	if !changed && time.Since(d.stated) < reasonEvery {
-		return // a reason that differs each time is not worth a line each time
+		d.board.Restate(d.code, d.label+": "+reason) // what differs each time is not worth a line each time
+		return
 	}
 	d.stated = time.Now()
 	d.board.Raise(d.code, health.Warning, d.label+": "+reason)

@@ -152,9 +152,12 @@ func TestStuckDeviceHoldsNobodyUp(t *testing.T) {
 	defer close(s.hang)
 	r := startServiceWith(t, t.TempDir(), strings.Replace(configText, "BROKER", b.url, 1), s.into("bench"))
 	r.awaitState(t, "board", "good")
-	if d := r.awaitState(t, "bench", "absent"); !strings.Contains(d.Reason, "opening it has not come back yet") {
-		t.Errorf("%+v", d)
-	}
+	eventually(t, func() error {
+		if d := r.awaitState(t, "bench", "absent"); !strings.Contains(d.Reason, "opening it has not come back yet") {
+			return fmt.Errorf("%+v", d)
+		}
+		return nil
+	})
 	if err := r.stop(t); !errors.Is(err, gateway.ErrTimeout) || !strings.Contains(err.Error(), "bench (sim): opening it has not come back and is left behind") {
 		t.Errorf("Run returned %v", err)
 	}

@@ -127,7 +127,11 @@ type status struct {
 		}
 	}
 	Commands struct{ Waiting int }
-	Memory   struct {
+	Devices  []struct {
+		ID, State string
+		Reads     uint64
+	}
+	Memory struct {
 		RSSBytes int64 `json:"rss_bytes"`
 	}
 }
