@@ -15,6 +15,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/ingest"
 	jsonlines "github.com/fieldpost/fieldpost/drivers/json-lines"
 	"github.com/fieldpost/fieldpost/drivers/lines"
+	"github.com/fieldpost/fieldpost/drivers/nmea"
 	"github.com/fieldpost/fieldpost/drivers/relay"
 	"github.com/fieldpost/fieldpost/drivers/sim"
 	"github.com/fieldpost/fieldpost/drivers/sysfs"
@@ -29,6 +30,7 @@ var table = []Driver{
 	entry("ingest", ingest.New),
 	wired("json-lines", jsonlines.New),
 	wired("lines", lines.New),
+	wired("nmea", nmea.New),
 	wired("relay", relay.New),
 	entry("sim", sim.New),
 	entry("sysfs", sysfs.New),
