@@ -61,6 +61,9 @@ func wired[C, D any](name string, open func(C, *bus.Set) (D, error)) Driver {
 	}
 }
 
+// Measures tells whether devices of the driver give readings.
+func (d Driver) Measures() bool { return d.fulfils.Sensor != nil || d.fulfils.Stream != nil }
+
 // contracts finds out what a device can do.
 func contracts(d any) Device {
 	var device Device

@@ -47,6 +47,11 @@ func (Config) Chips() []bus.Chip {
 	return []bus.Chip{withID("BME280", idBME280), withID("BMP280", 0x58)}
 }
 
+// Quantities are those of a BME280, all numbers; a BMP280 has no humidity.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"temperature": {}, "pressure": {}, "humidity": {}}
+}
+
 const idBME280 = 0x60
 
 // relatives have the same addresses and another id in the same register.

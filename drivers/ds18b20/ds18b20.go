@@ -37,6 +37,11 @@ type Config struct {
 	Sensor string `yaml:"sensor" doc:"Which sensor, as a folder of /sys/bus/w1/devices. Left out: the only one there is." pattern:"^[0-9a-f]{2}-[0-9a-f]{12}$" want:"two hexadecimal digits, a hyphen and twelve more" example:"28-0316a2798bff"`
 }
 
+// Quantities are what the sensor measures: a number.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"temperature": gateway.Number(0)}
+}
+
 // Places implements bus.Placed.
 func (c Config) Places() []bus.Place {
 	return []bus.Place{{At: cmp.Or(c.Sensor, "the only 1-Wire thermometer")}}

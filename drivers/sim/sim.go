@@ -30,6 +30,12 @@ type Config struct {
 	Actuations  string  `yaml:"actuations" doc:"File that gets a line for each thing that the board has really done: time, command, action, detail." example:"/tmp/actuations"`
 }
 
+// Quantities are what the board measures, each with a value of its kind.
+func (Config) Quantities() map[string]gateway.Value {
+	number, state := gateway.Number(0), gateway.Bool(false)
+	return map[string]gateway.Value{"temperature": number, "humidity": number, "count": number, "door_open": state, "relay": state}
+}
+
 // Dev is a simulated board.
 type Dev struct {
 	config  Config

@@ -57,6 +57,21 @@ func run(t *testing.T, c Config, step time.Duration, n int) (all [][]gateway.Rea
 	return all
 }
 
+// TestQuantitiesAreWhatIsRead, by name and kind.
+func TestQuantitiesAreWhatIsRead(t *testing.T) {
+	known := plain.Quantities()
+	for _, r := range run(t, plain, time.Second, 1)[0] {
+		_, said := known[r.Name].Number()
+		if _, is := r.Value.Number(); is != said {
+			t.Errorf("%s is a number: %v, and said to be one: %v", r.Name, is, said)
+		}
+		delete(known, r.Name)
+	}
+	if len(known) > 0 {
+		t.Errorf("never read: %v", known)
+	}
+}
+
 func number(readings []gateway.Reading, name string) float64 {
 	i := slices.IndexFunc(readings, func(r gateway.Reading) bool { return r.Name == name })
 	n, _ := readings[i].Value.Number()

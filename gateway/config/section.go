@@ -47,6 +47,17 @@ func (s *Section) Errorf(field, format string, args ...any) error {
 	return src.faultAt(n, field, hide(fmt.Sprintf(format, args...), src.hidden))
 }
 
+// Place gives each gateway.FieldError in err its place, as Decode does with what
+// a Validate returns.
+func (s *Section) Place(err error) error {
+	src, n := s.parts()
+	var all Errors
+	for _, fault := range faultsOf(err) {
+		all = append(all, src.faultAt(n, fault.Field, hide(fault.Problem, src.hidden)))
+	}
+	return all.sorted()
+}
+
 // faultAt makes an error at a field of a section, or as near as there is one.
 func (s *source) faultAt(n *node, field, problem string) *Error {
 	at, found := n.find(field)

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -70,7 +69,7 @@ func rules(all []AlertRule, f *faults) (compiled []rule) {
 
 // condition compiles one; nil if it is faulty.
 func condition(text string, f *faults, field string) *expression {
-	e, err := compile(text, reflect.Bool)
+	e, err := compileCondition(text, nil)
 	switch {
 	case err != nil:
 		f.add(field, "%v", err)
@@ -103,7 +102,7 @@ func (r *rule) judge(s *scope, w *watch, now time.Time, machine *vm.VM, p *probl
 	}
 	if err != nil {
 		w.unsure = true
-		p.note("alerts."+r.ID, err.Error(), now)
+		p.note("alerts["+r.ID+"]", err.Error(), now)
 		return false
 	}
 	return w.step(r, holds, now)

@@ -56,7 +56,7 @@ func BenchmarkExpression(b *testing.B) {
 	for range (maxExpressionNodes - 1) / 4 {
 		text = "sqrt(" + text + "*2)"
 	}
-	e, err := compile(text, 0)
+	e, err := compile(text, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

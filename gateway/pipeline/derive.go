@@ -3,7 +3,6 @@ package pipeline
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ func derivations(all map[string]Derivation, f *faults) (ordered []derivation) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		f.name("derive", name)
 		d := all[name]
-		e, err := compile(d.Value, reflect.Invalid)
+		e, err := compile(d.Value, nil)
 		switch {
 		case err != nil:
 			f.add("derive."+name+".value", "%v", err)
@@ -76,7 +75,7 @@ func (d *derivation) of(s *scope, now time.Time, machine *vm.VM, p *problems) (r
 		err = fmt.Errorf("the result is %v, which is no value", result)
 	}
 	if err != nil {
-		p.note("derive."+d.name, err.Error(), now)
+		p.note("derive."+d.name+".value", err.Error(), now)
 		return r, false
 	}
 	return gateway.Reading{Device: s.device, Name: d.name, Value: v, Unit: d.unit, Time: latest, Quality: quality}, true

@@ -86,7 +86,7 @@ func TestDerivationThatFails(t *testing.T) {
 		t.Errorf("got %s", told(out))
 	}
 	said := c.problems.summary()
-	for _, want := range []string{"inverse: is not finite", "derive.more: invalid operation: string + float64", "derive.own: the device has a quantity of this name itself"} {
+	for _, want := range []string{"inverse: is not finite", "derive.more.value: invalid operation: string + float64", "derive.own: the device has a quantity of this name itself"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("said: %s; want %s", said, want)
 		}

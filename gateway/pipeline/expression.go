@@ -15,6 +15,8 @@ import (
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
+
+	"github.com/fieldpost/fieldpost/gateway"
 )
 
 const (
@@ -37,11 +39,13 @@ type expression struct {
 	program *vm.Program
 	// inputs are the quantities that it names, in the order of their first use.
 	inputs []string
+	// result is the kind of the result, as far as it is known.
+	result reflect.Kind
 }
 
-// compile makes an expression whose result is of a kind, or of any kind for
-// reflect.Invalid, as far as that shows without values.
-func compile(text string, want reflect.Kind) (*expression, error) {
+// compile makes an expression. Of the quantities in known, which have a value of
+// their kind there, the kinds are checked; of others, that shows when they come.
+func compile(text string, known map[string]gateway.Value) (*expression, error) {
 	if len(text) > maxExpressionBytes {
 		return nil, fmt.Errorf("has %d bytes; want at most %d", len(text), maxExpressionBytes)
 	}
@@ -51,7 +55,6 @@ func compile(text string, want reflect.Kind) (*expression, error) {
 		language.Disabled[name] = true
 	}
 	clear(language.Builtins)
-	language.Expect, language.ExpectAny = want, true
 	declare(language)
 	tree, err := parser.ParseWithConfig(text, language)
 	if err != nil {
@@ -63,17 +66,42 @@ func compile(text string, want reflect.Kind) (*expression, error) {
 	}
 	env := types.Map{}
 	for _, name := range r.inputs {
-		env[name] = types.Any
+		env[name] = kindOf(known, name)
 	}
 	language.WithEnv(env)
-	if _, err := checker.Check(tree, language); err != nil {
+	result, err := checker.Check(tree, language)
+	if err != nil {
 		return nil, oneFault(err)
 	}
 	program, err := compiler.Compile(tree, language)
 	if err != nil {
 		return nil, oneFault(err)
 	}
-	return &expression{program, r.inputs}, nil
+	return &expression{program, r.inputs, result.Kind()}, nil
+}
+
+// compileCondition makes an expression that is true or false.
+func compileCondition(text string, known map[string]gateway.Value) (*expression, error) {
+	e, err := compile(text, known)
+	if err != nil {
+		return nil, err
+	}
+	switch e.result {
+	case reflect.Float64:
+		return nil, errors.New("is a number; want a condition, such as temperature > 35")
+	case reflect.String:
+		return nil, errors.New("is a text; want a condition, such as mode == \"eco\"")
+	}
+	return e, nil
+}
+
+// kindOf is the kind of a quantity for the language.
+func kindOf(known map[string]gateway.Value, name string) types.Type {
+	v, isKnown := known[name]
+	if !isKnown {
+		return types.Any
+	}
+	return types.TypeOf(plain(v))
 }
 
 // run calculates with values that are float64, bool or string.

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -43,7 +42,7 @@ func TestExpressions(t *testing.T) {
 		"temperature / 0":                          math.Inf(1),
 		"false ? mode : temperature":               20.0,
 	} {
-		e, err := compile(text, reflect.Invalid)
+		e, err := compile(text, nil)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -56,7 +55,7 @@ func TestExpressions(t *testing.T) {
 }
 
 func TestInputsOfAnExpression(t *testing.T) {
-	e, err := compile(`b > 2 and a.x.y > b or value("c-d") > max(a, 1)`, reflect.Bool)
+	e, err := compileCondition(`b > 2 and a.x.y > b or value("c-d") > max(a, 1)`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,14 +105,16 @@ func TestRefusedExpressions(t *testing.T) {
 		"1e400":                               "",
 		"99999999999999999999999999999999999": "",
 	} {
-		e, err := compile(text, reflect.Invalid)
+		e, err := compile(text, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") && !strings.Contains(text, "a+") {
 			t.Errorf("%.40s: %v, %v; want %s", text, e, err, want)
 		}
 	}
-	for _, text := range []string{"1 + 2", `"hot"`, "sqrt(a)"} {
-		if _, err := compile(text, reflect.Bool); err == nil || !strings.Contains(err.Error(), "expected bool") {
-			t.Errorf("%s as a condition: %v", text, err)
+	for text, want := range map[string]string{
+		"1 + 2": "is a number; want a condition", `"hot"`: "is a text; want a condition", "sqrt(a)": "is a number", "1 >": "unexpected",
+	} {
+		if _, err := compileCondition(text, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s as a condition: %v, want %s", text, err, want)
 		}
 	}
 }
@@ -130,7 +131,7 @@ func TestValuesThatDoNotFit(t *testing.T) {
 		"mode ? 1 : 2":       "at character 1",
 		"temperature + mode": "at character 13",
 	} {
-		e, err := compile(text, reflect.Invalid)
+		e, err := compile(text, nil)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -152,7 +153,7 @@ func FuzzExpression(f *testing.F) {
 	}
 	values := []any{1.5, -0.0, math.MaxFloat64, true, "text"}
 	f.Fuzz(func(t *testing.T, text string) {
-		e, err := compile(text, reflect.Invalid)
+		e, err := compile(text, nil)
 		if err != nil {
 			return
 		}

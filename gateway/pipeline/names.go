@@ -31,10 +31,10 @@ type names struct {
 func newNames(p *Processing, c *calculator) names {
 	n := names{wanted: make(map[string]string)}
 	for _, d := range c.derive {
-		n.want("derive."+d.name, d.inputs)
+		n.want("derive."+d.name+".value", d.inputs)
 	}
 	for _, r := range c.rules {
-		n.want("alerts."+r.ID, r.inputs)
+		n.want("alerts["+r.ID+"]", r.inputs)
 	}
 	wantEach(&n, "calibrate", p.Calibrate)
 	wantEach(&n, "valid_range", p.ValidRange)

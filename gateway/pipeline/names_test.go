@@ -26,7 +26,7 @@ func TestQuantityThatNeverComes(t *testing.T) {
 	}
 	const suffix = " has come; the device has temperature, humidity"
 	var want []string
-	for _, s := range []string{"alerts.a: no reading named pressure", "calibrate.temprature: no reading named temprature", "deadband.late: no reading named late", "derive.double: no reading named humidty"} {
+	for _, s := range []string{"alerts[a]: no reading named pressure", "calibrate.temprature: no reading named temprature", "deadband.late: no reading named late", "derive.double.value: no reading named humidty"} {
 		want = append(want, s+suffix)
 	}
 	if got := c.problems.summary(); got != strings.Join(want, "; ") {

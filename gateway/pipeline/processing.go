@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -48,6 +49,51 @@ func (p *Processing) HoldsBack() (fields []string) {
 		fields = append(fields, "rate_limit")
 	}
 	return fields
+}
+
+// Check finds what cannot be right with a device that has these quantities and
+// no others: names that it does not have, and expressions that do not suit the
+// kinds of their values. The values are any of the kind. Call Validate first.
+func (p *Processing) Check(known map[string]gateway.Value) error {
+	var f faults
+	c, err := NewChain(*p)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.names.wanted)) {
+		if _, has := known[name]; !has {
+			f.add(c.names.wanted[name], "there is no quantity %q; this device has %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+	}
+	for _, d := range c.calculate.derive {
+		if _, has := known[d.name]; has {
+			f.add("derive."+d.name, "the device has a quantity of this name itself; want another name")
+		}
+		if _, err := compile(p.Derive[d.name].Value, known); err != nil {
+			f.add("derive."+d.name+".value", "%v", err)
+		}
+	}
+	for i, a := range p.Alerts {
+		for key, text := range map[string]string{"when": a.When, "until": a.Until} {
+			if _, err := compileCondition(text, known); err != nil && text != "" {
+				f.add(fmt.Sprintf("alerts[%d].%s", i, key), "%v", err)
+			}
+		}
+	}
+	return f.join()
+}
+
+// Keys are those that are set.
+func (p *Processing) Keys() (keys []string) {
+	for key, n := range map[string]int{
+		"calibrate": len(p.Calibrate), "valid_range": len(p.ValidRange), "derive": len(p.Derive), "alerts": len(p.Alerts),
+		"window": len(p.Window), "deadband": len(p.Deadband), "rate_limit": len(p.RateLimit),
+	} {
+		if n > 0 {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // maxQuantityBytes bounds a name in the config, so that what is made of it is a

@@ -46,13 +46,7 @@ func (s *scope) put(r *gateway.Reading, now time.Time) {
 		s.inputs[r.Name] = in
 	}
 	*in = input{*r, now}
-	if x, ok := r.Value.Number(); ok {
-		s.values[r.Name] = x
-	} else if b, ok := r.Value.Bool(); ok {
-		s.values[r.Name] = b
-	} else {
-		s.values[r.Name], _ = r.Value.Text()
-	}
+	s.values[r.Name] = plain(r.Value)
 	s.fresh = append(s.fresh, r.Name)
 }
 
@@ -72,6 +66,18 @@ func (s *scope) state(names []string, now time.Time, maxAge time.Duration) (wors
 		}
 	}
 	return worst, latest, true
+}
+
+// plain is a value for the language of expressions.
+func plain(v gateway.Value) any {
+	if x, ok := v.Number(); ok {
+		return x
+	}
+	if b, ok := v.Bool(); ok {
+		return b
+	}
+	text, _ := v.Text()
+	return text
 }
 
 // valueOf makes a value of the result of an expression.

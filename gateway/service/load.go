@@ -125,13 +125,33 @@ func loadDevice(section *config.Section) (deviceSpec, error) {
 	return spec, spec.checkProcessing(section)
 }
 
-// checkProcessing finds keys that the driver leaves no room for.
+// measuring is a driver's config that tells what its device delivers, by the
+// names of quantities, with any value of the kind.
+type measuring interface {
+	Quantities() map[string]gateway.Value
+}
+
+// keeping is a driver's config that tells whether each reading is promised an id.
+type keeping interface {
+	KeepsAll() bool
+}
+
+// checkProcessing finds what does not suit the driver.
 func (d *deviceSpec) checkProcessing(section *config.Section) error {
 	var errs []error
-	if keeper, ok := d.config.(interface{ KeepsAll() bool }); ok && keeper.KeepsAll() {
+	if !d.driver.Measures() {
+		for _, key := range d.Keys() {
+			errs = append(errs, section.Errorf(key, "has no place with the driver %s, which gives no readings", d.Driver))
+		}
+		return config.Join(errs...)
+	}
+	if k, ok := d.config.(keeping); ok && k.KeepsAll() {
 		for _, field := range d.HoldsBack() {
 			errs = append(errs, section.Errorf(field, "has no place with the driver %s, which promises an id for each reading", d.Driver))
 		}
+	}
+	if m, ok := d.config.(measuring); ok {
+		errs = append(errs, section.Place(d.Check(m.Quantities())))
 	}
 	return config.Join(errs...)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fieldpost/fieldpost/drivers"
 	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/pipeline"
 )
 
 var update = flag.Bool("update", false, "write the expected errors anew")
@@ -195,12 +196,12 @@ func keysOf(t reflect.Type) (keys []string) {
 	return keys
 }
 
-// TestKeysOfAllDevicesAreTheirsAlone: a driver has none of them for itself.
-func TestKeysOfAllDevicesAreTheirsAlone(t *testing.T) {
+// TestDriversHaveNoKeyOfProcessing: it would mean two things.
+func TestDriversHaveNoKeyOfProcessing(t *testing.T) {
 	if err := config.CheckTags(DeviceConfig{}); err != nil {
 		t.Error(err)
 	}
-	common := keysAbove(reflect.TypeFor[DeviceConfig]())
+	common := keysAbove(reflect.TypeFor[pipeline.Processing]())
 	for _, d := range drivers.List() {
 		for _, key := range keysAbove(reflect.TypeOf(d.Config()).Elem()) {
 			if slices.Contains(common, key) {
