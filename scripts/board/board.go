@@ -61,3 +61,6 @@ const (
 	NoAnswer = "no answer" // nobody acknowledges the address
 	Stuck    = "stuck"     // the transfer does not end
 )
+
+// SerialPort is the name of the serial adapter on USB while it is plugged in.
+const SerialPort = "/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_1-if00-port0"

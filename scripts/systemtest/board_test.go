@@ -162,12 +162,15 @@ func (g *guest) run(t testing.TB, path string, args ...string) board.Ended {
 // TestBoard boots once and looks at all that is on the board.
 func TestBoard(t *testing.T) {
 	dir := t.TempDir()
-	g := bootBoard(t, dir, virtual(t, dir))
+	m := virtual(t, dir)
+	g := bootBoard(t, dir, m)
 	t.Run("kernel", func(t *testing.T) { boardKernel(t, g) })
 	b := boardHub(t, g)
 	t.Run("hwmon", func(t *testing.T) { boardHwmon(t, b) })
 	t.Run("i2c", func(t *testing.T) { boardI2C(t, b) })
 	t.Run("iio", func(t *testing.T) { boardIIO(t, b) })
+	t.Run("relay", func(t *testing.T) { boardRelay(t, b) })
+	t.Run("serial", func(t *testing.T) { boardSerial(t, b, m) })
 	judgeAudit(t, b.hub)
 }
 

@@ -4,7 +4,11 @@ package systemtest
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 )
 
 // boardLines are the lines of the board's GPIO chip, by their offsets.
@@ -51,4 +55,76 @@ func (g *guest) drive(t testing.TB, name string, high bool) {
 func (g *guest) level(t testing.TB, name string) string {
 	t.Helper()
 	return g.read(t, g.line(t, name, "value"))
+}
+
+// awaitLevel waits for the level at the far side of a line.
+func (g *guest) awaitLevel(t testing.TB, name, want string) {
+	t.Helper()
+	eventually(t, time.Minute, func() error {
+		if got := g.level(t, name); got != want {
+			return fmt.Errorf("line %s is at %s, want %s", name, got, want)
+		}
+		return nil
+	})
+}
+
+// switched is what the kernel has recorded of the changes of the level that each
+// line was given, such as 010, since it was last asked to forget.
+func (g *guest) switched(t testing.TB) map[string]string {
+	t.Helper()
+	chip := simulatedChip.FindStringSubmatch(g.read(t, "/sys/kernel/debug/gpio"))
+	if chip == nil {
+		t.Fatal("the kernel has no simulated chip")
+	}
+	base, err := strconv.Atoi(chip[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	levels := make(map[string]string)
+	for _, m := range lineSet.FindAllStringSubmatch(g.read(t, "/sys/kernel/tracing/trace"), -1) {
+		for i, name := range boardLines {
+			if m[1] == strconv.Itoa(base+i) && !strings.HasSuffix(levels[name], m[2]) {
+				levels[name] += m[2]
+			}
+		}
+	}
+	return levels
+}
+
+var (
+	simulatedChip = regexp.MustCompile(`GPIOs (\d+)-\d+, parent: platform/gpio-sim`)
+	lineSet       = regexp.MustCompile(`gpio_value: (\d+) set ([01])`)
+)
+
+// boardRelay switches relays from the board and from the hub; the kernel tells
+// what their lines were given, up to the stop.
+func boardRelay(t *testing.T, b *boardGateway) {
+	b.write(t, "/sys/kernel/tracing/events/gpio/enable", "1")
+	b.write(t, "/sys/kernel/tracing/trace", "")
+	t.Run("on the line", func(t *testing.T) {
+		b.start(t, `devices:
+  - {id: pump, driver: relay, line: PUMP, every: 1s}
+  - {id: valve, driver: relay, line: VALVE, active_low: true, every: 1s}
+`)
+		b.await(t, "pump", "on", is(false))
+		b.awaitLevel(t, "PUMP", "0")
+		b.awaitLevel(t, "VALVE", "1")
+
+		if ended := b.run(t, fieldpost, "do", "--socket", boardSocket, "pump", "on"); ended.Code != 0 {
+			t.Errorf("fieldpost do pump on: %s", ended.Output)
+		}
+		b.awaitLevel(t, "PUMP", "1")
+		b.await(t, "pump", "on", is(true))
+
+		if err := b.hub.sendC2D("gw", "open", `{"device":"valve","action":"on"}`); err != nil {
+			t.Fatal(err)
+		}
+		b.awaitLevel(t, "VALVE", "0")
+		b.await(t, "valve", "on", is(true))
+	})
+	for name, want := range map[string]string{"PUMP": "010", "VALVE": "101"} {
+		if got := b.switched(t)[name]; got != want {
+			t.Errorf("line %s was given %q, want %q: its safe state first and last", name, got, want)
+		}
+	}
 }

@@ -13,26 +13,28 @@ import (
 )
 
 func mountAll() error {
-	for _, m := range []struct{ kind, at, options string }{
-		{"proc", "/proc", ""},
-		{"sysfs", "/sys", ""},
-		{"devtmpfs", "/dev", ""},
-		{"tmpfs", "/tmp", ""},
-		{"tmpfs", "/run", ""},
-		{"tmpfs", "/var", ""},
+	for _, m := range []struct{ kind, at string }{
+		{"proc", "/proc"},
+		{"sysfs", "/sys"},
+		{"debugfs", "/sys/kernel/debug"},
+		{"tracefs", "/sys/kernel/tracing"},
+		{"devtmpfs", "/dev"},
+		{"tmpfs", "/tmp"},
+		{"tmpfs", "/run"},
+		{"tmpfs", "/var"},
 	} {
-		if err := mount(m.kind, m.at, m.options); err != nil {
+		if err := mount(m.kind, m.at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func mount(kind, at, options string) error {
+func mount(kind, at string) error {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount(kind, at, kind, 0, options); err != nil {
+	if err := unix.Mount(kind, at, kind, 0, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", at, err)
 	}
 	return nil

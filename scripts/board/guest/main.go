@@ -29,7 +29,7 @@ func run() error {
 	if err := loadModules("/lib/modules"); err != nil {
 		return err
 	}
-	if err := mount("configfs", "/sys/kernel/config", ""); err != nil {
+	if err := mount("configfs", "/sys/kernel/config"); err != nil {
 		return err
 	}
 	if err := networkUp(); err != nil {
@@ -39,6 +39,7 @@ func run() error {
 	if err := agent.openBuses(); err != nil {
 		return err
 	}
+	go linkSerialPorts()
 	conn, err := net.Dial("tcp", os.Getenv(board.HostVariable))
 	if err != nil {
 		return err
