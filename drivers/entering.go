@@ -128,10 +128,11 @@ func (k *Keeper) cut(ctx context.Context) error {
 	return k.why
 }
 
-// lose gives the device up until it is found again; mu is held. A device that
-// need not be opened cannot be lost.
+// lose gives the device up until it is found again; mu is held. A sensor or
+// actuator that need not be opened cannot be lost; a stream that opens what it
+// needs by itself can.
 func (k *Keeper) lose(reason error) {
-	if k.phase != open || k.device.Opener == nil {
+	if k.phase != open || k.device.Opener == nil && k.device.Stream == nil {
 		return
 	}
 	if k.worked || time.Since(k.openedAt) >= settled {

@@ -39,8 +39,8 @@ type KeeperOptions struct {
 // and the hardware is left alone. It is never opened or closed while a call into
 // it is under way, so that one that hangs holds up the device, and nobody else.
 //
-// A device that need not be opened is passed through. It is safe for concurrent
-// use.
+// A sensor or actuator that need not be opened is passed through. A Keeper is safe
+// for concurrent use.
 type Keeper struct {
 	opts KeeperOptions
 	life context.Context // ends with Close

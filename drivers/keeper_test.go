@@ -507,3 +507,29 @@ func TestStreamEndsWhenTheDeviceIsLost(t *testing.T) {
 		}
 	})
 }
+
+// caller is a stream that opens what it needs by itself.
+type caller struct{ of pump }
+
+func (c *caller) Run(context.Context, gateway.Sink) error {
+	c.of.note("open")
+	return errGone
+}
+
+// TestStreamThatOpensByItself has the same pauses as others.
+func TestStreamThatOpensByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type config struct{}
+		c := &caller{}
+		k := NewKeeper(KeeperOptions{Driver: entry("caller", func(config) (*caller, error) { return c, nil }), Config: &config{}})
+		for range 3600 {
+			if err := k.Run(t.Context(), nil); !errors.Is(err, gateway.ErrUnavailable) || err.Error() != errGone.Error() {
+				t.Fatalf("Run: %v", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if _, opens := c.of.get(); len(opens) < 60 || len(opens) > 130 {
+			t.Errorf("%d attempts in an hour, want one each half to whole minute", len(opens))
+		}
+	})
+}
