@@ -82,8 +82,8 @@ type Metered interface {
 	CountWith(m *Meter)
 }
 
-// Renewer is a Session that wants to be replaced in time, because its
-// credentials end.
+// Renewer is a Session that wants to be replaced, because its credentials end or
+// something about it has to be proved by a new one.
 type Renewer interface {
 	// Renew is closed when the session should be drained, closed and opened anew.
 	Renew() <-chan struct{}
