@@ -8,6 +8,8 @@ package drivers
 import (
 	"slices"
 
+	"github.com/fieldpost/fieldpost/drivers/aht20"
+	"github.com/fieldpost/fieldpost/drivers/bh1750"
 	"github.com/fieldpost/fieldpost/drivers/bme280"
 	"github.com/fieldpost/fieldpost/drivers/ds18b20"
 	"github.com/fieldpost/fieldpost/drivers/hwmon"
@@ -15,14 +17,20 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/ingest"
 	jsonlines "github.com/fieldpost/fieldpost/drivers/json-lines"
 	"github.com/fieldpost/fieldpost/drivers/lines"
+	"github.com/fieldpost/fieldpost/drivers/mcp9808"
 	"github.com/fieldpost/fieldpost/drivers/nmea"
 	"github.com/fieldpost/fieldpost/drivers/relay"
+	"github.com/fieldpost/fieldpost/drivers/sht3x"
+	"github.com/fieldpost/fieldpost/drivers/sht4x"
 	"github.com/fieldpost/fieldpost/drivers/sim"
 	"github.com/fieldpost/fieldpost/drivers/sysfs"
+	"github.com/fieldpost/fieldpost/drivers/tmp102"
 )
 
 // table has the drivers in the order of their names.
 var table = []Driver{
+	wired("aht20", aht20.New),
+	wired("bh1750", bh1750.New),
 	wired("bme280", bme280.New),
 	entry("ds18b20", ds18b20.New),
 	entry("hwmon", hwmon.New),
@@ -30,10 +38,14 @@ var table = []Driver{
 	entry("ingest", ingest.New),
 	wired("json-lines", jsonlines.New),
 	wired("lines", lines.New),
+	wired("mcp9808", mcp9808.New),
 	wired("nmea", nmea.New),
 	wired("relay", relay.New),
+	wired("sht3x", sht3x.New),
+	wired("sht4x", sht4x.New),
 	entry("sim", sim.New),
 	entry("sysfs", sysfs.New),
+	wired("tmp102", tmp102.New),
 }
 
 // List returns the drivers in the order of their names.

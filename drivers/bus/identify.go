@@ -14,10 +14,10 @@ import (
 var ErrNotOpen = fmt.Errorf("it is not open: %w", gateway.ErrUnavailable)
 
 // Identify asks the chip at an address for its id and returns which of the
-// chips it is. If nobody answers, the error says where one of them does; if
-// somebody else answers, it says who, as far as that is one of the others, which
-// a driver names because they are mistaken for its own. Both wrap
-// gateway.ErrUnavailable.
+// chips, which must have ids, it is. If nobody answers, the error says where one
+// of them does; if somebody else answers, it says who, as far as that is one of
+// the others, which a driver names because they are mistaken for its own. Both
+// wrap gateway.ErrUnavailable.
 //
 // Nothing is asked but what the chips have as their Ask, and only at addresses
 // that they can have.
@@ -25,16 +25,16 @@ func (b *I2C) Identify(ctx context.Context, address uint16, chips []Chip, others
 	var answers []string
 	var stranger string
 	for i, c := range slices.Concat(chips, others) {
-		if c.Is == nil || !slices.Contains(c.Addresses, address) {
+		if !slices.Contains(c.Addresses, address) {
 			continue
 		}
 		mine := i < len(chips)
 		answer, err := b.ask(ctx, address, c)
 		switch {
-		case err != nil && mine:
-			return Chip{}, b.Hint(ctx, err, address, chips)
+		case errors.Is(err, ErrNoAnswer):
+			continue // nobody is there, or nobody who knows this question
 		case err != nil:
-			continue // it is no chip that knows this question
+			return Chip{}, err
 		case c.Is(answer) && mine:
 			return c, nil
 		case c.Is(answer) && stranger == "":
@@ -43,6 +43,9 @@ func (b *I2C) Identify(ctx context.Context, address uint16, chips []Chip, others
 		if id := fmt.Sprintf("%#x", answer); !slices.Contains(answers, id) {
 			answers = append(answers, id)
 		}
+	}
+	if len(answers) == 0 {
+		return Chip{}, b.Hint(ctx, ErrNoAnswer, address, chips)
 	}
 	return Chip{}, notThem(chips, stranger, strings.Join(answers, ", "))
 }

@@ -2,6 +2,7 @@ package i2csim
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,8 +11,11 @@ import (
 	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/conn/v3/physic"
 	"periph.io/x/devices/v3/ads1x15"
+	"periph.io/x/devices/v3/aht20"
 	"periph.io/x/devices/v3/bmxx80"
 	"periph.io/x/devices/v3/mcp23xxx"
+	"periph.io/x/devices/v3/mcp9808"
+	"periph.io/x/devices/v3/tmp102"
 )
 
 // TestPeriphReadsBMx280 holds the chip against the worked example.
@@ -131,5 +135,55 @@ func TestNobodyAnswers(t *testing.T) {
 	b.Unplug(0x76)
 	if err := b.Tx(0x76, []byte{0xd0}, make([]byte, 1)); err == nil {
 		t.Error("a chip that was unplugged answers")
+	}
+}
+
+// TestPeriphReadsTheOthers: periph's drivers agree with the chips.
+func TestPeriphReadsTheOthers(t *testing.T) {
+	sense := func(dev interface{ Sense(*physic.Env) error }, err error) (physic.Env, error) {
+		if err != nil {
+			return physic.Env{}, err
+		}
+		time.Sleep(300 * time.Millisecond) // some have not measured yet
+		var e physic.Env
+		return e, dev.Sense(&e)
+	}
+	for name, c := range map[string]struct {
+		chip     func() Chip
+		read     func(b *Bus) (physic.Env, error)
+		celsius  float64
+		humidity float64
+	}{
+		"AHT20": {
+			chip:    func() Chip { return NewAHT20() },
+			read:    func(b *Bus) (physic.Env, error) { return sense(aht20.NewI2C(b, nil)) },
+			celsius: 25, humidity: 50,
+		},
+		"TMP102": {
+			chip:    func() Chip { return NewTMP102() },
+			read:    func(b *Bus) (physic.Env, error) { return sense(tmp102.NewI2C(b, 0x38, nil)) },
+			celsius: 21.5,
+		},
+		"MCP9808": {
+			chip: func() Chip { c := NewMCP9808(); c.Celsius = -3.5; return c },
+			read: func(b *Bus) (physic.Env, error) {
+				b.Plug(0x18, b.chips[0x38])
+				return sense(mcp9808.New(b, &mcp9808.DefaultOpts))
+			},
+			celsius: -3.5,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, err := c.read(New(map[uint16]Chip{0x38: c.chip()}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				celsius, humidity := e.Temperature.Celsius(), float64(e.Humidity)/float64(physic.PercentRH)
+				if math.Abs(celsius-c.celsius) > 0.001 || math.Abs(humidity-c.humidity) > 0.001 {
+					t.Errorf("%v °C, %v %%RH, want %v and %v", celsius, humidity, c.celsius, c.humidity)
+				}
+			})
+		})
 	}
 }
