@@ -174,3 +174,15 @@ func TestLongTextsInAlertsAreCut(t *testing.T) {
 		t.Errorf("%d bytes: %s", len(text), text)
 	}
 }
+
+// TestWhatIsRememberedIsBounded: of a device that stands for many, the latest.
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	var s standing
+	for i := range 300 {
+		s.told(gateway.Alert{Device: gateway.DeviceID(fmt.Sprint("node", i)), ID: "hot", Active: true})
+	}
+	data := string(s.encoded())
+	if len(data) > maxStanding || !strings.Contains(data, `"node299"`) || strings.Contains(data, `"node0"`) || len(data) < maxStanding-100 {
+		t.Errorf("%d bytes: %s", len(data), data)
+	}
+}

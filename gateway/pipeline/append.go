@@ -110,6 +110,11 @@ func (a *appender) step(ctx context.Context) bool {
 	tctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	_, err := a.opts.Queue.Append(tctx, messages...)
+	for _, s := range group {
+		if err == nil && s.stored != nil {
+			s.stored() // without mu: it may write to the card
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {

@@ -53,17 +53,36 @@ func (c *calculator) scopeOf(r *gateway.Reading, now time.Time, p *problems) *sc
 	if !c.inputs[r.Name] {
 		return nil
 	}
-	s := c.scopes[r.Device]
+	s := c.scope(r.Device)
 	if s == nil {
-		if len(c.order) >= maxScopes {
-			p.note("derive", fmt.Sprintf("readings of more than %d devices come from this one; nothing is derived, and no alert told, for those beyond", maxScopes), now)
-			return nil
-		}
-		s = newScope(r.Device, len(c.rules))
-		c.scopes[r.Device] = s
+		p.note("derive", fmt.Sprintf("readings of more than %d devices come from this one; nothing is derived, and no alert told, for those beyond", maxScopes), now)
+	}
+	return s
+}
+
+// scope is that of a device, made if there is none; nil if there are too many.
+func (c *calculator) scope(device gateway.DeviceID) *scope {
+	s := c.scopes[device]
+	if s == nil && len(c.order) < maxScopes {
+		s = newScope(device, len(c.rules))
+		c.scopes[device] = s
 		c.order = append(c.order, s)
 	}
 	return s
+}
+
+// resume takes up alerts that have begun, and ends those without a rule.
+func (c *calculator) resume(told []alertKey) {
+	for _, key := range told {
+		i := slices.IndexFunc(c.rules, func(r rule) bool { return r.ID == key.ID })
+		s := c.scope(key.Device)
+		switch {
+		case i < 0:
+			c.told = append(c.told, gateway.Alert{Device: key.Device, ID: key.ID, Values: map[string]gateway.Value{}})
+		case s != nil:
+			s.watches[i].active = true
+		}
+	}
 }
 
 // put gives a scope a reading to calculate with.

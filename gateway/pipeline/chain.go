@@ -270,6 +270,10 @@ func (c *Chain) Alerts() []gateway.Alert {
 	return told
 }
 
+// resume takes up alerts that an earlier chain had told. One that there is no
+// rule for any more has ended.
+func (c *Chain) resume(told []alertKey) { c.calculate.resume(told) }
+
 // Active are the alerts that have begun and not ended.
 func (c *Chain) Active() []gateway.Alert { return c.calculate.active() }
 

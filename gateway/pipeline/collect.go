@@ -36,8 +36,8 @@ func (b *Batcher) Emit(_ context.Context, readings ...gateway.Reading) error {
 }
 
 // Alert puts an alert behind what has come before it, as a message of its own
-// that is appended at once.
-func (b *Batcher) Alert(_ context.Context, a gateway.Alert) error {
+// that is appended at once; then stored is called.
+func (b *Batcher) Alert(_ context.Context, a gateway.Alert, stored func()) error {
 	m, err := alertMessage(b.opts.Lane, b.opts.Clock.Now(), a)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (b *Batcher) Alert(_ context.Context, a gateway.Alert) error {
 	}
 	b.seal()
 	b.stats.Readings++
-	b.lose(b.box.put(sealed{m, 1}), b.stats.Problem)
+	b.lose(b.box.put(sealed{m, 1, stored}), b.stats.Problem)
 	b.signal()
 	return nil
 }
@@ -100,7 +100,7 @@ func (b *Batcher) seal() {
 		return
 	}
 	m := telemetry(b.opts.Lane, b.opts.Clock.Now(), b.open.close())
-	dropped := b.box.put(sealed{m, b.open.readings})
+	dropped := b.box.put(sealed{message: m, readings: b.open.readings})
 	b.open = pack{}
 	b.lose(dropped, b.stats.Problem)
 	b.signal()

@@ -16,6 +16,8 @@ const (
 type sealed struct {
 	message  gateway.Message
 	readings int
+	// stored is called once the message is durable; it may be nil.
+	stored func()
 }
 
 // outbox holds sealed messages, oldest first, within a bound.

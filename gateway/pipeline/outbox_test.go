@@ -8,7 +8,7 @@ import (
 
 // parcel is a message of so many bytes with as many readings as its number.
 func parcel(number, bytes int) sealed {
-	return sealed{gateway.Message{Body: make([]byte, bytes)}, number}
+	return sealed{message: gateway.Message{Body: make([]byte, bytes)}, readings: number}
 }
 
 func numbers(list []sealed) (n []int) {

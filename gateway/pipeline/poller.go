@@ -40,6 +40,8 @@ type PollerOptions struct {
 	Processing Processing
 	// Alerts takes what Processing.Alerts tell; it may be nil if there are none.
 	Alerts Alerter
+	// AlertMemory keeps over restarts which alerts have been told; it may be nil.
+	AlertMemory gateway.Memory
 
 	Log    *slog.Logger
 	Health *health.Board
@@ -83,7 +85,7 @@ func NewPoller(o PollerOptions) (*Poller, error) {
 	d := newDevice(o.Device, o.Label, o.Health)
 	return &Poller{
 		opts: o, device: d, paces: make(chan Pace, 1), pace: Pace{Every: o.Every, Enabled: true},
-		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink, alerts: o.Alerts, log: o.Log, board: o.Health, chain: chain},
+		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
 

@@ -35,6 +35,8 @@ type RunnerOptions struct {
 	Processing Processing
 	// Alerts takes what Processing.Alerts tell; it may be nil if there are none.
 	Alerts Alerter
+	// AlertMemory keeps over restarts which alerts have been told; it may be nil.
+	AlertMemory gateway.Memory
 
 	Log    *slog.Logger
 	Health *health.Board
@@ -65,7 +67,7 @@ func NewRunner(o RunnerOptions) (*Runner, error) {
 	d := newDevice(o.Device, o.Label, o.Health)
 	return &Runner{
 		opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause},
-		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.heard, next: o.Sink, alerts: o.Alerts, log: o.Log, board: o.Health, chain: chain},
+		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.heard, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
 

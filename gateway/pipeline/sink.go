@@ -15,8 +15,9 @@ import (
 
 // Alerter takes alerts: a Batcher.
 type Alerter interface {
-	// Alert has an alert sent at once. It returns before that is durable.
-	Alert(ctx context.Context, a gateway.Alert) error
+	// Alert has an alert sent at once. It returns before that is durable, and
+	// calls stored once it is.
+	Alert(ctx context.Context, a gateway.Alert, stored func()) error
 }
 
 // deviceSink is the sink of one device: it stamps readings, has them
@@ -28,6 +29,7 @@ type deviceSink struct {
 	next  gateway.Sink
 	// alerts may be nil if the chain tells none.
 	alerts Alerter
+	told   *standing
 	log    *slog.Logger
 	board  *health.Board
 
@@ -38,11 +40,15 @@ type deviceSink struct {
 	running bool
 }
 
-// start lets time pass for the chain.
+// start takes up the alerts of an earlier run and lets time pass for the chain.
 func (s *deviceSink) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.alerts != nil {
+		s.chain.resume(s.told.load())
+	}
 	s.running = true
+	s.push(nil)
 	s.arm()
 }
 
@@ -65,10 +71,15 @@ func (s *deviceSink) tick() {
 	if !s.running {
 		return
 	}
-	if err := s.hand(context.Background(), s.chain.Tick(time.Now())); err != nil {
-		s.log.Warn("readings lost", "error", err)
-	}
+	s.push(s.chain.Tick(time.Now()))
 	s.arm()
+}
+
+// push hands on what nobody waits for. The caller holds mu.
+func (s *deviceSink) push(readings []gateway.Reading) {
+	if err := s.hand(context.Background(), readings); err != nil {
+		s.log.Warn("readings or alerts are lost", "error", err)
+	}
 }
 
 // arm sets the timer. The caller holds mu.
@@ -89,7 +100,7 @@ func (s *deviceSink) hand(ctx context.Context, readings []gateway.Reading) error
 	var errs []error
 	for _, a := range s.chain.Alerts() {
 		a.Time = s.clock.Now()
-		errs = append(errs, s.alerts.Alert(ctx, a))
+		errs = append(errs, s.alerts.Alert(ctx, a, func() { s.told.told(a) }))
 	}
 	if len(readings) > 0 {
 		errs = append(errs, s.next.Emit(ctx, readings...))

@@ -247,7 +247,7 @@ func TestAlertLeavesAtOnce(t *testing.T) {
 		if err := errors.Join(stop(), stopBatcher()); err != nil {
 			t.Error(err)
 		}
-		if err := b.Alert(t.Context(), gateway.Alert{Device: "tank", ID: "high"}); !errors.Is(err, gateway.ErrUnavailable) {
+		if err := b.Alert(t.Context(), gateway.Alert{Device: "tank", ID: "high"}, nil); !errors.Is(err, gateway.ErrUnavailable) {
 			t.Errorf("after the stop: %v", err)
 		}
 		if s := b.Stats(); s.Readings != 3 || s.Messages != 3 {

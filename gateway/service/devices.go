@@ -150,16 +150,17 @@ func (s *Service) batcher(byLane map[string]*pipeline.Batcher, lane string) (*pi
 }
 
 func (s *Service) connect(d *device, sink gateway.Sink, alerts pipeline.Alerter) (err error) {
+	told := newAlertMemory(s.config.Gateway.DataDir, d.spec.ID, s.log.With("device", d.spec.ID))
 	switch {
 	case d.can.Sensor != nil:
 		d.source, err = pipeline.NewPoller(pipeline.PollerOptions{
 			Device: d.id, Label: d.spec.label(), Sensor: d.can.Sensor, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
-			Every: d.spec.Every, Timeout: d.spec.Timeout, Processing: d.spec.Processing, Alerts: alerts,
+			Every: d.spec.Every, Timeout: d.spec.Timeout, Processing: d.spec.Processing, Alerts: alerts, AlertMemory: told,
 		})
 	case d.can.Stream != nil:
 		d.source, err = pipeline.NewRunner(pipeline.RunnerOptions{
 			Device: d.id, Label: d.spec.label(), Stream: d.can.Stream, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
-			Processing: d.spec.Processing, Alerts: alerts,
+			Processing: d.spec.Processing, Alerts: alerts, AlertMemory: told,
 		})
 	default:
 		d.source, err = pipeline.NewWatcher(pipeline.WatcherOptions{
