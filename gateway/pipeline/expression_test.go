@@ -151,7 +151,7 @@ func FuzzExpression(f *testing.F) {
 	} {
 		f.Add(text)
 	}
-	values := []any{1.5, -0.0, math.MaxFloat64, true, "text"}
+	values := []any{1.5, math.Copysign(0, -1), math.MaxFloat64, true, "text"}
 	f.Fuzz(func(t *testing.T, text string) {
 		e, err := compile(text, nil)
 		if err != nil {

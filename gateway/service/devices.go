@@ -119,7 +119,7 @@ func (s *Service) connectDevices() error {
 			return err
 		}
 		var alerts pipeline.Alerter // none that nobody needs
-		if len(d.spec.Processing.Alerts) > 0 {
+		if len(d.spec.Alerts) > 0 {
 			if alerts, err = s.batcher(byLane, string(gateway.LaneAlerts)); err != nil {
 				return err
 			}

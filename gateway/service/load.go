@@ -137,21 +137,21 @@ type keeping interface {
 }
 
 // checkProcessing finds what does not suit the driver.
-func (d *deviceSpec) checkProcessing(section *config.Section) error {
+func (s *deviceSpec) checkProcessing(section *config.Section) error {
 	var errs []error
-	if !d.driver.Measures() {
-		for _, key := range d.Keys() {
-			errs = append(errs, section.Errorf(key, "has no place with the driver %s, which gives no readings", d.Driver))
+	if !s.driver.Measures() {
+		for _, key := range s.Keys() {
+			errs = append(errs, section.Errorf(key, "has no place with the driver %s, which gives no readings", s.Driver))
 		}
 		return config.Join(errs...)
 	}
-	if k, ok := d.config.(keeping); ok && k.KeepsAll() {
-		for _, field := range d.HoldsBack() {
-			errs = append(errs, section.Errorf(field, "has no place with the driver %s, which promises an id for each reading", d.Driver))
+	if k, ok := s.config.(keeping); ok && k.KeepsAll() {
+		for _, field := range s.HoldsBack() {
+			errs = append(errs, section.Errorf(field, "has no place with the driver %s, which promises an id for each reading", s.Driver))
 		}
 	}
-	if m, ok := d.config.(measuring); ok {
-		errs = append(errs, section.Place(d.Check(m.Quantities())))
+	if m, ok := s.config.(measuring); ok {
+		errs = append(errs, section.Place(s.Check(m.Quantities())))
 	}
 	return config.Join(errs...)
 }
