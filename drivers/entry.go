@@ -29,6 +29,7 @@ type Device struct {
 	Actuator   gateway.Actuator
 	Safer      gateway.Safer
 	Rememberer gateway.Rememberer
+	Timekeeper gateway.Timekeeper
 	// Close frees what the device holds.
 	Close func() error
 }
@@ -73,6 +74,7 @@ func contracts(d any) Device {
 	device.Actuator, _ = d.(gateway.Actuator)
 	device.Safer, _ = d.(gateway.Safer)
 	device.Rememberer, _ = d.(gateway.Rememberer)
+	device.Timekeeper, _ = d.(gateway.Timekeeper)
 	if c, ok := d.(interface{ Close() error }); ok {
 		device.Close = c.Close
 	}

@@ -20,6 +20,8 @@ type KeeperOptions struct {
 	Buses  *bus.Set
 	// Memory of a device that remembers.
 	Memory gateway.Memory
+	// Time is told by a device that keeps time.
+	Time func(now time.Time)
 	// Safety is told, each time that the safe state was to be taken, whether it was.
 	Safety func(problem error)
 	Log    *slog.Logger

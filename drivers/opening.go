@@ -78,7 +78,7 @@ func (k *Keeper) found(err error) {
 	k.phase, k.openedAt, k.worked, k.failures = open, time.Now(), false, 0
 }
 
-// make makes the device and gives it its memory.
+// make makes the device and gives it what it asks for.
 func (k *Keeper) make() (device Device, err error) {
 	err = k.guard(func() (err error) {
 		if device, err = k.opts.Driver.Make(k.opts.Config, k.opts.Buses); err != nil {
@@ -86,6 +86,9 @@ func (k *Keeper) make() (device Device, err error) {
 		}
 		if device.Rememberer != nil && k.opts.Memory != nil {
 			device.Rememberer.Remember(k.opts.Memory)
+		}
+		if device.Timekeeper != nil && k.opts.Time != nil {
+			device.Timekeeper.KeepTime(k.opts.Time)
 		}
 		return nil
 	})

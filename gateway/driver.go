@@ -1,6 +1,9 @@
 package gateway
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Opener is a device that must be found and set up before it can be used.
 // Making one touches no hardware; Open does, and Close (which every device may
@@ -58,6 +61,14 @@ type Safer interface {
 // of a counter. It is given its memory once, before anything else.
 type Rememberer interface {
 	Remember(m Memory)
+}
+
+// Timekeeper is a device that hears what time it is, such as a receiver of
+// satellite navigation. It is given once, before anything else, whom to tell.
+type Timekeeper interface {
+	// KeepTime: tell is to be called with the time, in the moment that it is heard,
+	// and only if the device takes it for right. It does not wait.
+	KeepTime(tell func(now time.Time))
 }
 
 // Memory keeps a few bytes of one device on the card.

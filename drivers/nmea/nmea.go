@@ -37,6 +37,9 @@ func New(c Config, buses *bus.Set) (*Dev, error) {
 	return &Dev{config: c, buses: buses, tell: func(time.Time) {}}, nil
 }
 
+// KeepTime implements gateway.Timekeeper.
+func (d *Dev) KeepTime(tell func(now time.Time)) { d.tell = tell }
+
 // Run implements gateway.Stream.
 func (d *Dev) Run(ctx context.Context, sink gateway.Sink) (err error) {
 	port, err := d.buses.Port(ctx, d.config.PortConfig)

@@ -221,9 +221,14 @@ func TestReceiverOverATTY(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		fmt.Fprintf(far, "%s\r\n%s\r\n", sentence(rmc1), sentence(gga1))
 	}()
+	told := ""
+	d.KeepTime(func(at time.Time) { told = at.Format(time.RFC3339) })
 	sink := &drivertest.Sink{}
 	if err := d.Run(t.Context(), sink); !errors.Is(err, gateway.ErrTimeout) || !strings.Contains(err.Error(), "nothing that makes sense has come for 500ms") {
 		t.Errorf("Run: %v", err)
+	}
+	if told != "2026-03-23T12:35:19Z" {
+		t.Errorf("it tells the time %q", told)
 	}
 	if got := <-heard; got != "$PMTK220,1000*1F\r\n" {
 		t.Errorf("the receiver has heard %q", got)

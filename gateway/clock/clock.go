@@ -3,11 +3,16 @@
 // Boards without a real-time clock start at 1970 or at the time of the last
 // shutdown. Whatever must not happen at a wrong time (signing a token, letting
 // a command or a message expire) asks Trusted first.
+//
+// A board without network can have a witness of the time instead, such as a
+// receiver of satellite navigation. It is doubted first: see System.Hear.
 package clock
 
 import (
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,30 +24,72 @@ type Clock interface {
 	Trusted() bool
 }
 
-// System is the clock of the operating system.
+// System is the clock of the operating system, corrected by witnesses if it is
+// not synchronised over the network. It is safe for concurrent use.
 type System struct {
 	floor time.Time
+	// What the board says; but for tests system, synced and sinceBoot.
+	system func() time.Time
+	synced func() bool
+	uptime func() time.Duration
+
+	mu        sync.Mutex
+	witnesses map[string]*witness
+	doubt     string
+	wasSynced bool // since the start of this program, last at the uptime syncedAt
+	syncedAt  time.Duration
+
+	belief atomic.Pointer[belief] // nil: nobody is believed
 }
 
 // NewSystem returns the system clock. Times before floor, the date of the
 // build, are certainly wrong and so not trusted.
-func NewSystem(floor time.Time) *System { return &System{floor: floor} }
+func NewSystem(floor time.Time) *System {
+	return &System{
+		floor: floor, witnesses: make(map[string]*witness),
+		system: func() time.Time { return time.Now().UTC() }, synced: synced, uptime: sinceBoot,
+	}
+}
 
 // Now is the current time in UTC. It has no monotonic part, so that a difference
 // of two holds the steps that the clock was set by in between.
-func (s *System) Now() time.Time { return time.Now().UTC() }
+func (s *System) Now() time.Time {
+	if b := s.corrects(); b != nil {
+		return b.boot.Add(s.uptime()).UTC()
+	}
+	return s.system()
+}
 
 // Trusted reports whether the time is plausible.
-func (s *System) Trusted() bool { return !time.Now().Before(s.floor) }
+func (s *System) Trusted() bool { return s.corrects() != nil || !s.system().Before(s.floor) }
+
+// corrects is the witness that stands in for the clock of the board; nil if that
+// needs none.
+func (s *System) corrects() *belief {
+	b := s.belief.Load()
+	if b == nil || s.synced() {
+		return nil
+	}
+	return b
+}
 
 // Uptime is the time since the board was started, sleep included. It is exact
 // whatever the wall clock does, and begins anew with each boot.
-func (s *System) Uptime() time.Duration {
+func (s *System) Uptime() time.Duration { return s.uptime() }
+
+func sinceBoot() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
 		return 0 // every Linux since 2.6.39 has it
 	}
 	return time.Duration(ts.Nano())
+}
+
+// synced asks the kernel whether somebody (NTP, PTP) keeps its clock right. The
+// kernel forgets it some hours after the last word of theirs.
+func synced() bool {
+	state, err := unix.Adjtimex(&unix.Timex{}) // with no modes it changes nothing
+	return err == nil && state != unix.TIME_ERROR
 }
 
 // Boot is BootID.

@@ -45,6 +45,7 @@ func (s *Service) keepDevices() {
 		keeper := drivers.NewKeeper(drivers.KeeperOptions{
 			Driver: spec.driver, Config: spec.config, Buses: s.buses, Log: log,
 			Memory: newMemory(s.config.Gateway.DataDir, spec.ID, log),
+			Time:   func(now time.Time) { s.clock.Hear(spec.ID, now) },
 			Safety: func(problem error) { s.safety(spec, problem) },
 		})
 		s.devices = append(s.devices, &device{id: gateway.DeviceID(spec.ID), spec: spec, keeper: keeper, can: keeper.Contracts()})

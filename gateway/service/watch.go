@@ -23,6 +23,7 @@ const (
 	conditionQueue   = "queue-refuses"
 	conditionSalvage = "queue-salvaged"
 	conditionClock   = "clock-untrusted"
+	conditionWitness = "clock-doubtful"
 	conditionStuck   = "worker-stuck"
 	// What the hub asks for by the twin has failed.
 	conditionRolledBack = "settings-rolled-back"
@@ -80,7 +81,9 @@ func (s *Service) derive() {
 	}
 	s.set(conditionQueue, stats.Problem != "", health.Error, stats.Problem)
 	s.set(conditionClock, !s.clock.Trusted(), health.Warning,
-		"the time is earlier than it can be; waiting for NTP, until then the hub cannot be reached")
+		"the time is earlier than it can be; waiting for NTP or a GPS receiver, until then the hub cannot be reached")
+	doubt := s.clock.Doubt()
+	s.set(conditionWitness, doubt != "", health.Warning, doubt)
 	s.derivePlan()
 	s.notify("STATUS=" + s.oneLine(stats))
 }

@@ -127,7 +127,7 @@ func newTrust(c Config, at endpoint, p Parts) *mqtt.Trust {
 	if !at.secure {
 		return nil
 	}
-	o := mqtt.TrustOptions{Bundle: c.CAFile, Condition: "ca-file:broker", Health: p.Health, Log: p.Log}
+	o := mqtt.TrustOptions{Bundle: c.CAFile, Condition: "ca-file:broker", Now: p.Clock.Now, Health: p.Health, Log: p.Log}
 	if p.DataDir != "" {
 		o.Copy = filepath.Join(p.DataDir, "ca-broker.pem")
 	}

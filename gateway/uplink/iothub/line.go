@@ -34,7 +34,7 @@ func newLine(c Config) *line {
 func newTrust(kind string, c Config, p Parts) *mqtt.Trust {
 	o := mqtt.TrustOptions{
 		Bundle: c.CAFile, Replacement: p.CA, Proves: kind == "hub" && p.Twin != nil && p.CA != nil,
-		Condition: "ca-file:" + kind, Health: p.Health, Log: p.Log,
+		Condition: "ca-file:" + kind, Now: p.Clock.Now, Health: p.Health, Log: p.Log,
 	}
 	if p.DataDir != "" {
 		o.Copy = filepath.Join(p.DataDir, "ca-"+kind+".pem")

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway/durable"
 	"github.com/fieldpost/fieldpost/gateway/health"
@@ -53,8 +54,10 @@ type TrustOptions struct {
 	Copy string
 	// Condition is the code under which a bundle that does not work is told.
 	Condition string
-	Health    *health.Board
-	Log       *slog.Logger
+	// Now is the time at which certificates must be valid; nil: the board's.
+	Now    func() time.Time
+	Health *health.Board
+	Log    *slog.Logger
 }
 
 type digest = [sha256.Size]byte
@@ -80,6 +83,7 @@ func (t *Trust) TLS(server string) (c *tls.Config, settle func(error), err error
 		return nil, nil, err
 	}
 	c = newTLS(server, pem)
+	c.Time = t.opts.Now
 	var verified atomic.Bool
 	c.VerifyConnection = func(tls.ConnectionState) error { // runs after the chain and the name were found right
 		verified.Store(true)

@@ -208,3 +208,15 @@ func TestBundleWithoutCopy(t *testing.T) {
 	f.expect("the new one", f.first, false, "")
 	f.expect("the new one", f.other, true, "")
 }
+
+// TestCertificatesAreValidAtTheTimeThatIsRight: that of the board may be wrong.
+func TestCertificatesAreValidAtTheTimeThatIsRight(t *testing.T) {
+	f := newField(t)
+	f.install(f.firstCA)
+	f.expect("at the time of the board", f.first, true, "")
+	f.options.Now = func() time.Time { return time.Now().Add(2 * time.Hour) } // the certificate has ended by then
+	f.restart()
+	if err := f.connect(f.first); err == nil || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("two hours later: %v", err)
+	}
+}
