@@ -12,6 +12,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/bh1750"
 	"github.com/fieldpost/fieldpost/drivers/bme280"
 	"github.com/fieldpost/fieldpost/drivers/ds18b20"
+	gpioinput "github.com/fieldpost/fieldpost/drivers/gpio-input"
 	"github.com/fieldpost/fieldpost/drivers/hwmon"
 	"github.com/fieldpost/fieldpost/drivers/iio"
 	"github.com/fieldpost/fieldpost/drivers/ingest"
@@ -33,6 +34,7 @@ var table = []Driver{
 	wired("bh1750", bh1750.New),
 	wired("bme280", bme280.New),
 	entry("ds18b20", ds18b20.New),
+	wired("gpio-input", gpioinput.New),
 	entry("hwmon", hwmon.New),
 	entry("iio", iio.New),
 	entry("ingest", ingest.New),

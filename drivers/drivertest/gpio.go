@@ -47,15 +47,16 @@ type Chip struct {
 
 // wire is one line of a chip.
 type wire struct {
-	name     string
-	consumer string // of somebody else
-	owner    *line  // who has requested it
-	output   bool
-	high     bool // as it is driven: by the chip if output, from outside otherwise
-	outside  bool // what is driven from outside
-	history  []bool
-	written  func(high bool) // is called each time the chip drives it
-	fault    func() error    // why it cannot be driven
+	name      string
+	consumer  string // of somebody else
+	owner     *line  // who has requested it
+	requested gpiochip.Config
+	output    bool
+	high      bool // as it is driven: by the chip if output, from outside otherwise
+	outside   bool // what is driven from outside
+	history   []bool
+	written   func(high bool) // is called each time the chip drives it
+	fault     func() error    // why it cannot be driven
 }
 
 // NewChip has lines with these names; a name may be empty.
@@ -91,7 +92,7 @@ func (c *Chip) request(offset int, config gpiochip.Config) (gpiochip.Line, error
 		return nil, fmt.Errorf("line %d is busy: %w", offset, gateway.ErrUnavailable)
 	default:
 		l := &line{chip: c, wire: w, config: config, arrived: make(chan struct{}, 1)}
-		w.owner = l
+		w.owner, w.requested = l, config
 		switch config.Direction {
 		case gpiochip.AsIs:
 		case gpiochip.Input:
@@ -112,7 +113,12 @@ func (c *Chip) at(name string) *wire {
 
 // Drive sets what a line is driven to from outside. If it is an input that
 // changes, there is an edge.
-func (c *Chip) Drive(name string, high bool) {
+func (c *Chip) Drive(name string, high bool) { c.drive(name, high, true) }
+
+// DriveUnnoticed is a Drive whose edge is missed.
+func (c *Chip) DriveUnnoticed(name string, high bool) { c.drive(name, high, false) }
+
+func (c *Chip) drive(name string, high, noticed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := c.at(name)
@@ -121,7 +127,7 @@ func (c *Chip) Drive(name string, high bool) {
 		return
 	}
 	w.high = high
-	if w.owner != nil {
+	if w.owner != nil && noticed {
 		w.owner.edge(high)
 	}
 }
@@ -161,6 +167,13 @@ func (c *Chip) TakenBy(name, consumer string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at(name).consumer = consumer
+}
+
+// Requested is how a line was requested by who has it, or had it last.
+func (c *Chip) Requested(name string) gpiochip.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at(name).requested
 }
 
 // Free reports whether nobody has any line of the chip.

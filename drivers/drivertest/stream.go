@@ -78,3 +78,10 @@ func (s *Sink) Batches() [][]gateway.Reading {
 	defer s.mu.Unlock()
 	return slices.Clone(s.batches)
 }
+
+// Forget drops what has been handed in so far.
+func (s *Sink) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.batches = nil
+}
