@@ -31,9 +31,6 @@ func AtLine(c LineConfig) Place {
 	return Place{At: c.Chip + " line " + c.Line}
 }
 
-// String names the line for people.
-func (c LineConfig) String() string { return AtLine(c).At }
-
 func (c LineConfig) offset() (offset int, ok bool) {
 	n, err := strconv.ParseUint(c.Line, 10, 16)
 	return int(n), err == nil

@@ -1,17 +1,17 @@
 // Package gpioinput watches one GPIO line: a contact, a motion detector, a
 // button, or the pulses of a meter.
 //
-// Readings of the kinds that have a state, at each change at once, and at each
-// heartbeat:
+// Readings of the kinds that have a state, at each change at once, and every
+// report_every:
 //
 //	active    kind input: the line is active
 //	open      kind contact: the contact is open, the line pulled up
 //	motion    kind pir: the detector has its output high
 //	pressed   kind button: the line is pulled to ground
 //
-// Readings of the kind counter, at heartbeats:
+// Readings of the kind counter, every report_every:
 //
-//	rate        Hz    pulses per second since the heartbeat before
+//	rate        Hz    pulses per second since the report before
 //	flow        l/s   the same in the unit of a pulse: flow of l; flow in m3/h of
 //	                  m3; power in W or kW of Wh or kWh; speed in m/s of m;
 //	                  intensity in mm/h of mm (rain)
@@ -46,16 +46,16 @@ import (
 type Config struct {
 	bus.LineConfig
 
-	Kind      string         `yaml:"kind" doc:"What is at the line; it decides the name of the reading and what the next three keys mean when they are left out." default:"input" oneof:"input|contact|pir|button|counter"`
-	ActiveLow *bool          `yaml:"active_low" doc:"The input is active while the line is low. Left out: true for a button and a counter, false otherwise." example:"true"`
-	Pull      string         `yaml:"pull" doc:"Resistor in the chip that holds an open line; many chips other than a board's own have none. Left out: up for a contact, a button and a counter, down for pir, as it is otherwise." oneof:"up|down|none"`
-	Debounce  *time.Duration `yaml:"debounce" doc:"A change counts when the line has been still for so long. Left out: 30ms; 0s for a counter, which is right for electronic pulses but not for reed contacts." min:"0s" max:"10s" example:"20ms"`
-	Heartbeat time.Duration  `yaml:"heartbeat" doc:"The state, or the rate, is told at least this often." default:"1m" min:"1s" max:"24h"`
+	Kind        string         `yaml:"kind" doc:"What is at the line; it decides the name of the reading and what the next three keys mean when they are left out." default:"input" oneof:"input|contact|pir|button|counter"`
+	ActiveLow   *bool          `yaml:"active_low" doc:"The input is active while the line is low. Left out: true for a button and a counter, false otherwise." example:"true"`
+	Pull        string         `yaml:"pull" doc:"Resistor in the chip that holds an open line; many chips other than a board's own have none. Left out: up for a contact, a button and a counter, down for pir, as it is otherwise." oneof:"up|down|none"`
+	Debounce    *time.Duration `yaml:"debounce" doc:"A change counts when the line has been still for so long. Left out: 30ms; 0s for a counter, which is right for electronic pulses but not for reed contacts." min:"0s" max:"10s" example:"20ms"`
+	ReportEvery time.Duration  `yaml:"report_every" doc:"The state, or the rate, is told at least this often." default:"1m" min:"1s" max:"24h"`
 
 	PerPulse  float64       `yaml:"per_pulse" doc:"Of a counter: what one pulse stands for, in unit." default:"0" min:"0" example:"0.0022"`
 	Unit      string        `yaml:"unit" doc:"Of a counter: unit of per_pulse." oneof:"l|m3|Wh|kWh|mm|m" example:"m3"`
 	Start     float64       `yaml:"start" doc:"Of a counter: total when count was 0, such as what the dial of the meter showed." default:"0"`
-	SaveEvery time.Duration `yaml:"save_every" doc:"Of a counter: a count that has changed is written to the card, and told, at the first heartbeat after so long." default:"10m" min:"1m" max:"24h"`
+	SaveEvery time.Duration `yaml:"save_every" doc:"Of a counter: a count that has changed is written to the card, and told, with the first report after so long." default:"10m" min:"1m" max:"24h"`
 }
 
 // Validate checks what no tag can say.

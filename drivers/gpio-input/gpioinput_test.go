@@ -63,7 +63,7 @@ type rig struct {
 }
 
 func plain(kind string) Config {
-	return Config{LineConfig: bus.LineConfig{Line: "GPIO17"}, Kind: kind, Heartbeat: time.Minute, SaveEvery: 10 * time.Minute}
+	return Config{LineConfig: bus.LineConfig{Line: "GPIO17"}, Kind: kind, ReportEvery: time.Minute, SaveEvery: 10 * time.Minute}
 }
 
 func debounce(d time.Duration) *time.Duration { return &d }
@@ -166,7 +166,7 @@ func TestKinds(t *testing.T) {
 		{Config{Kind: "input", ActiveLow: &yes, Pull: "none"}, gpiochip.PullNone, "active=true", "active=false"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			c.config.Line, c.config.Heartbeat = "GPIO17", time.Minute
+			c.config.Line, c.config.ReportEvery = "GPIO17", time.Minute
 			r := wire(t, c.config, nil, nil)
 			if got := r.chip.Requested("GPIO17"); got.Pull != c.pull || got.Edges != gpiochip.BothEdges || got.Direction != gpiochip.Input {
 				t.Errorf("%s: requested %+v", c.config.Kind, got)

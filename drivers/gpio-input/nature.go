@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/fieldpost/fieldpost/drivers/bus/gpiochip"
+	"github.com/fieldpost/fieldpost/gateway"
 )
 
 // counter is the kind that counts; the others have a state.
@@ -18,6 +19,21 @@ type nature struct {
 	activeLow bool
 	pull      gpiochip.Pull
 	debounce  time.Duration
+}
+
+// Quantities are those of the kind, with a value of each.
+func (c Config) Quantities() map[string]gateway.Value {
+	all := map[string]gateway.Value{"edges_lost": {}}
+	switch {
+	case c.Kind != counter:
+		all[natureOf(c.Kind).reading] = gateway.Bool(false)
+	case c.Unit != "":
+		all[speedOf(c.Unit).reading], all["total"] = gateway.Value{}, gateway.Value{}
+		fallthrough
+	default:
+		all["rate"], all["count"] = gateway.Value{}, gateway.Value{}
+	}
+	return all
 }
 
 // nature is that of the kind, except for what the config says itself.

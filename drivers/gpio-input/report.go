@@ -26,7 +26,7 @@ type report struct {
 func (r *report) run(ctx context.Context, level bool, watched <-chan error) error {
 	r.state, r.beat = level, time.Now()
 	r.count, _ = r.dev.tally.now()
-	ticker := time.NewTicker(r.dev.config.Heartbeat)
+	ticker := time.NewTicker(r.dev.config.ReportEvery)
 	defer ticker.Stop()
 	err := r.emit(ctx, r.standing())
 	for err == nil {

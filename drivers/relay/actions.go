@@ -104,7 +104,7 @@ func (d *Dev) pulse(ctx context.Context, length time.Duration) (map[string]any, 
 		d.goOff()
 		err = fmt.Errorf("the pulse of %v was cut short: %w", length, ctx.Err())
 	} else if lasted := time.Since(began); lasted < length {
-		err = fmt.Errorf("the pulse was cut short after %v, since the safe state was taken: %w", lasted.Round(time.Millisecond), gateway.ErrUnavailable)
+		err = fmt.Errorf("the pulse was cut short after %v, since the safe state was taken", lasted.Round(time.Millisecond))
 	}
 	if d.out == nil {
 		return nil, errors.Join(err, errNotOpen)

@@ -46,6 +46,11 @@ const (
 	safeKeep = "keep"
 )
 
+// Quantities are what is read of it.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"on": gateway.Bool(false)}
+}
+
 // Validate checks what no tag can say.
 func (c Config) Validate() error {
 	errs := []error{c.LineConfig.Validate()}
