@@ -8,6 +8,7 @@ package drivers
 import (
 	"slices"
 
+	"github.com/fieldpost/fieldpost/drivers/ads1115"
 	"github.com/fieldpost/fieldpost/drivers/aht20"
 	"github.com/fieldpost/fieldpost/drivers/bh1750"
 	"github.com/fieldpost/fieldpost/drivers/bme280"
@@ -18,6 +19,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/ingest"
 	jsonlines "github.com/fieldpost/fieldpost/drivers/json-lines"
 	"github.com/fieldpost/fieldpost/drivers/lines"
+	"github.com/fieldpost/fieldpost/drivers/mcp23017"
 	"github.com/fieldpost/fieldpost/drivers/mcp9808"
 	"github.com/fieldpost/fieldpost/drivers/nmea"
 	"github.com/fieldpost/fieldpost/drivers/relay"
@@ -30,6 +32,7 @@ import (
 
 // table has the drivers in the order of their names.
 var table = []Driver{
+	wired("ads1115", ads1115.New),
 	wired("aht20", aht20.New),
 	wired("bh1750", bh1750.New),
 	wired("bme280", bme280.New),
@@ -40,6 +43,7 @@ var table = []Driver{
 	entry("ingest", ingest.New),
 	wired("json-lines", jsonlines.New),
 	wired("lines", lines.New),
+	wired("mcp23017", mcp23017.New),
 	wired("mcp9808", mcp9808.New),
 	wired("nmea", nmea.New),
 	wired("relay", relay.New),
