@@ -44,3 +44,8 @@ require (
 	golang.org/x/text v0.44.0 // indirect
 	periph.io/x/devices/v3 v3.7.4 // drivers of chips
 )
+
+require (
+	github.com/goburrow/serial v0.1.0 // indirect
+	github.com/simonvetter/modbus v1.6.4 // tests only: a Modbus server by others
+)

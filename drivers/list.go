@@ -21,6 +21,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/lines"
 	"github.com/fieldpost/fieldpost/drivers/mcp23017"
 	"github.com/fieldpost/fieldpost/drivers/mcp9808"
+	"github.com/fieldpost/fieldpost/drivers/modbus"
 	"github.com/fieldpost/fieldpost/drivers/nmea"
 	"github.com/fieldpost/fieldpost/drivers/relay"
 	"github.com/fieldpost/fieldpost/drivers/sht3x"
@@ -45,6 +46,7 @@ var table = []Driver{
 	wired("lines", lines.New),
 	wired("mcp23017", mcp23017.New),
 	wired("mcp9808", mcp9808.New),
+	wired("modbus", modbus.New),
 	wired("nmea", nmea.New),
 	wired("relay", relay.New),
 	wired("sht3x", sht3x.New),

@@ -24,6 +24,8 @@ type Kind struct {
 var kinds = []Kind{
 	{Name: KindI2C, Config: func() any { return new(I2CConfig) }},
 	{Name: "i2c-mux", Config: func() any { return new(MuxConfig) }},
+	{Name: "modbus-rtu", Config: func() any { return new(RTUConfig) }},
+	{Name: "modbus-tcp", Config: func() any { return new(TCPConfig) }},
 	{Name: KindSPI, Config: func() any { return new(SPIConfig) }},
 }
 

@@ -52,6 +52,7 @@ type Set struct {
 	closed bool
 	i2c    map[string]*wire
 	spi    map[string]*SPI
+	modbus map[string]*Modbus
 	ports  map[*Port]struct{}
 
 	opening sync.WaitGroup // of ports
@@ -77,7 +78,7 @@ func New(o Options) *Set {
 	if o.Hardware.GPIO == nil {
 		o.Hardware.GPIO = gpiochip.Kernel{}
 	}
-	return &Set{opts: o, i2c: make(map[string]*wire), spi: make(map[string]*SPI), ports: make(map[*Port]struct{})}
+	return &Set{opts: o, i2c: make(map[string]*wire), spi: make(map[string]*SPI), modbus: make(map[string]*Modbus), ports: make(map[*Port]struct{})}
 }
 
 // closeGrace is how long Close waits for transactions that do not come back.
@@ -103,7 +104,10 @@ func (s *Set) Close() error {
 	for _, name := range slices.Sorted(maps.Keys(s.spi)) {
 		errs = append(errs, s.spi[name].close(closeGrace))
 	}
-	s.i2c, s.spi = nil, nil
+	for _, name := range slices.Sorted(maps.Keys(s.modbus)) {
+		errs = append(errs, s.modbus[name].close(closeGrace))
+	}
+	s.i2c, s.spi, s.modbus = nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -64,6 +64,13 @@ func newPlaces(buses map[string]any) *places {
 	for place, channel := range w.buses.Muxes() {
 		w.taken = append(w.taken, taken{place, "the multiplexer of bus " + channel})
 	}
+	for _, name := range slices.Sorted(maps.Keys(buses)) { // those on a serial port
+		if placed, ok := buses[name].(bus.Placed); ok {
+			for _, place := range placed.Places() {
+				w.taken = append(w.taken, taken{place, "bus " + name})
+			}
+		}
+	}
 	return w
 }
 
