@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -119,11 +120,20 @@ func (k *Keeper) open(device Device) error {
 func (k *Keeper) safe(ctx context.Context, device Device) error {
 	ctx, cancel := context.WithTimeout(ctx, safeTime)
 	defer cancel()
+	var telling sync.Mutex // what is told last is what holds
+	over := false
 	late := time.AfterFunc(safeTime+courtesy, func() {
-		k.opts.Safety(fmt.Errorf("it has not come back within %v: %w", safeTime, gateway.ErrTimeout))
+		telling.Lock()
+		defer telling.Unlock()
+		if !over {
+			k.opts.Safety(fmt.Errorf("it has not come back within %v: %w", safeTime, gateway.ErrTimeout))
+		}
 	})
 	err := k.guard(func() error { return device.Safer.Safe(ctx) })
 	late.Stop()
+	telling.Lock()
+	defer telling.Unlock()
+	over = true
 	k.opts.Safety(err)
 	return err
 }

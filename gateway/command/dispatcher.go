@@ -40,6 +40,8 @@ type Options struct {
 	Clock clock.Clock
 	// Actuators are the devices that can be asked to do something.
 	Actuators map[gateway.DeviceID]gateway.Actuator
+	// Labels say for people which devices they are; left out: their ids.
+	Labels map[gateway.DeviceID]string
 	// Sensors are the other devices: commands for them are denied by name.
 	Sensors []gateway.DeviceID
 	// Children are the devices that belong to a child, with the lane that names
@@ -164,8 +166,8 @@ func (d *Dispatcher) leave() error {
 	end := time.Now().Add(stopGrace)
 	for _, w := range d.all() {
 		if w.stuck != nil && !w.stuck.await(context.Background(), time.Until(end), func() {}) {
-			errs = append(errs, fmt.Errorf("device %s: its driver has not come back from a command begun %v ago and is left behind: %w",
-				w.id, time.Since(w.stuck.began).Round(time.Second), gateway.ErrTimeout))
+			errs = append(errs, fmt.Errorf("%s: its driver has not come back from a command begun %v ago and is left behind: %w",
+				w.label(), time.Since(w.stuck.began).Round(time.Second), gateway.ErrTimeout))
 		}
 		d.opts.Health.Clear(w.condition())
 	}

@@ -113,6 +113,9 @@ func (w *worker) do(work context.Context, cmd gateway.Command, timeout time.Dura
 	return c.values, c.err
 }
 
+// label says for people which device it is.
+func (w *worker) label() string { return cmp.Or(w.opts.Labels[w.id], "device "+string(w.id)) }
+
 func (w *worker) condition() string { return "actuator:" + string(w.id) }
 
 func (w *worker) gotStuck(c *call) {
@@ -121,7 +124,7 @@ func (w *worker) gotStuck(c *call) {
 	w.now.StuckSince = c.began
 	w.status.Unlock()
 	w.opts.Health.Raise(w.condition(), health.Warning, fmt.Sprintf(
-		"device %s has not come back from a command; it takes no other until it does; check the wiring and the bus", w.id))
+		"%s: it has not come back from a command and takes no other until it does; check the wiring and the bus", w.label()))
 }
 
 // back is closed when a stuck driver has come back; nil if none is stuck.

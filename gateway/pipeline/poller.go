@@ -85,7 +85,7 @@ func NewPoller(o PollerOptions) (*Poller, error) {
 	d := newDevice(o.Device, o.Label, o.Health)
 	return &Poller{
 		opts: o, device: d, paces: make(chan Pace, 1), pace: Pace{Every: o.Every, Enabled: true},
-		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.delivered, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
+		sink: &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: d.delivered, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
 
@@ -151,8 +151,8 @@ func (p *Poller) leave(ctx context.Context) error {
 	switch {
 	case p.read == nil:
 	case !p.read.await(context.WithoutCancel(ctx), stopGrace, p.heart.Beat):
-		return fmt.Errorf("device %s: a read begun %v ago has not come back and is left behind: %w",
-			p.opts.Device, time.Since(p.read.began).Round(time.Second), gateway.ErrTimeout)
+		return fmt.Errorf("%s: a read begun %v ago has not come back and is left behind: %w",
+			p.device.label, time.Since(p.read.began).Round(time.Second), gateway.ErrTimeout)
 	case !p.read.late:
 		p.take(ctx)
 	}

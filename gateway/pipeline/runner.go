@@ -67,7 +67,7 @@ func NewRunner(o RunnerOptions) (*Runner, error) {
 	d := newDevice(o.Device, o.Label, o.Health)
 	return &Runner{
 		opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause},
-		sink: &deviceSink{id: o.Device, clock: o.Clock, seen: d.heard, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
+		sink: &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: d.heard, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
 
@@ -115,8 +115,8 @@ func (r *Runner) follow(ctx context.Context, c *call) error {
 			if c.await(context.WithoutCancel(ctx), stopGrace, func() {}) {
 				return nil
 			}
-			return fmt.Errorf("device %s: the stream has not stopped within %v and is left behind: %w",
-				r.opts.Device, stopGrace, gateway.ErrTimeout)
+			return fmt.Errorf("%s: the stream has not stopped within %v and is left behind: %w",
+				r.device.label, stopGrace, gateway.ErrTimeout)
 		}
 	}
 }

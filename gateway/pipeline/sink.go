@@ -24,6 +24,7 @@ type Alerter interface {
 // processed, notes them, and hands them on.
 type deviceSink struct {
 	id    gateway.DeviceID
+	label string // for people
 	clock clock.Clock
 	seen  func(readings []gateway.Reading)
 	next  gateway.Sink
@@ -175,7 +176,7 @@ func (s *deviceSink) report(now time.Time) {
 		return
 	}
 	if summary := s.chain.problems.summary(); summary != "" {
-		s.board.Raise(s.code(), health.Warning, "device "+string(s.id)+": "+summary)
+		s.board.Raise(s.code(), health.Warning, s.label+": "+summary)
 	} else {
 		s.board.Clear(s.code())
 	}

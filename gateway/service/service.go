@@ -174,8 +174,10 @@ func waiting(stats storeforward.Stats) (n uint64) {
 func (s *Service) assemble() error {
 	var err error
 	actuators := map[gateway.DeviceID]gateway.Actuator{ownDevice: itself{s}}
+	labels := make(map[gateway.DeviceID]string)
 	var sensors []gateway.DeviceID
 	for _, d := range s.devices {
+		labels[d.id] = d.spec.label()
 		if d.can.Actuator != nil {
 			actuators[d.id] = d.can.Actuator
 		} else {
@@ -183,7 +185,7 @@ func (s *Service) assemble() error {
 		}
 	}
 	s.dispatcher, err = command.NewDispatcher(command.Options{
-		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators, Sensors: sensors, Children: s.childDevices(),
+		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators, Labels: labels, Sensors: sensors, Children: s.childDevices(),
 		Clock: s.clock, Health: s.health, Log: s.log, Timeout: s.config.Commands.Timeout,
 	})
 	if err != nil {

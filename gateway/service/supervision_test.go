@@ -20,6 +20,7 @@ type socket struct {
 	mu    sync.Mutex
 	empty bool
 	hang  chan struct{} // Open comes back when it is closed
+	jam   error         // why the safe state cannot be taken
 	safe  int
 }
 
@@ -60,7 +61,7 @@ func (s *socket) Safe(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.safe++
-	return nil
+	return s.jam
 }
 
 // into puts a device into the place of one of the config.
@@ -159,6 +160,43 @@ func TestStuckDeviceHoldsNobodyUp(t *testing.T) {
 		return nil
 	})
 	if err := r.stop(t); !errors.Is(err, gateway.ErrTimeout) || !strings.Contains(err.Error(), "bench (sim): opening it has not come back and is left behind") {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+// TestOutputThatIsNotSafe is a condition of its own, and takes no command.
+func TestOutputThatIsNotSafe(t *testing.T) {
+	b := startBroker(t)
+	s := &socket{jam: errors.New("the contact is welded")}
+	r := startServiceWith(t, t.TempDir(), strings.Replace(configText, "BROKER", b.url, 1), s.into("bench"))
+	r.awaitState(t, "bench", "absent")
+	unsafe := func() (summary string) {
+		var st Status
+		_, body := r.call(t, http.MethodGet, "/v1/status", "")
+		if err := json.Unmarshal([]byte(body), &st); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range st.Conditions {
+			if c.Code == "unsafe:bench" {
+				summary = c.Summary
+			}
+		}
+		return summary
+	}
+	if got := unsafe(); got != "bench (sim) did not take its safe state: the contact is welded" {
+		t.Errorf("condition %q", got)
+	}
+	if code, body := r.call(t, http.MethodPost, "/v1/do", `{"device":"bench","action":"blink"}`); !strings.Contains(body, `"status":"failed"`) {
+		t.Errorf("a command: %d %s", code, body)
+	}
+	s.mu.Lock()
+	s.jam = nil
+	s.mu.Unlock()
+	r.awaitState(t, "bench", "good")
+	if got := unsafe(); got != "" {
+		t.Errorf("condition %q", got)
+	}
+	if err := r.stop(t); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
 }
