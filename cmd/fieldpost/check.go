@@ -19,6 +19,9 @@ func (c *checkCmd) Run(io streams) error {
 	if err != nil {
 		return &failure{exitConfig, err}
 	}
+	for _, advice := range loaded.Advice() {
+		fmt.Fprintf(io.err, "warning: %v\n", advice)
+	}
 	_, err = fmt.Fprintf(io.out, "%s: right, %s\n", c.Config, loaded.Summary())
 	return err
 }

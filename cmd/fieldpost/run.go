@@ -30,6 +30,9 @@ func (c *runCmd) Run(io streams) error {
 		return &failure{exitConfig, err}
 	}
 	log := newLog(io.err, loaded.Gateway.Log)
+	for _, advice := range loaded.Advice() {
+		log.Warn("config", "advice", advice)
+	}
 	limitMemory()
 	s, err := service.New(loaded, service.Build{Version: version, Commit: commit, Time: buildTime()}, log)
 	if err != nil {

@@ -20,6 +20,7 @@ func (l *Loaded) loadBuses() error {
 		errs = append(errs, err)
 		if c != nil {
 			l.buses[name] = c
+			l.advise(&section, c)
 		}
 	}
 	for _, fault := range bus.New(bus.Options{Configs: l.buses}).CheckBuses() {

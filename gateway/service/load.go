@@ -17,6 +17,7 @@ type Loaded struct {
 	upstream upstreamSpec
 	buses    map[string]any // the config of each, by name
 	devices  []deviceSpec
+	advice   []error
 }
 
 // deviceSpec is one device of the config: the common keys, and the driver
@@ -65,6 +66,7 @@ func Load(path string) (*Loaded, error) {
 			errs = append(errs, section.Errorf("lane", "there is no lane %q; want %s, or a lane named in queue.lanes", spec.Lane, strings.Join(lanes, ", ")))
 		}
 		errs = append(errs, wired.check(&section, spec))
+		l.advise(&section, spec.config)
 		l.devices = append(l.devices, spec)
 	}
 	if err := config.Join(errs...); err != nil {
@@ -110,6 +112,20 @@ func (l *Loaded) lanes() []string {
 	slices.Sort(names)
 	return names
 }
+
+// advise notes what is right and yet unwise in a section.
+func (l *Loaded) advise(section *config.Section, decoded any) {
+	advised, ok := decoded.(bus.Advised)
+	if !ok {
+		return
+	}
+	for _, a := range advised.Advice() {
+		l.advice = append(l.advice, section.Errorf(a.Field, "%s", a.Problem))
+	}
+}
+
+// Advice is what is right and yet unwise, each with its place in the file.
+func (l *Loaded) Advice() []error { return l.advice }
 
 func loadDevice(section *config.Section) (deviceSpec, error) {
 	var spec deviceSpec

@@ -1,0 +1,50 @@
+package bus
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Advised is a config that can say what is allowed and yet unwise.
+type Advised interface {
+	Advice() []*gateway.FieldError
+}
+
+// numbered are the names of ports that the kernel numbers as adapters come.
+var numbered = regexp.MustCompile(`^/dev/tty(USB|ACM)[0-9]+$`)
+
+// stableDirs are where udev keeps names that stay the same, best first.
+var stableDirs = []string{"/dev/serial/by-id", "/dev/serial/by-path"}
+
+// Advice implements Advised: it knows which names of ports do not last.
+func (c PortConfig) Advice() []*gateway.FieldError {
+	if !numbered.MatchString(c.Port) {
+		return nil
+	}
+	want := "want a name of /dev/serial/by-id (that of the adapter) or /dev/serial/by-path (that of the socket)"
+	if name := stableName(c.Port, stableDirs); name != "" {
+		want = "it is now " + name + "; want that"
+	}
+	return []*gateway.FieldError{{Field: "port", Problem: fmt.Sprintf("%s can be another adapter after the next start, or once it was unplugged; %s", c.Port, want)}}
+}
+
+// stableName finds the link to a port in one of the folders.
+func stableName(port string, dirs []string) string {
+	at, err := os.Stat(port)
+	if err != nil {
+		return ""
+	}
+	for _, dir := range dirs {
+		links, _ := filepath.Glob(filepath.Join(dir, "*")) // the pattern is right
+		for _, link := range links {
+			if to, err := os.Stat(link); err == nil && os.SameFile(at, to) {
+				return link
+			}
+		}
+	}
+	return ""
+}
