@@ -53,7 +53,7 @@ func parseCalibration(low [26]byte, high [7]byte, humid bool) (c calibration, er
 	if same(low[:24]) || humid && same(high[:]) {
 		return c, fmt.Errorf("the calibration is all %#02x; check the wires: %w", low[0], gateway.ErrUnavailable)
 	}
-	word := func(i int) float64 { return float64(int16(binary.LittleEndian.Uint16(low[i:]))) } //nolint:gosec // two's complement
+	word := func(i int) float64 { return float64(int16(binary.LittleEndian.Uint16(low[i:]))) }
 	unsigned := func(i int) float64 { return float64(binary.LittleEndian.Uint16(low[i:])) }
 	c.t = [4]float64{1: unsigned(0), 2: word(2), 3: word(4)}
 	c.p[1] = unsigned(6)
@@ -65,11 +65,11 @@ func parseCalibration(low [26]byte, high [7]byte, humid bool) (c calibration, er
 	}
 	c.h = [7]float64{
 		1: float64(low[25]),
-		2: float64(int16(binary.LittleEndian.Uint16(high[0:]))), //nolint:gosec // two's complement
+		2: float64(int16(binary.LittleEndian.Uint16(high[0:]))),
 		3: float64(high[2]),
-		4: float64(int16(int8(high[3]))<<4 | int16(high[4]&0x0f)), //nolint:gosec // two's complement of 12 bits
-		5: float64(int16(int8(high[5]))<<4 | int16(high[4]>>4)),   //nolint:gosec // likewise
-		6: float64(int8(high[6])),                                 //nolint:gosec // two's complement
+		4: float64(int16(int8(high[3]))<<4 | int16(high[4]&0x0f)),
+		5: float64(int16(int8(high[5]))<<4 | int16(high[4]>>4)),
+		6: float64(int8(high[6])),
 	}
 	return c, nil
 }

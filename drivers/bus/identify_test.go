@@ -117,7 +117,7 @@ func TestHintLeavesOtherErrorsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := b.Hint(t.Context(), gateway.ErrTimeout, 0x76, weather()); got != gateway.ErrTimeout {
+	if got := b.Hint(t.Context(), gateway.ErrTimeout, 0x76, weather()); got == nil || got.Error() != gateway.ErrTimeout.Error() {
 		t.Error(got)
 	}
 }

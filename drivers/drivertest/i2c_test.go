@@ -2,7 +2,7 @@ package drivertest
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -57,7 +57,7 @@ func (g *gauge) Open(ctx context.Context) error {
 // hidden forgets what kind of error it was.
 func (g *gauge) hidden(err error) error {
 	if err != nil && g.fault == "hides errors" {
-		return fmt.Errorf("gauge: %v", err)
+		return errors.New("gauge: " + err.Error())
 	}
 	return err
 }

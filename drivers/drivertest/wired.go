@@ -51,13 +51,13 @@ const many = 2000
 
 // on runs a part of the suite in virtual time, so that conversions and
 // time-outs take none, and nothing goes on when it ends.
-func on(t *testing.T, name string, open func() rig, make func(*bus.Set) (any, error), part func(b *bench)) {
+func on(t *testing.T, name string, open func() rig, fresh func(*bus.Set) (any, error), part func(b *bench)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := &bench{t: t, rig: open()}
 			b.buses = bus.New(bus.Options{Hardware: b.rig.hardware(), Report: b.report})
 			b.rig.before(b.step)
-			dev, err := make(b.buses)
+			dev, err := fresh(b.buses)
 			if err != nil {
 				t.Fatalf("New: %v", err)
 			}
@@ -95,10 +95,10 @@ func (b *bench) step() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
-	switch {
-	case b.asked == b.cut:
+	switch b.asked {
+	case b.cut:
 		return b.trouble()
-	case b.asked == many:
+	case many:
 		b.t.Errorf("it has made %d transactions in one call; is there a loop without end?", many)
 	}
 	if b.asked >= many {

@@ -148,7 +148,7 @@ func reading(value, config uint16) ([]gateway.Reading, error) {
 	if config != settings {
 		return nil, fmt.Errorf("the chip has lost its settings (its register 1 has %#04x); has it lost its power, or does another program use it? %w", config, gateway.ErrUnavailable)
 	}
-	temperature := float64(int16(value<<3)) / 128 //nolint:gosec // two's complement of 13 bits
+	temperature := float64(int16(value<<3)) / 128
 	if temperature < -40 || temperature > 125 {
 		return nil, fmt.Errorf("temperature %.2f Cel is beyond what the chip measures, -40 to 125: %w", temperature, gateway.ErrInvalid)
 	}

@@ -108,3 +108,19 @@ func TestValues(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReading: whatever comes, a value is within the range of the chip.
+func FuzzReading(f *testing.F) {
+	f.Add(uint16(0x1900), uint16(0xe1a0))
+	f.Add(uint16(0xc190), uint16(0x0200))
+	f.Add(uint16(0xffff), uint16(0xffff))
+	f.Fuzz(func(t *testing.T, value, config uint16) {
+		readings, err := reading(value, config)
+		if err != nil {
+			return
+		}
+		if temperature, _ := readings[0].Value.Number(); temperature < -40 || temperature > 125 {
+			t.Errorf("%#04x %#04x: %v", value, config, readings)
+		}
+	})
+}

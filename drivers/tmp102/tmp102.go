@@ -138,7 +138,7 @@ func reading(value, config uint16) ([]gateway.Reading, error) {
 	default:
 		return nil, fmt.Errorf("the chip has lost its settings (its register 1 has %#04x); has it lost its power, or does another program use it? %w", config, gateway.ErrUnavailable)
 	}
-	temperature := float64(int16(value)) / 256 //nolint:gosec // two's complement
+	temperature := float64(int16(value)) / 256
 	if value&0x0f != 0 || temperature < -40 || temperature > 125 {
 		return nil, fmt.Errorf("temperature %.2f Cel (%#04x) is beyond what the chip measures, -40 to 125: %w", temperature, value, gateway.ErrInvalid)
 	}

@@ -8,7 +8,7 @@
 package i2csim
 
 import (
-	"fmt"
+	"errors"
 	"sync"
 	"syscall"
 	"time"
@@ -118,4 +118,4 @@ func (b *Bus) Hardware() bus.Hardware {
 
 // NoAck is the error when nobody acknowledges, as periph words that of the
 // adapter of a Raspberry Pi.
-func NoAck() error { return fmt.Errorf("sysfs-i2c: %v", syscall.EREMOTEIO) }
+func NoAck() error { return errors.New("sysfs-i2c: " + syscall.EREMOTEIO.Error()) }
