@@ -23,6 +23,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/mcp9808"
 	"github.com/fieldpost/fieldpost/drivers/modbus"
 	"github.com/fieldpost/fieldpost/drivers/nmea"
+	"github.com/fieldpost/fieldpost/drivers/pwm"
 	"github.com/fieldpost/fieldpost/drivers/relay"
 	"github.com/fieldpost/fieldpost/drivers/sht3x"
 	"github.com/fieldpost/fieldpost/drivers/sht4x"
@@ -48,6 +49,7 @@ var table = []Driver{
 	wired("mcp9808", mcp9808.New),
 	wired("modbus", modbus.New),
 	wired("nmea", nmea.New),
+	entry("pwm", pwm.New),
 	wired("relay", relay.New),
 	wired("sht3x", sht3x.New),
 	wired("sht4x", sht4x.New),
