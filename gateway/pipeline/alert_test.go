@@ -79,6 +79,12 @@ func TestAlerts(t *testing.T) {
 			{70, nil, "", ""},
 			{80, 36.0, "", "+a map[q:36]"},
 		}},
+		"what does not fit suspends the time": {AlertRule{When: "q > 35", For: time.Minute}, []at{
+			{0, 36.0, "", ""},
+			{30, "cold", "", ""},
+			{70, nil, "", ""},
+			{80, 36.0, "", "+a map[q:36]"},
+		}},
 		"texts": {AlertRule{When: `q == "fault"`}, []at{
 			{0, "ok", "", ""},
 			{1, "fault", "", "+a map[q:fault]"},

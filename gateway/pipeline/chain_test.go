@@ -106,6 +106,9 @@ func TestChainKeepsItsPromises(t *testing.T) {
 			name := rapid.SampledFrom([]string{"banded", "limited", "windowed", "q", ""}).Draw(t, "name")
 			if name == "" {
 				w.receive(t, c.Tick(now), now)
+				if due := c.Due(); !due.IsZero() && !due.After(now) {
+					t.Fatalf("after a tick, it is due %v ago", now.Sub(due))
+				}
 				continue
 			}
 			r := measured(name, rapid.Float64Range(-60, 60).Draw(t, "x"), 0)

@@ -151,4 +151,16 @@ func TestCommittedReadingsDeriveToo(t *testing.T) {
 	if told(out) != "a=+InfCel" {
 		t.Errorf("got %s", told(out))
 	}
+	if a := c.calculate.scopes["air"].inputs["a"]; a.Value != gateway.Number(2) {
+		t.Errorf("what follows is derived of %v", a.Value)
+	}
+}
+
+// TestOnlyWhatIsFreshIsDerived: the others have been told already.
+func TestOnlyWhatIsFreshIsDerived(t *testing.T) {
+	c := mustChain(t, Processing{Derive: map[string]Derivation{"x": {Value: "a", MaxAge: time.Minute}, "y": {Value: "b", MaxAge: time.Minute}}})
+	c.Apply([]gateway.Reading{measured("a", 1, 0), measured("b", 2, 0)}, after(0))
+	if out := c.Apply([]gateway.Reading{measured("b", 3, 1)}, after(1)); told(out) != "b=3Cel y=3" {
+		t.Errorf("got %s", told(out))
+	}
 }

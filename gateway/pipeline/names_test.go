@@ -39,3 +39,14 @@ func TestQuantityThatNeverComes(t *testing.T) {
 		t.Errorf("late has come: %s", c.problems.summary())
 	}
 }
+
+// TestSlowDeviceHasItsChance, too: its first readings say little.
+func TestSlowDeviceHasItsChance(t *testing.T) {
+	c := mustChain(t, Processing{Calibrate: map[string]Calibration{"flow": {Scale: 2}}})
+	for i, strange := range []bool{false, false, true} {
+		c.Apply([]gateway.Reading{measured("level", 1, 0)}, after(3600*float64(i)))
+		if said := c.problems.summary(); (said != "") != strange {
+			t.Errorf("after reading %d: %q", i+1, said)
+		}
+	}
+}
