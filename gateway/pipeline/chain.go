@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -25,105 +24,6 @@ type Chain struct {
 	problems  problems
 	stats     ProcessingStats
 	summaries []gateway.Reading // of windows, on their way to the gate
-}
-
-// ProcessingStats counts what has become of the readings of a device:
-//
-//	Taken + Derived + Summaries = Sent + Dropped + Windowed + Suppressed + Held
-type ProcessingStats struct {
-	// Taken are those that the driver gave, Derived what was calculated of them,
-	// Summaries what was made of windows.
-	Taken     uint64 `json:"taken"`
-	Derived   uint64 `json:"derived"`
-	Summaries uint64 `json:"summaries"`
-	// Sent are those that were handed on.
-	Sent uint64 `json:"sent"`
-	// Bad counts numbers outside of their valid range, sent or dropped.
-	Bad uint64 `json:"bad"`
-	// Dropped counts numbers outside of a valid range that says so, and those
-	// that are not finite.
-	Dropped uint64 `json:"dropped"`
-	// Windowed counts samples that a summary stands for.
-	Windowed uint64 `json:"windowed"`
-	// Suppressed counts readings held back by a deadband or a rate limit.
-	Suppressed uint64 `json:"suppressed"`
-	// Held are those that wait for their rate limit now.
-	Held int `json:"held"`
-}
-
-// NewChain makes a chain. The error has a gateway.FieldError for each fault.
-func NewChain(p Processing) (*Chain, error) {
-	var f faults
-	for _, name := range slices.Sorted(maps.Keys(p.Calibrate)) {
-		f.name("calibrate", name)
-		c := p.Calibrate[name]
-		c.check(&f, "calibrate."+name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.ValidRange)) {
-		f.name("valid_range", name)
-		v := p.ValidRange[name]
-		v.check(&f, "valid_range."+name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Window)) {
-		f.name("window", name)
-		w := p.Window[name]
-		w.check(&f, "window."+name)
-	}
-	for name := range p.Derive {
-		if _, found := p.Calibrate[name]; found {
-			f.add("calibrate."+name, "is derived; calibrate where it is calculated")
-		}
-	}
-	calculate := newCalculator(&p, &f)
-	c := &Chain{
-		calibrate: p.Calibrate, valid: p.ValidRange, calculate: calculate, names: newNames(&p, &calculate),
-		windows: windower{plans: p.Window, tracks: make(map[readingKey]*track)},
-		gate:    gate{bands: p.bands(&f), heartbeat: p.Heartbeat, sent: make(map[readingKey]*sent)},
-		limit:   limiter{every: p.limits(&f), tracks: make(map[readingKey]*limited)},
-	}
-	return c, f.join()
-}
-
-// bands are the deadbands of quantities, and of what windows make of them.
-func (p *Processing) bands(f *faults) map[string]band {
-	bands := make(map[string]band)
-	for _, name := range slices.Sorted(maps.Keys(p.Deadband)) {
-		f.name("deadband", name)
-		b, ok := parseBand(p.Deadband[name])
-		if !ok {
-			f.add("deadband."+name, "%.40q is no deadband; want a number such as 0.1, a share such as 2%%, or the word change", p.Deadband[name])
-		}
-		bands[name] = b
-	}
-	inherit(bands, p.Window)
-	return bands
-}
-
-// limits are the rate limits of quantities, and of what windows make of them.
-func (p *Processing) limits(f *faults) map[string]time.Duration {
-	limits := make(map[string]time.Duration)
-	for _, name := range slices.Sorted(maps.Keys(p.RateLimit)) {
-		f.name("rate_limit", name)
-		limits[name] = p.RateLimit[name]
-	}
-	inherit(limits, p.Window)
-	return limits
-}
-
-// inherit gives temperature.mean what is set for temperature, unless it has
-// something of its own.
-func inherit[T any](set map[string]T, windows map[string]Window) {
-	for quantity, w := range windows {
-		v, found := set[quantity]
-		if !found {
-			continue
-		}
-		for _, name := range w.names(quantity) {
-			if _, own := set[name]; !own {
-				set[name] = v
-			}
-		}
-	}
 }
 
 // Apply processes readings that have been stamped, and returns those that are
@@ -290,13 +190,4 @@ func (c *Chain) Stats() ProcessingStats {
 	s := c.stats
 	s.Held = c.limit.held
 	return s
-}
-
-// kept counts readings that were handed on without being held back.
-func (s *ProcessingStats) kept(o ProcessingStats) {
-	s.Taken += o.Taken
-	s.Derived += o.Derived
-	s.Dropped += o.Dropped
-	s.Bad += o.Bad
-	s.Sent += o.Taken + o.Derived - o.Dropped
 }
