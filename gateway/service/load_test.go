@@ -17,6 +17,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway/config"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
 )
@@ -158,24 +159,50 @@ func describe(l *Loaded) string {
 
 // TestAnnotatedFileIsComplete: every key that there is stands in it.
 func TestAnnotatedFileIsComplete(t *testing.T) {
-	data, err := os.ReadFile("../../configs/fieldpost.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	annotated := fileText(t, "../../configs/fieldpost.yaml")
 	structs := []any{Config{}, UpstreamConfig{}, DeviceConfig{}}
 	for _, kind := range upstreamKinds {
 		structs = append(structs, kind.config())
 	}
-	for _, d := range drivers.List() {
-		structs = append(structs, d.Config())
+	for _, kind := range bus.Kinds() {
+		structs = append(structs, kind.Config())
 	}
 	for _, s := range structs {
-		for _, key := range keysOf(reflect.TypeOf(s)) {
-			if !regexp.MustCompile(`(?m)(^|[ {])` + key + `:`).Match(data) {
-				t.Errorf("%T: the annotated file does not mention %s", s, key)
-			}
+		for _, key := range missingKeys(s, annotated) {
+			t.Errorf("%T: the annotated file does not mention %s", s, key)
 		}
 	}
+}
+
+// TestExamplesAreComplete finds keys of drivers that stand neither in their
+// example nor, as those of serial ports, in the annotated file.
+func TestExamplesAreComplete(t *testing.T) {
+	annotated := fileText(t, "../../configs/fieldpost.yaml")
+	for _, d := range drivers.List() {
+		example := fileText(t, "../../configs/examples/"+d.Name+".yaml")
+		for _, key := range missingKeys(d.Config(), annotated+example) {
+			t.Errorf("driver %s: its example does not mention %s", d.Name, key)
+		}
+	}
+}
+
+func fileText(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// missingKeys lists the keys of a struct that a text has not.
+func missingKeys(s any, text string) (missing []string) {
+	for _, key := range keysOf(reflect.TypeOf(s)) {
+		if !regexp.MustCompile(`(?m)(^|[ {])` + key + `:`).MatchString(text) {
+			missing = append(missing, key)
+		}
+	}
+	return missing
 }
 
 func keysOf(t reflect.Type) (keys []string) {
