@@ -37,13 +37,14 @@ const (
 // descriptor of our own: telling an unplugged port from a silent one, writing
 // with a deadline, locking, odd rates, the lines, RS-485.
 //
-// One goroutine may read (Read, Settle) and one may write at a time; Discard
-// and Close can be called by any.
+// One goroutine at a time may read (Read, Settle); the rest can be called by any.
 type Port struct {
 	PortConfig
 	tty  *serial.Port
 	own  *os.File
 	free func() // tells the Set that it is closed
+
+	writing sync.Mutex // held by Write, which is bounded
 
 	stop     chan struct{} // closed by Close
 	stopOnce sync.Once
@@ -168,6 +169,8 @@ func (p *Port) Write(ctx context.Context, b []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	ctx, cancel := context.WithTimeoutCause(ctx, p.Takes(len(b))+slack, gateway.ErrTimeout)
 	defer cancel()
 	if err := p.own.SetWriteDeadline(time.Time{}); err != nil {
@@ -270,7 +273,7 @@ func (p *Port) release() {
 func (p *Port) hungUp() bool {
 	gone := false
 	err := p.control(func(fd int) error {
-		fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor fits
+		fds := []unix.PollFd{{Fd: int32(fd)}}
 		_, err := unix.Poll(fds, 0)
 		gone = fds[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
 		return err

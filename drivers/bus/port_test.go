@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -439,4 +440,53 @@ func TestSetClosesItsPorts(t *testing.T) {
 	if _, err := l.set.Port(t.Context(), l.config()); !errors.Is(err, gateway.ErrUnavailable) {
 		t.Errorf("a port of a Set that is closed: %v", err)
 	}
+}
+
+// TestPortsLeaveNothingBehind: neither descriptors nor goroutines, however they
+// end.
+func TestPortsLeaveNothingBehind(t *testing.T) {
+	count := func() (files, routines int) {
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(open), runtime.NumGoroutine()
+	}
+	set := bus.New(bus.Options{})
+	once := func(unplug bool) {
+		far, near, err := pty.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		near.Close()
+		p, err := set.Port(t.Context(), (&line{path: near.Name()}).config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if unplug {
+			far.Close()
+			_, _ = p.Read(t.Context(), make([]byte, 1))
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		far.Close()
+		bad := (&line{path: "/dev/null"}).config()
+		if _, err := set.Port(t.Context(), bad); err == nil {
+			t.Error("/dev/null is a port")
+		}
+	}
+	once(true)
+	files, routines := count()
+	for i := range 50 {
+		once(i%2 == 0)
+	}
+	for range 1000 { // a goroutine is counted until it has really ended
+		if f, r := count(); f <= files && r <= routines {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	f, r := count()
+	t.Errorf("%d files and %d goroutines, %d and %d before", f, r, files, routines)
 }

@@ -64,7 +64,7 @@ func setBaud(fd, baud int) error {
 	}
 	if int(t.Ospeed) != baud {
 		t.Cflag = t.Cflag&^(unix.CBAUD|unix.CIBAUD) | unix.BOTHER
-		t.Ispeed, t.Ospeed = uint32(baud), uint32(baud) //nolint:gosec // it is 4,000,000 at most
+		t.Ispeed, t.Ospeed = uint32(baud), uint32(baud)
 		if err := unix.IoctlSetTermios(fd, unix.TCSETS2, t); err != nil {
 			return fmt.Errorf("the rate %d cannot be set: %w: %w", baud, err, gateway.ErrInvalid)
 		}
@@ -106,7 +106,7 @@ const (
 func (c *RS485Config) kernel() rs485 {
 	k := rs485{
 		flags:  rs485Enabled,
-		before: uint32(c.Before / time.Millisecond), after: uint32(c.After / time.Millisecond), //nolint:gosec // 100 ms at most
+		before: uint32(c.Before / time.Millisecond), after: uint32(c.After / time.Millisecond),
 	}
 	if c.Send == "low" {
 		k.flags |= rs485HighAfter

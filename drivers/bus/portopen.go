@@ -83,7 +83,7 @@ func openPort(c PortConfig) (*Port, error) {
 		return nil, err
 	}
 	tty, err := serial.OpenPort(&serial.Config{
-		Name: c.Port, Baud: tarmBaud(c.Baud), Size: byte(c.DataBits), Parity: parities[c.Parity], StopBits: serial.StopBits(c.StopBits), //nolint:gosec // 5 to 8
+		Name: c.Port, Baud: tarmBaud(c.Baud), Size: byte(c.DataBits), Parity: parities[c.Parity], StopBits: serial.StopBits(c.StopBits),
 		ReadTimeout: readTick,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/drivers/bus/dialog"
@@ -14,9 +15,10 @@ import (
 type Config struct {
 	bus.PortConfig
 	dialog.Config
-	Encoding     string    `yaml:"encoding" doc:"Encoding of the text." default:"utf-8" oneof:"utf-8|latin-1"`
-	DecimalComma bool      `yaml:"decimal_comma" doc:"Whether numbers have a comma in place of the point." default:"false"`
-	Patterns     []Pattern `yaml:"patterns" doc:"What lines look like. The first pattern that matches takes the line." required:"true"`
+	Encoding     string            `yaml:"encoding" doc:"Encoding of the text." default:"utf-8" oneof:"utf-8|latin-1"`
+	DecimalComma bool              `yaml:"decimal_comma" doc:"Whether numbers have a comma in place of the point." default:"false"`
+	Send         map[string]string `yaml:"send" doc:"Texts that the action send may send, by their names, with their line ends." default:"{}"`
+	Patterns     []Pattern         `yaml:"patterns" doc:"What lines look like. The first pattern that matches takes the line." required:"true"`
 }
 
 // Validate names every field at fault.
@@ -24,6 +26,11 @@ func (c Config) Validate() error {
 	errs := []error{c.PortConfig.Validate(), c.Config.Validate()}
 	if len(c.Patterns) == 0 {
 		errs = append(errs, &gateway.FieldError{Field: "patterns", Problem: "is empty; want at least one pattern"})
+	}
+	for name := range c.Send {
+		if !groupShape.MatchString(name) {
+			errs = append(errs, &gateway.FieldError{Field: "send." + name, Problem: "the name of a text is made of lower-case letters, digits and _"})
+		}
 	}
 	for i, p := range c.Patterns {
 		_, err := p.compile(fmt.Sprintf("patterns[%d]", i))
@@ -37,9 +44,10 @@ type Dev struct {
 	config Config
 	buses  *bus.Set
 	format format
+	port   atomic.Pointer[bus.Port] // nil: not open
 }
 
-// New returns a device whose port is opened by Run.
+// New returns a device; its port is opened by Open.
 func New(c Config, buses *bus.Set) (*Dev, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -55,12 +63,32 @@ func New(c Config, buses *bus.Set) (*Dev, error) {
 	return d, nil
 }
 
-// Run implements gateway.Stream.
-func (d *Dev) Run(ctx context.Context, sink gateway.Sink) (err error) {
+// Open implements gateway.Opener.
+func (d *Dev) Open(ctx context.Context) error {
 	port, err := d.buses.Port(ctx, d.config.PortConfig)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, port.Close()) }()
+	d.port.Store(port)
+	return nil
+}
+
+// Run implements gateway.Stream.
+func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
+	port := d.port.Load()
+	if port == nil {
+		return errNotOpen()
+	}
 	return dialog.Run(ctx, port, d.config.Config, d.format.decode, sink)
 }
+
+// Close gives the port back.
+func (d *Dev) Close() error {
+	port := d.port.Swap(nil)
+	if port == nil {
+		return nil
+	}
+	return port.Close()
+}
+
+func errNotOpen() error { return fmt.Errorf("the port is not open: %w", gateway.ErrUnavailable) }

@@ -1,8 +1,10 @@
 package lines
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -138,12 +140,69 @@ func wire(t *testing.T) (far *os.File, path string, buses *bus.Set) {
 func TestDriver(t *testing.T) {
 	drivertest.Run(t, func(t *testing.T) any {
 		_, path, buses := wire(t)
-		d, err := New(configOf(path, weather...), buses)
+		config := configOf(path, weather...)
+		config.Send = map[string]string{"tare": "T\r\n"}
+		d, err := New(config, buses)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d
 	})
+}
+
+// TestTextsAreSent: those of the config, and while the device is read.
+func TestTextsAreSent(t *testing.T) {
+	far, path, buses := wire(t)
+	config := configOf(path, weather...)
+	config.Send = map[string]string{"tare": "T\r\n", "zero": "Z\r\n"}
+	d, err := New(config, buses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(action, text string) error {
+		_, err := d.Do(t.Context(), gateway.Command{Action: action, Args: map[string]any{"text": text}})
+		return err
+	}
+	if err := do("send", "tare"); !errors.Is(err, gateway.ErrUnavailable) {
+		t.Errorf("before Open: %v", err)
+	}
+	if err := d.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan error)
+	go func() { ran <- d.Run(ctx, &drivertest.Sink{}) }()
+	if err := do("send", "T\r\n"); !errors.Is(err, gateway.ErrInvalid) {
+		t.Errorf("a text of the cloud's: %v", err)
+	}
+	if err := do("erase", "tare"); !errors.Is(err, gateway.ErrUnknown) {
+		t.Errorf("another action: %v", err)
+	}
+	if err := errors.Join(do("send", "tare"), do("send", "zero")); err != nil {
+		t.Error(err)
+	}
+	heard := make([]byte, 6)
+	if _, err := io.ReadFull(far, heard); err != nil || string(heard) != "T\r\nZ\r\n" {
+		t.Errorf("the device has heard %q (%v)", heard, err)
+	}
+	stop()
+	if err := <-ran; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := do("send", "tare"); !errors.Is(err, gateway.ErrUnavailable) {
+		t.Errorf("after Close: %v", err)
+	}
+	actions := d.Actions()
+	if len(actions) != 1 || actions[0].Idempotent || strings.Join(actions[0].Args[0].OneOf, " ") != "tare zero" {
+		t.Errorf("actions %+v", actions)
+	}
+	d.config.Send = nil
+	if d.Actions() != nil {
+		t.Errorf("actions without texts: %+v", d.Actions())
+	}
 }
 
 // TestDeviceIsAskedAndUnplugged is the whole way over a real tty.
@@ -167,6 +226,10 @@ func TestDeviceIsAskedAndUnplugged(t *testing.T) {
 		}
 		far.Close()
 	}()
+	if err := d.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
 	sink := &drivertest.Sink{}
 	err = d.Run(t.Context(), sink)
 	if !errors.Is(err, gateway.ErrUnavailable) || !strings.Contains(err.Error(), "unplugged") {
