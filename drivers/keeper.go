@@ -154,8 +154,8 @@ func (k *Keeper) Run(ctx context.Context, sink gateway.Sink) (err error) {
 	return err
 }
 
-// Actions implements gateway.Actuator. There is none as long as the device
-// cannot be made.
+// Actions implements gateway.Actuator. Nil is the answer as long as the device
+// cannot be made; one that can do nothing has none.
 func (k *Keeper) Actions() []gateway.Action {
 	k.mu.Lock()
 	actuator := k.device.Actuator
@@ -163,7 +163,7 @@ func (k *Keeper) Actions() []gateway.Action {
 	if actuator == nil {
 		return nil
 	}
-	return actuator.Actions()
+	return append([]gateway.Action{}, actuator.Actions()...)
 }
 
 // Do implements gateway.Actuator. An absent device is looked for at once.

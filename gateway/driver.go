@@ -45,7 +45,8 @@ type Sink interface {
 
 // Actuator is a device that can be asked to do something.
 type Actuator interface {
-	// Actions declares what the device can do; it does not change.
+	// Actions declares what the device can do; it does not change. Nil is that
+	// it is not known yet.
 	Actions() []Action
 	// Do carries out a command whose action and arguments have been checked.
 	// The values say what the device reported back. One command runs at a time.

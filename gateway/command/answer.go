@@ -15,7 +15,8 @@ import (
 // On error nothing has happened and nothing is on record, since the sender is
 // told at once: gateway.ErrInvalid is a command of the wrong shape, ErrUnknown
 // one for a device or action that is not there, ErrFull one for which the
-// device has no room, ErrUnavailable one that comes while the gateway stops.
+// device has no room, ErrUnavailable one that comes while the gateway stops, or
+// for a device that could not be made yet.
 func (i *Inbox) Call(ctx context.Context, cmd gateway.Command) (wait func(context.Context) (gateway.Result, error), err error) {
 	d := i.dispatcher
 	if err := Check(cmd); err != nil {

@@ -52,6 +52,8 @@ func TestFinalStates(t *testing.T) {
 		{name: "unknown device", cmd: gateway.Command{Device: "door", Action: "open"}, want: gateway.StatusDenied, detail: "fan, pump"},
 		{name: "sensor", cmd: gateway.Command{Device: "air", Action: "open"}, want: gateway.StatusDenied, detail: "cannot be asked"},
 		{name: "unknown action", cmd: gateway.Command{Device: "pump", Action: "jump"}, want: gateway.StatusDenied, detail: "pulse, set, slow"},
+		{name: "no action", cmd: gateway.Command{Device: "useless", Action: "jump"}, want: gateway.StatusDenied, detail: "can: nothing"},
+		{name: "actions not known", cmd: gateway.Command{Device: "unmade", Action: "pulse"}, want: gateway.StatusFailed, detail: "as it is"},
 		{name: "bad argument", cmd: gateway.Command{Device: "pump", Action: "set", Args: map[string]any{"level": 101.0}}, want: gateway.StatusDenied, detail: "level"},
 		{name: "expired", cmd: gateway.Command{Device: "pump", Action: "pulse", Expires: past}, want: gateway.StatusExpired, detail: "24h0m0s"},
 		{name: "expiry without a clock", cmd: gateway.Command{Device: "pump", Action: "pulse", Expires: past}, untrusted: true, want: gateway.StatusDenied, detail: "does not know the time"},
@@ -77,6 +79,17 @@ func TestFinalStates(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDeviceThatIsMadeLater takes commands from then on.
+func TestDeviceThatIsMadeLater(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		r.unmade.made.Store(true)
+		r.accept(gateway.Command{ID: "c1", Device: "unmade", Action: "pulse"})
+		if got := r.result("c1"); got.Status != gateway.StatusDone {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 func TestExpiryIsCheckedLast(t *testing.T) {

@@ -63,16 +63,17 @@ func (w *worker) judge(cmd gateway.Command) (gateway.Action, error) {
 	return action, nil
 }
 
-// find is the action that a command asks for; an error wraps gateway.ErrUnknown.
+// find is the action that a command asks for; an error wraps gateway.ErrUnknown, or
+// gateway.ErrUnavailable if it cannot be known yet.
 func (w *worker) find(cmd gateway.Command) (gateway.Action, error) {
 	if w.actuator == nil {
 		return gateway.Action{}, w.stray(cmd)
 	}
 	actions := w.actions
-	if len(actions) == 0 { // the device could not be made, but may be now
+	if actions == nil { // the device could not be made, but may be now
 		actions = w.actuator.Actions()
 	}
-	if len(actions) == 0 {
+	if actions == nil {
 		return gateway.Action{}, fmt.Errorf("device %s cannot be asked to do anything as it is; `fieldpost status` says what is wrong with it: %w",
 			w.id, gateway.ErrUnavailable)
 	}
@@ -96,7 +97,7 @@ func names(actions []gateway.Action) string {
 	for _, a := range actions {
 		list = append(list, a.Name)
 	}
-	return strings.Join(list, ", ")
+	return cmp.Or(strings.Join(list, ", "), "nothing")
 }
 
 // inTime checks the expiry.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,16 +55,34 @@ func (m *machine) done() []string {
 	return append([]string(nil), m.did...)
 }
 
+// unmade is a device that can be asked for something once it could be made.
+type unmade struct{ made atomic.Bool }
+
+func (u *unmade) Actions() []gateway.Action {
+	if !u.made.Load() {
+		return nil
+	}
+	return []gateway.Action{{Name: "pulse"}}
+}
+
+func (*unmade) Do(context.Context, gateway.Command) (map[string]any, error) { return nil, nil }
+
+// useless can do nothing.
+type useless struct{ unmade }
+
+func (*useless) Actions() []gateway.Action { return []gateway.Action{} }
+
 // rig is one run of a dispatcher on a disk.
 type rig struct {
-	t     *testing.T
-	disk  *disk
-	pump  *machine
-	fan   *machine
-	valve *machine // belongs to the child node7
-	clock *wall
-	board *health.Board
-	logs  *bytes.Buffer // only to be read when nothing runs
+	t      *testing.T
+	disk   *disk
+	pump   *machine
+	fan    *machine
+	valve  *machine // belongs to the child node7
+	unmade unmade
+	clock  *wall
+	board  *health.Board
+	logs   *bytes.Buffer // only to be read when nothing runs
 
 	*command.Dispatcher
 	inbox *command.Inbox
@@ -83,7 +102,7 @@ func (r *rig) assemble() {
 	r.board = health.NewBoard(log)
 	d, err := command.NewDispatcher(command.Options{
 		Journal: r.disk, Queue: r.disk, Clock: r.clock,
-		Actuators: map[gateway.DeviceID]gateway.Actuator{"pump": r.pump, "fan": r.fan, "valve": r.valve},
+		Actuators: map[gateway.DeviceID]gateway.Actuator{"pump": r.pump, "fan": r.fan, "valve": r.valve, "unmade": &r.unmade, "useless": &useless{}},
 		Children:  map[gateway.DeviceID]gateway.Lane{"valve": "node7"},
 		Sensors:   []gateway.DeviceID{"air"},
 		Log:       log, Health: r.board,
