@@ -21,6 +21,24 @@ type File struct {
 	Data []byte
 }
 
+// Toggle writes two texts to a file in turn, as a contact that bounces or a meter
+// that gives pulses does with the level of a line.
+type Toggle struct {
+	Path   string
+	Texts  [2]string
+	Times  int           // writes in all
+	Period time.Duration // between two of them
+}
+
+// Mount is a file system to mount.
+type Mount struct{ Kind, Source, At string }
+
+// Lines are handed in at a socket of the driver ingest; the answers come back.
+type Lines struct {
+	Socket string
+	Lines  []string
+}
+
 // Program is a program to run on the board.
 type Program struct {
 	Path string

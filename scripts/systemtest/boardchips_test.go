@@ -75,6 +75,51 @@ func boardI2C(t *testing.T, b *boardGateway) {
 	b.awaitGood(t, "air")
 }
 
+// boardExpander has its pins moved, and is plugged in anew while a pump is on: it
+// has forgotten that, and the pump stays off.
+func boardExpander(t *testing.T, b *boardGateway) {
+	const door, pump = 1 << 0, 1 << 8 // A0, B0
+	b.place(t, 1, 0x20, "mcp23017")
+	b.place(t, 1, 0x48, "ads1115")
+	out := b.pins(t, 1, 0x20, door)
+	b.start(t, `devices:
+  - {id: tank, driver: ads1115, bus: i2c-1, address: 0x48, every: 1s, inputs: [{pins: AIN2}]}
+  - id: io
+    driver: mcp23017
+    bus: i2c-1
+    address: 0x20
+    every: 1s
+    pins:
+      - {pin: A0, name: closed, direction: in, pull_up: true, invert: true}
+      - {pin: B0, name: pump, direction: out, invert: true, safe: off}
+`)
+	b.await(t, "tank", "voltage.2", near(0.6))
+	b.await(t, "io", "closed", is(false))
+	b.pins(t, 1, 0x20, 0)
+	b.await(t, "io", "closed", is(true))
+
+	if ended := b.run(t, fieldpost, "do", "--socket", boardSocket, "io", "set", "pin=pump", "on=true"); ended.Code != 0 {
+		t.Errorf("fieldpost do io set pin=pump on=true: %s", ended.Output)
+	}
+	if out = b.pins(t, 1, 0x20, 0); out&pump != 0 {
+		t.Errorf("the latches hold %#x, want the pump on", out)
+	}
+	b.await(t, "io", "pump", is(true))
+	b.place(t, 1, 0x20, "mcp23017")
+	b.await(t, "io", "pump", is(false))
+	if out = b.pins(t, 1, 0x20, 0); out&pump == 0 {
+		t.Errorf("the latches hold %#x, want the pump off", out)
+	}
+	b.awaitGood(t, "io")
+}
+
+// pins drives the inputs of an expander and gives what its outputs hold.
+func (g *guest) pins(t testing.TB, bus int, address, in uint16) (out uint16) {
+	t.Helper()
+	g.call(t, "Pins", board.Pins{Bus: bus, Address: address, In: in}, &out)
+	return out
+}
+
 // boardIIO reads chips that the kernel's own drivers of converters and
 // barometers serve; the values are those of the barometer's datasheet.
 func boardIIO(t *testing.T, b *boardGateway) {

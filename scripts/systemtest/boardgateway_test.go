@@ -21,34 +21,49 @@ type boardGateway struct {
 	hub *hub
 	// seen is the offset of the last event that has been looked at.
 	seen int64
+	data string // directory
 }
 
 const (
 	fieldpost   = "/bin/fieldpost"
 	boardConfig = "/var/fieldpost.yaml"
 	boardSocket = "/run/fieldpost.sock"
+	boardIngest = "/run/ingest.sock"
 )
 
 // boardHub starts a hub and makes it known to the board.
 func boardHub(t *testing.T, g *guest) *boardGateway {
 	t.Helper()
-	b := &boardGateway{guest: g, hub: startHub(t, t.TempDir()), seen: -1}
-	ca, err := os.ReadFile(b.hub.info.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.write(t, "/var/ca.pem", string(ca))
-	g.write(t, "/etc/hosts", "10.0.2.2 localhost\n") // the host's loopback: QEMU's user-mode network
+	b := &boardGateway{guest: g, hub: startHub(t, t.TempDir()), seen: -1, data: "/var/data"}
+	b.reachHub(t)
 	return b
+}
+
+// reachHub lets the board find the hub by its name.
+func (b *boardGateway) reachHub(t *testing.T) {
+	t.Helper()
+	b.write(t, "/etc/hosts", "10.0.2.2 localhost\n") // the host's loopback: QEMU's user-mode network
 }
 
 // start starts fieldpost with these buses and devices, and waits for it. The end
 // of the test stops it, as systemd would.
 func (b *boardGateway) start(t *testing.T, config string) {
 	t.Helper()
+	b.launch(t, config)
+	t.Cleanup(func() { b.stop(t) })
+}
+
+// launch is start without the end.
+func (b *boardGateway) launch(t *testing.T, config string) {
+	t.Helper()
+	ca, err := os.ReadFile(b.hub.info.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(t, "/var/ca.pem", string(ca))
 	b.write(t, boardConfig, fmt.Sprintf(`gateway:
   id: gw
-  data_dir: /var/data
+  data_dir: %s
   socket: %s
 upstreams:
   - type: iothub
@@ -60,12 +75,11 @@ queue:
   commit: {max_age: 100ms}
 batch:
   max_age: 200ms
-%s`, boardSocket, b.hub.device(t, "gw"), config))
+%s`, b.data, boardSocket, b.hub.device(t, "gw"), config))
 	if ended := b.run(t, fieldpost, "check", "--config", boardConfig); ended.Code != 0 {
 		t.Fatalf("fieldpost check:\n%s", ended.Output)
 	}
 	b.call(t, "Start", board.Program{Path: fieldpost, Args: []string{"run", "--config", boardConfig}}, nil)
-	t.Cleanup(func() { b.stop(t) })
 	eventually(t, time.Minute, func() error {
 		_, err := b.status(t)
 		return err
@@ -132,16 +146,22 @@ type arrived struct {
 	Time                        time.Time
 }
 
+// readings are those of one message.
+func (e event) readings(t *testing.T) []arrived {
+	t.Helper()
+	var body struct{ Readings []arrived }
+	if err := json.Unmarshal(e.Body, &body); err != nil {
+		t.Fatalf("%s: %v", e.Body, err)
+	}
+	return body.Readings
+}
+
 // fresh are the readings that have arrived since it was last called.
 func (b *boardGateway) fresh(t *testing.T) (all []arrived) {
 	t.Helper()
 	for _, e := range b.hub.eventsAfter(t, b.seen) {
 		b.seen = e.Offset
-		var body struct{ Readings []arrived }
-		if err := json.Unmarshal(e.Body, &body); err != nil {
-			t.Fatalf("%s: %v", e.Body, err)
-		}
-		all = append(all, body.Readings...)
+		all = append(all, e.readings(t)...)
 	}
 	return all
 }

@@ -5,10 +5,13 @@ package systemtest
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fieldpost/fieldpost/scripts/board"
 )
 
 // boardLines are the lines of the board's GPIO chip, by their offsets.
@@ -44,11 +47,17 @@ func (g *guest) line(t testing.TB, name, attribute string) string {
 // drive lets what hangs on a line pull it up or down.
 func (g *guest) drive(t testing.TB, name string, high bool) {
 	t.Helper()
-	pull := "pull-down"
+	g.toggle(t, name, high, 1, 0)
+}
+
+// toggle drives a line high or low first, and the other way the next time.
+func (g *guest) toggle(t testing.TB, name string, high bool, times int, period time.Duration) {
+	t.Helper()
+	pulls := [2]string{"pull-down", "pull-up"}
 	if high {
-		pull = "pull-up"
+		pulls[0], pulls[1] = pulls[1], pulls[0]
 	}
-	g.write(t, g.line(t, name, "pull"), pull)
+	g.call(t, "Toggle", board.Toggle{Path: g.line(t, name, "pull"), Texts: pulls, Times: times, Period: period}, nil)
 }
 
 // level is what somebody at the far side of a line measures: 0 or 1.
@@ -127,4 +136,45 @@ func boardRelay(t *testing.T, b *boardGateway) {
 			t.Errorf("line %s was given %q, want %q: its safe state first and last", name, got, want)
 		}
 	}
+}
+
+// boardInputs watches a contact that bounces, and counts the pulses of a meter
+// over a restart.
+func boardInputs(t *testing.T, b *boardGateway) {
+	const (
+		config = `devices:
+  - {id: door, driver: gpio-input, kind: contact, line: DOOR, debounce: 300ms, report_every: 1s}
+  - {id: flow, driver: gpio-input, kind: counter, line: FLOW, report_every: 1s, per_pulse: 0.5, unit: l}
+`
+		pulses = 500
+	)
+	b.drive(t, "DOOR", true)
+	b.drive(t, "FLOW", true)
+	t.Run("watch", func(t *testing.T) {
+		b.start(t, config)
+		b.await(t, "door", "open", is(true))
+		b.toggle(t, "DOOR", false, 21, time.Millisecond) // the last is that it closes
+		b.await(t, "door", "open", is(false))
+		b.toggle(t, "DOOR", true, 20, time.Millisecond) // it shakes, and stays closed
+		b.toggle(t, "FLOW", false, 2*pulses, 0)
+		b.await(t, "flow", "rate", func(v any) bool { return v.(float64) > 0 })
+		b.drive(t, "DOOR", true)
+		b.await(t, "door", "open", is(true))
+	})
+	var told []any // how the door has changed
+	for _, e := range b.hub.events(t) {
+		for _, r := range e.readings(t) {
+			if r.Device == "door" && r.Name == "open" && (len(told) == 0 || told[len(told)-1] != r.Value) {
+				told = append(told, r.Value)
+			}
+		}
+	}
+	if want := []any{true, false, true}; !slices.Equal(told, want) {
+		t.Errorf("the door was told to be open: %v, want %v", told, want)
+	}
+	t.Run("count on", func(t *testing.T) {
+		b.start(t, config)
+		b.await(t, "flow", "count", is(float64(pulses)))
+		b.await(t, "flow", "total", is(float64(pulses)/2))
+	})
 }

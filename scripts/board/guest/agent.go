@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +73,17 @@ func (a *agent) Write(f board.File, _ *none) error {
 	return os.WriteFile(f.Path, f.Data, 0o600)
 }
 
+// Toggle writes to a file again and again.
+func (a *agent) Toggle(o board.Toggle, _ *none) error {
+	for i := range o.Times {
+		if err := os.WriteFile(o.Path, []byte(o.Texts[i%2]), 0o600); err != nil {
+			return err
+		}
+		time.Sleep(o.Period)
+	}
+	return nil
+}
+
 // Read reads a file.
 func (a *agent) Read(path string, data *[]byte) (err error) {
 	*data, err = os.ReadFile(path)
@@ -83,6 +97,26 @@ func (a *agent) Remove(path string, _ *none) error { return os.Remove(path) }
 func (a *agent) Glob(pattern string, matches *[]string) (err error) {
 	*matches, err = filepath.Glob(pattern)
 	return err
+}
+
+// Mount mounts a file system.
+func (a *agent) Mount(m board.Mount, _ *none) error { return mount(m.Kind, m.Source, m.At) }
+
+// Ingest hands lines in and returns the answers.
+func (a *agent) Ingest(l board.Lines, answers *[]string) error {
+	conn, err := net.Dial("unix", l.Socket)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, strings.Join(l.Lines, "\n")+"\n"); err != nil {
+		return err
+	}
+	in := bufio.NewScanner(conn)
+	for len(*answers) < len(l.Lines) && in.Scan() {
+		*answers = append(*answers, in.Text())
+	}
+	return in.Err()
 }
 
 // SetClock sets the board's clock.

@@ -23,18 +23,18 @@ func mountAll() error {
 		{"tmpfs", "/run"},
 		{"tmpfs", "/var"},
 	} {
-		if err := mount(m.kind, m.at); err != nil {
+		if err := mount(m.kind, m.kind, m.at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func mount(kind, at string) error {
+func mount(kind, source, at string) error {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount(kind, at, kind, 0, ""); err != nil {
+	if err := unix.Mount(source, at, kind, 0, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", at, err)
 	}
 	return nil

@@ -29,7 +29,7 @@ func run() error {
 	if err := loadModules("/lib/modules"); err != nil {
 		return err
 	}
-	if err := mount("configfs", "/sys/kernel/config"); err != nil {
+	if err := mount("configfs", "configfs", "/sys/kernel/config"); err != nil {
 		return err
 	}
 	if err := networkUp(); err != nil {
