@@ -15,6 +15,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/ds18b20"
 	gpioinput "github.com/fieldpost/fieldpost/drivers/gpio-input"
 	"github.com/fieldpost/fieldpost/drivers/hwmon"
+	"github.com/fieldpost/fieldpost/drivers/hx711"
 	"github.com/fieldpost/fieldpost/drivers/iio"
 	"github.com/fieldpost/fieldpost/drivers/ingest"
 	jsonlines "github.com/fieldpost/fieldpost/drivers/json-lines"
@@ -41,6 +42,7 @@ var table = []Driver{
 	entry("ds18b20", ds18b20.New),
 	wired("gpio-input", gpioinput.New),
 	entry("hwmon", hwmon.New),
+	wired("hx711", hx711.New),
 	entry("iio", iio.New),
 	entry("ingest", ingest.New),
 	wired("json-lines", jsonlines.New),
