@@ -79,3 +79,12 @@ func (p *progress) end() {
 		fmt.Fprint(p.out, "\r\033[K")
 	}
 }
+
+// say tells what is done now.
+func (p *progress) say(what string) {
+	if p.out == nil || time.Since(p.last) < 100*time.Millisecond {
+		return
+	}
+	p.last = time.Now()
+	fmt.Fprintf(p.out, "\r\033[K%s", what)
+}

@@ -15,17 +15,18 @@ import (
 
 // inUse says who has a port.
 func inUse(path string) error {
-	who := holders(path)
+	who := PortUsers(path)
 	if len(who) == 0 {
 		return fmt.Errorf("somebody else has this port open (sudo fuser -v %s tells who; ModemManager, a console and a terminal program are usual): %w", path, gateway.ErrUnavailable)
 	}
 	return fmt.Errorf("this port is in use by %s; stop that first: %w", strings.Join(who, ", "), gateway.ErrUnavailable)
 }
 
-// holders names the processes that can be seen to have a port.
-func holders(path string) []string {
+// PortUsers names the processes that can be seen to have a port. It opens nothing;
+// without the rights of root it does not see all.
+func PortUsers(path string) []string {
 	var stat unix.Stat_t
-	if unix.Stat(path, &stat) != nil {
+	if unix.Stat(path, &stat) != nil || stat.Mode&unix.S_IFMT != unix.S_IFCHR {
 		return nil
 	}
 	pids := append(lockers(&stat), users(&stat)...)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/audit"
 	"github.com/fieldpost/fieldpost/gateway/command"
@@ -75,6 +76,10 @@ type DeviceStatus struct {
 	Latest  []LatestReading  `json:"latest,omitempty"`
 	Actions []gateway.Action `json:"actions,omitempty"`
 }
+
+// Claim is one of the answers to GET /v1/claims: what of the hardware a device or
+// a bus uses.
+type Claim = bus.Claim
 
 // ProcessingStats counts what has become of the readings of a device.
 type ProcessingStats = pipeline.ProcessingStats

@@ -57,6 +57,7 @@ func (a *api) run(ctx context.Context) error {
 	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, append(a.deviceStatus(), a.ownStatus()))
 	})
+	mux.HandleFunc("GET /v1/claims", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.claims()) })
 	mux.HandleFunc("POST /v1/do", a.do)
 	a.registerUploads(mux)
 	(&queueAPI{queue: a.queue, log: a.log}).register(mux)

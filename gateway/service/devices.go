@@ -86,6 +86,15 @@ func (s *Service) openBuses() {
 	}})
 }
 
+// claims are what the devices and the buses use.
+func (s *Service) claims() []Claim {
+	claims := s.buses.MuxClaims()
+	for _, d := range s.devices {
+		claims = append(claims, s.buses.Claims("device "+d.spec.ID, d.spec.config)...)
+	}
+	return append([]Claim{}, claims...)
+}
+
 // label says for people which device it is: air (bme280 on i2c-1 at 0x76).
 func (s *deviceSpec) label() string {
 	if where := bus.Where(s.config); where != "" {

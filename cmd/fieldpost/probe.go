@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/fieldpost/fieldpost/drivers/probe"
+	"github.com/fieldpost/fieldpost/gateway/service"
+)
+
+type probeCmd struct {
+	socketFlag
+	Bus      []string      `help:"Ask this I2C bus alone, such as i2c-1; may be given again. It is asked even if it seems to be the board's own." placeholder:"NAME"`
+	ReadOnly bool          `help:"Ask no chip for its id, so that nothing is written to any."`
+	Commands bool          `help:"Ask SHT3x and SHT4x, too: their command is written to their addresses, whoever may be there."`
+	Listen   time.Duration `help:"Open free serial ports and listen so long at each usual rate, such as 2s. Opening one resets a board such as an Arduino." placeholder:"TIME"`
+	Port     []string      `help:"Listen to this serial port alone; may be given again." placeholder:"PORT"`
+	JSON     bool          `help:"Print JSON." name:"json"`
+}
+
+// Help says what is done to the hardware.
+func (probeCmd) Help() string {
+	return `Looks at the I2C buses, 1-Wire, chips that the kernel serves, SPI, GPIO lines and
+serial ports, and prints a config for what it has found. It needs no config, and
+leaves alone what a driver of the kernel or the running gateway uses.
+
+What it does to the hardware: it reads one byte from each I2C address. To who has
+answered, and may be a chip with an id that a driver is for, it writes the number of
+the id register; not at addresses where a byte could switch or move something:
+0x20-0x3f, 0x48-0x67 (expanders, potentiometers, memories, analog outputs). Serial
+ports stay closed without --listen.
+
+Examples:
+  fieldpost probe
+  fieldpost probe --bus i2c-1 --commands
+  fieldpost probe --listen 2s --port /dev/ttyUSB0
+  fieldpost probe --json | jq .i2c`
+}
+
+func (c *probeCmd) Run(io streams) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	claims, err := c.claims(io)
+	if err != nil {
+		return err
+	}
+	p := newProgress(io, "")
+	r, err := probe.Run(ctx, probe.Options{
+		Claims: claims, I2C: c.Bus, ReadOnly: c.ReadOnly, Commands: c.Commands,
+		Listen: c.Listen, Ports: c.Port, Progress: p.say,
+	})
+	p.end()
+	switch {
+	case err != nil:
+		return errInterrupted
+	case c.JSON:
+		return printJSON(io.out, r)
+	}
+	r.Print(io.out)
+	return nil
+}
+
+// claims are what the running gateway uses, if one runs.
+func (c *probeCmd) claims(io streams) (claims []service.Claim, err error) {
+	conn, err := c.dial(context.Background())
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("a gateway seems to run, and what it uses must be left alone, but it cannot be asked: %w", c.client().explain(err))
+	}
+	conn.Close()
+	if err := c.client().get("/v1/claims", &claims); err != nil {
+		return nil, err
+	}
+	if isTerminal(io.err) {
+		fmt.Fprintln(io.err, "a gateway runs; what it uses is left alone")
+	}
+	return claims, nil
+}

@@ -1,0 +1,4 @@
+package probe
+
+// Classify is for the fuzz test.
+var Classify = classify

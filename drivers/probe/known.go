@@ -1,0 +1,90 @@
+package probe
+
+import (
+	"slices"
+
+	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/drivers/bus"
+)
+
+// known is a chip that a driver is for.
+type known struct {
+	bus.Chip
+	driver string
+	// keyed says that the driver has a key for the address, since the chip can have
+	// several.
+	keyed bool
+}
+
+// knownChips are those that drivers are for.
+func knownChips(list []drivers.Driver) (all []known) {
+	for _, d := range list {
+		c, ok := d.Config().(bus.Chipped)
+		if !ok {
+			continue
+		}
+		chips := c.Chips()
+		var addresses []uint16
+		for _, chip := range chips {
+			addresses = append(addresses, chip.Addresses...)
+		}
+		slices.Sort(addresses)
+		keyed := len(slices.Compact(addresses)) > 1
+		for _, chip := range chips {
+			all = append(all, known{Chip: chip, driver: d.Name, keyed: keyed})
+		}
+	}
+	return all
+}
+
+// at are the chips that can have an address.
+func (p *prober) at(address uint16) (chips []known) {
+	for _, k := range p.known {
+		if slices.Contains(k.Addresses, address) {
+			chips = append(chips, k)
+		}
+	}
+	return chips
+}
+
+// isCommand tells that a chip has no id register: it must be told to say who it
+// is, and needs time for it.
+func (k known) isCommand() bool { return len(k.Ask) > 1 || k.Pause > 0 }
+
+// usual is what else is often at an address.
+type usual struct {
+	first, last uint16
+	what        string
+	// moves says what a written byte could do; empty if it does no harm.
+	moves string
+}
+
+var usuals = []usual{
+	{0x20, 0x27, "an expander such as MCP23017 or PCF8574", "switch its outputs"},
+	{0x28, 0x2f, "a digital potentiometer", "move its wiper"},
+	{0x30, 0x37, "the write protection of a memory", "lock the memory"},
+	{0x38, 0x3f, "an expander such as PCF8574A", "switch its outputs"},
+	{0x3c, 0x3d, "a display", ""},
+	{0x48, 0x4f, "a converter such as ADS1115 or PCF8591", "change the analog output of a PCF8591"},
+	{0x50, 0x57, "a memory such as 24C32", "be stored"},
+	{0x58, 0x5f, "a memory", "be stored"},
+	{0x60, 0x67, "a converter such as MCP4725", "change its analog output"},
+	{0x68, 0x68, "a clock such as DS3231", ""},
+	{0x70, 0x77, "a multiplexer such as PCA9548A", ""},
+}
+
+// usualAt is what else is often at an address, and what a byte could do to it.
+func usualAt(address uint16) (what []string, moves string) {
+	for _, u := range usuals {
+		if address < u.first || address > u.last {
+			continue
+		}
+		what = append(what, u.what)
+		if u.moves != "" {
+			moves = u.moves
+		}
+	}
+	return what, moves
+}
+
+const firstMux, lastMux = 0x70, 0x77

@@ -1,0 +1,137 @@
+package probe
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// YAML is the part of a config for what was found, to be pasted. What is only
+// guessed stands in it as a comment: a driver writes to its chip, which may be
+// another one.
+func (r Report) YAML() string {
+	w := &writer{ids: make(map[string]int)}
+	r.writeI2C(w)
+	for _, s := range r.OneWire {
+		if s.Driver != "" {
+			w.device(s.Driver, s.Driver, "sensor: "+s.Code)
+		}
+	}
+	for _, c := range r.Kernel {
+		if c.Bus != "" {
+			w.device(c.Chip, c.Driver, "chip: "+quoted(c.Chip), "device: "+quoted(c.Device))
+		}
+	}
+	for _, p := range r.Serial {
+		p.write(w)
+	}
+	if w.devices.Len() == 0 {
+		return w.comments.String() // a section without entries would be an error
+	}
+	return "devices:\n" + w.devices.String() + w.comments.String()
+}
+
+func (r Report) writeI2C(w *writer) {
+	for _, b := range r.I2C {
+		for _, c := range b.Chips {
+			if c.Chip != "" {
+				w.device(c.Driver, c.Driver, i2cKeys(b.Name, c.Address, c.keyed)...)
+			}
+		}
+	}
+	for _, b := range r.I2C {
+		for _, c := range b.Chips {
+			if c.Chip == "" && c.UsedBy == "" {
+				c.guess(w, b.Name)
+			}
+		}
+	}
+}
+
+// guess writes what a chip could be.
+func (c I2CChip) guess(w *writer, name string) {
+	for _, m := range c.Maybe {
+		w.comment("If %s at %#02x is this, %s:", name, c.Address, m.Chip)
+		w.comment("  - {id: %s, driver: %s, %s}", w.id(m.Driver), m.Driver, strings.Join(i2cKeys(name, c.Address, m.keyed), ", "))
+	}
+	if c.Address >= firstMux && c.Address <= lastMux && len(c.Else) > 0 {
+		w.comment("If %s at %#02x is a multiplexer, with a line for each channel in use:", name, c.Address)
+		w.comment("buses:")
+		w.comment("  channel0: {type: i2c-mux, bus: %s, address: %#02x, channel: 0}", name, c.Address)
+	}
+}
+
+func i2cKeys(name string, address uint16, keyed bool) []string {
+	keys := []string{"bus: " + name}
+	if keyed {
+		keys = append(keys, fmt.Sprintf("address: %#02x", address))
+	}
+	return keys
+}
+
+func (p SerialPort) write(w *writer) {
+	if p.UsedBy != "" || p.Heard == nil {
+		return
+	}
+	keys := []string{"port: " + quoted(p.Port), fmt.Sprintf("baud: %d", p.Heard.Baud)}
+	switch p.Heard.Kind {
+	case NMEA:
+		w.device("nmea", "nmea", keys...)
+	case JSON:
+		w.device("board", "json-lines", append(keys, "take: all")...)
+	case Text:
+		pattern, values := patternOf(p.Heard.Example)
+		if values == 0 {
+			w.comment("%s sends text at %d baud, without numbers: %s", p.Port, p.Heard.Baud, p.Heard.Example)
+			return
+		}
+		w.device("lines", "lines", append(keys, "# Give the values names and units; see configs/examples/lines.yaml.", "patterns:", "  - match: "+quoted(pattern))...)
+	}
+}
+
+var number = regexp.MustCompile(`[-+]?[0-9]+(\.[0-9]+)?`)
+
+// patternOf makes a pattern of a line, in which each number is a value.
+func patternOf(line string) (pattern string, values int) {
+	var b strings.Builder
+	b.WriteByte('^')
+	last := 0
+	for _, at := range number.FindAllStringIndex(line, -1) {
+		values++
+		fmt.Fprintf(&b, "%s(?P<value%d>[-+0-9.]+)", regexp.QuoteMeta(line[last:at[0]]), values)
+		last = at[1]
+	}
+	return b.String() + regexp.QuoteMeta(line[last:]) + "$", values
+}
+
+// quoted is a text as a scalar of YAML.
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// writer puts the parts together.
+type writer struct {
+	devices, comments strings.Builder
+	ids               map[string]int
+}
+
+// id is a new one, after a word.
+func (w *writer) id(word string) string {
+	word = notID.ReplaceAllString(word, "-")
+	w.ids[word]++
+	if n := w.ids[word]; n > 1 {
+		return fmt.Sprintf("%s-%d", word, n)
+	}
+	return word
+}
+
+var notID = regexp.MustCompile(`[^A-Za-z0-9._-]`)
+
+func (w *writer) device(word, driver string, lines ...string) {
+	fmt.Fprintf(&w.devices, "  - id: %s\n    driver: %s\n", w.id(word), driver)
+	for _, line := range lines {
+		fmt.Fprintf(&w.devices, "    %s\n", line)
+	}
+}
+
+func (w *writer) comment(format string, args ...any) {
+	fmt.Fprintf(&w.comments, "# "+format+"\n", args...)
+}
