@@ -30,7 +30,7 @@ type System struct {
 	floor time.Time
 	// What the board says; but for tests system, synced and sinceBoot.
 	system func() time.Time
-	synced func() bool
+	synced func() (bool, error)
 	uptime func() time.Duration
 
 	mu        sync.Mutex
@@ -67,7 +67,7 @@ func (s *System) Trusted() bool { return s.corrects() != nil || !s.system().Befo
 // needs none.
 func (s *System) corrects() *belief {
 	b := s.belief.Load()
-	if b == nil || s.synced() {
+	if b == nil || s.kept() {
 		return nil
 	}
 	return b
@@ -85,11 +85,21 @@ func sinceBoot() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// synced asks the kernel whether somebody (NTP, PTP) keeps its clock right. The
-// kernel forgets it some hours after the last word of theirs.
-func synced() bool {
+// kept tells whether somebody (NTP, PTP) keeps the clock of the board right. If
+// the kernel may not be asked, a clock that is plausible counts as kept.
+func (s *System) kept() bool {
+	kept, err := s.synced()
+	if err != nil {
+		return !s.system().Before(s.floor)
+	}
+	return kept
+}
+
+// synced asks the kernel, which forgets it some hours after the last word of
+// whoever keeps it.
+func synced() (bool, error) {
 	state, err := unix.Adjtimex(&unix.Timex{}) // with no modes it changes nothing
-	return err == nil && state != unix.TIME_ERROR
+	return state != unix.TIME_ERROR, err
 }
 
 // Boot is BootID.

@@ -160,7 +160,7 @@ func (s *System) compare(good []string, uptime time.Duration) (doubt string) {
 // against holds a witness against the clock of the board, if that is
 // synchronised, or has been since the start of this program.
 func (s *System) against(source string, uptime time.Duration) (doubt string) {
-	if s.synced() {
+	if s.kept() {
 		s.wasSynced, s.syncedAt = true, uptime
 	}
 	now, system := s.witnesses[source].high.Add(uptime), s.system()

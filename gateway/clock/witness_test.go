@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ type board struct {
 	up      time.Duration
 	off     time.Duration // of the board's own clock from the truth
 	netTime bool
+	mute    error // of the kernel
 }
 
 func newBoard(off time.Duration) *board {
@@ -24,7 +26,7 @@ func newBoard(off time.Duration) *board {
 	start := b.up
 	b.uptime = func() time.Duration { return b.up }
 	b.system = func() time.Time { return truth.Add(b.up - start + b.off) }
-	b.synced = func() bool { return b.netTime }
+	b.synced = func() (bool, error) { return b.netTime, b.mute }
 	return b
 }
 
@@ -207,6 +209,19 @@ func TestAnotherWitnessTakesOver(t *testing.T) {
 	b.want(t, true, 5*time.Second, "")
 }
 
+// TestMuteKernel: if it cannot be asked, only a clock that cannot be right is
+// corrected.
+func TestMuteKernel(t *testing.T) {
+	b := newBoard(-30 * years)
+	b.mute = errors.New("operation not permitted")
+	b.listen("gps", 4*time.Minute, 0)
+	b.want(t, true, 0, "")
+	b = newBoard(time.Hour)
+	b.mute = errors.New("operation not permitted")
+	b.listen("gps", 4*time.Minute, 0)
+	b.want(t, true, time.Hour, "gps is not believed")
+}
+
 // TestKernelIsAsked: whatever it says here, it answers.
 func TestKernelIsAsked(t *testing.T) {
 	s := NewSystem(build)
@@ -214,5 +229,7 @@ func TestKernelIsAsked(t *testing.T) {
 	if first <= 0 || s.Uptime() < first {
 		t.Errorf("uptime %v, then %v", first, s.Uptime())
 	}
-	_ = s.synced()
+	if _, err := s.synced(); err != nil {
+		t.Errorf("whether the clock is synchronised: %v", err)
+	}
 }
