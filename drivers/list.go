@@ -16,16 +16,21 @@ import (
 	gpioinput "github.com/fieldpost/fieldpost/drivers/gpio-input"
 	"github.com/fieldpost/fieldpost/drivers/hwmon"
 	"github.com/fieldpost/fieldpost/drivers/hx711"
+	i2cregister "github.com/fieldpost/fieldpost/drivers/i2c-register"
 	"github.com/fieldpost/fieldpost/drivers/iio"
+	"github.com/fieldpost/fieldpost/drivers/ina219"
 	"github.com/fieldpost/fieldpost/drivers/ingest"
 	jsonlines "github.com/fieldpost/fieldpost/drivers/json-lines"
 	"github.com/fieldpost/fieldpost/drivers/lines"
 	"github.com/fieldpost/fieldpost/drivers/mcp23017"
+	"github.com/fieldpost/fieldpost/drivers/mcp3008"
 	"github.com/fieldpost/fieldpost/drivers/mcp9808"
 	"github.com/fieldpost/fieldpost/drivers/modbus"
 	"github.com/fieldpost/fieldpost/drivers/nmea"
+	"github.com/fieldpost/fieldpost/drivers/pca9685"
 	"github.com/fieldpost/fieldpost/drivers/pwm"
 	"github.com/fieldpost/fieldpost/drivers/relay"
+	"github.com/fieldpost/fieldpost/drivers/scd4x"
 	"github.com/fieldpost/fieldpost/drivers/sht3x"
 	"github.com/fieldpost/fieldpost/drivers/sht4x"
 	"github.com/fieldpost/fieldpost/drivers/sim"
@@ -43,16 +48,21 @@ var table = []Driver{
 	wired("gpio-input", gpioinput.New),
 	entry("hwmon", hwmon.New),
 	wired("hx711", hx711.New),
+	wired("i2c-register", i2cregister.New),
 	entry("iio", iio.New),
+	wired("ina219", ina219.New),
 	entry("ingest", ingest.New),
 	wired("json-lines", jsonlines.New),
 	wired("lines", lines.New),
 	wired("mcp23017", mcp23017.New),
+	wired("mcp3008", mcp3008.New),
 	wired("mcp9808", mcp9808.New),
 	wired("modbus", modbus.New),
 	wired("nmea", nmea.New),
+	wired("pca9685", pca9685.New),
 	entry("pwm", pwm.New),
 	wired("relay", relay.New),
+	wired("scd4x", scd4x.New),
 	wired("sht3x", sht3x.New),
 	wired("sht4x", sht4x.New),
 	entry("sim", sim.New),

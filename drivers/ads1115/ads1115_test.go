@@ -197,3 +197,19 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReading: a value that counts as good is within the range.
+func FuzzReading(f *testing.F) {
+	f.Add(int16(0), 1)
+	f.Add(int16(-32768), 0)
+	f.Add(int16(32767), 3)
+	f.Fuzz(func(t *testing.T, counts int16, n int) {
+		in := plain.Inputs[uint(n)%uint(len(plain.Inputs))]
+		r, err := in.reading(counts)
+		v, _ := r.Value.Number()
+		most := map[string]float64{"voltage.0": 4.096, "battery": 22.528, "current.2-3": 2560, "pressure": 10.7}[r.Name]
+		if r.Quality != gateway.Bad && (err != nil || v < -most || v > most) {
+			t.Errorf("%d: %v (%v)", counts, r, err)
+		}
+	})
+}

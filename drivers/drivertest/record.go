@@ -92,6 +92,11 @@ func NewReplay(name string, record []bus.Transaction) *Replay {
 	return &Replay{left: left}
 }
 
+// Hardware has the replay as each I2C bus.
+func (p *Replay) Hardware() bus.Hardware {
+	return bus.Hardware{I2C: func(int) (i2c.BusCloser, error) { return p, nil }}
+}
+
 // String implements i2c.Bus.
 func (p *Replay) String() string { return "replay" }
 

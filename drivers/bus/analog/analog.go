@@ -95,6 +95,7 @@ func (in Input) Reading(input string, volts float64) (gateway.Reading, error) {
 		unit = s.Unit
 	}
 	if math.IsInf(value, 0) || math.IsNaN(value) {
+		r.Quality = gateway.Bad
 		return r, fmt.Errorf("%s: %v V cannot be scaled: %w", r.Name, volts, gateway.ErrInvalid)
 	}
 	r.Value, r.Unit = gateway.Number(value), unit

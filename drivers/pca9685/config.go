@@ -1,0 +1,117 @@
+package pca9685
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/fieldpost/fieldpost/drivers/bus"
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/config"
+)
+
+// Config of a chip.
+type Config struct {
+	Bus       string           `yaml:"bus" doc:"I2C bus that the chip is on." default:"i2c-1"`
+	Address   uint16           `yaml:"address" doc:"Address, by its pins A0 to A5: 0x40 with all at ground. Not 0x70, where each chip answers after power-up." default:"0x40" min:"0x40" max:"0x77"`
+	Frequency config.Frequency `yaml:"frequency" doc:"Pulses a second, of all outputs: 50Hz for servos, up to 1526Hz for lamps and motors." default:"50Hz" min:"24Hz" max:"1526Hz"`
+	Invert    bool             `yaml:"invert" doc:"All outputs are on when they are low." default:"false"`
+	OpenDrain bool             `yaml:"open_drain" doc:"The outputs pull to ground only, for lamps and transistors above the supply of the chip." default:"false"`
+	Outputs   []Output         `yaml:"outputs" doc:"What is connected." required:"true"`
+}
+
+// Output is one of the 16.
+type Output struct {
+	Channel int       `yaml:"channel" doc:"Number of the output." required:"true" min:"0" max:"15"`
+	Name    string    `yaml:"name" doc:"Name of its reading, and of its action set_NAME." required:"true" pattern:"^[a-z][a-z0-9_]*$" want:"small letters, digits and _"`
+	Mode    string    `yaml:"mode" doc:"duty: how long it is on, in %; servo: the angle of a servo, in deg." default:"duty" oneof:"duty|servo"`
+	Pulse   []float64 `yaml:"pulse" doc:"Servo: lengths in ms of the pulses for both ends. Look into its data sheet; too far breaks it." default:"[1, 2]"`
+	Angle   []float64 `yaml:"angle" doc:"Servo: angles in deg of both ends." default:"[0, 90]"`
+	Safe    *float64  `yaml:"safe" doc:"Value at start and stop, and when the chip has lost its power. Left out: off; a servo then gets no pulses and can be moved by hand."`
+}
+
+func (o Output) servo() bool { return o.Mode == "servo" }
+
+// bounds are the least and the greatest value of an output, and its unit.
+func (o Output) bounds() (least, most float64, unit string) {
+	if o.servo() {
+		return min(o.Angle[0], o.Angle[1]), max(o.Angle[0], o.Angle[1]), "deg"
+	}
+	return 0, 100, "%"
+}
+
+const (
+	// clock is the chip's own, typically; it can be 3 % off.
+	clock = 25e6
+	// steps of one pulse: it is on for 0 to 4096 of them.
+	steps = 4096
+)
+
+// prescale is what the clock is divided by: section 7.3.5.
+func (c Config) prescale() byte {
+	return byte(max(3, min(255, math.Round(clock/steps/float64(c.Frequency))-1)))
+}
+
+// step is how long one step takes, in ms.
+func (c Config) step() float64 { return (float64(c.prescale()) + 1) / clock * 1e3 }
+
+// on is for how many steps of a pulse an output is on to have a value.
+func (c Config) on(o Output, value float64) int {
+	if !o.servo() {
+		return int(math.Round(value / 100 * steps))
+	}
+	length := o.Pulse[0] + (value-o.Angle[0])*(o.Pulse[1]-o.Pulse[0])/(o.Angle[1]-o.Angle[0])
+	return int(math.Round(length / c.step()))
+}
+
+// Validate checks what tags cannot.
+func (c Config) Validate() error {
+	var errs []error
+	fault := func(field, format string, args ...any) {
+		errs = append(errs, &gateway.FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case c.Address == 0x70:
+		fault("address", "0x70 is where each chip answers after power-up; want another one")
+	case c.Frequency < 24 || c.Frequency > 1526:
+		fault("frequency", "is %d Hz; want 24 to 1526", c.Frequency)
+	}
+	if len(c.Outputs) == 0 {
+		fault("outputs", "is empty; want at least one output")
+	}
+	channels, names := make(map[int]bool), make(map[string]bool)
+	for i, o := range c.Outputs {
+		at := fmt.Sprintf("outputs[%d].", i)
+		if o.Channel < 0 || o.Channel > 15 || channels[o.Channel] {
+			fault(at+"channel", "is %d; want 0 to 15, each once", o.Channel)
+		}
+		if names[o.Name] {
+			fault(at+"name", "%s is the name of another output too; want another one", o.Name)
+		}
+		channels[o.Channel], names[o.Name] = true, true
+		if o.servo() && !c.checkServo(at, o, fault) {
+			continue
+		}
+		if least, most, unit := o.bounds(); o.Safe != nil && !(*o.Safe >= least && *o.Safe <= most) {
+			fault(at+"safe", "is %v; want %v to %v %s", *o.Safe, least, most, unit)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) checkServo(at string, o Output, fault func(field, format string, args ...any)) bool {
+	switch {
+	case len(o.Angle) != 2 || !(o.Angle[0] != o.Angle[1]):
+		fault(at+"angle", "is %v; want two different numbers, as in [0, 90]", o.Angle)
+	case len(o.Pulse) != 2 || !(o.Pulse[0] > 0 && o.Pulse[1] > 0) || o.Pulse[0] == o.Pulse[1]:
+		fault(at+"pulse", "is %v; want two different times in ms, as in [1, 2]", o.Pulse)
+	case c.Frequency >= 24 && max(o.Pulse[0], o.Pulse[1]) >= c.step()*steps:
+		fault(at+"pulse", "is %v ms, longer than the %.1f ms between two pulses; want a lower frequency", o.Pulse, c.step()*steps)
+	default:
+		return true
+	}
+	return false
+}
+
+// Places implements bus.Placed.
+func (c Config) Places() []bus.Place { return []bus.Place{bus.AtI2C(c.Bus, c.Address)} }
