@@ -42,7 +42,7 @@ func TestCounter(t *testing.T) {
 		}
 		r.start(t)
 		r.saysNext(t, "count=0, total=1000m3")
-		r.pulses(120, 500*time.Millisecond) // 2 Hz for a minute: a heartbeat
+		r.pulses(120, 500*time.Millisecond) // 2 Hz for a minute: a report
 		r.saysNext(t, "rate=2Hz, flow=3600m3/h")
 		time.Sleep(9 * time.Minute)
 		if said := r.said(); !strings.HasSuffix(said, ", rate=0Hz, flow=0m3/h, count=120, total=1060m3") || strings.Count(said, "count") != 1 {
@@ -53,7 +53,7 @@ func TestCounter(t *testing.T) {
 			t.Errorf("it has saved %d times", m.count())
 		}
 		if said := r.said(); strings.Count(said, "count=120") != 24*60 {
-			t.Errorf("what is safe is told at each heartbeat: %d times", strings.Count(said, "count=120"))
+			t.Errorf("what is safe is told at each report: %d times", strings.Count(said, "count=120"))
 		}
 		r.pulses(24*3600, time.Second)
 		if n := m.count() - 1; n < 24*6-1 || n > 24*6+1 {
@@ -111,19 +111,19 @@ func TestReedContact(t *testing.T) {
 func TestCountOverRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &card{}
-		told, real := 0.0, 0.0
+		told, pulsed := 0.0, 0.0
 		for round, kill := range []bool{false, true, false, true, true, false, false} {
 			r := wire(t, plain("counter"), high(), m)
 			r.start(t)
-			time.Sleep(time.Second / 2) // no pulse at the moment of a heartbeat
+			time.Sleep(time.Second / 2) // no pulse at the moment of a report
 			r.pulses(777, time.Second)  // ten minutes and more
 			r.end(t)
-			real += 777
+			pulsed += 777
 			for _, batch := range r.sink.Batches() {
 				for _, reading := range batch {
 					if n, _ := reading.Value.Number(); reading.Name == "count" {
-						if n < told || n > real {
-							t.Errorf("round %d: it tells %v after %v, of %v", round, n, told, real)
+						if n < told || n > pulsed {
+							t.Errorf("round %d: it tells %v after %v, of %v", round, n, told, pulsed)
 						}
 						told = n
 					}
@@ -131,12 +131,12 @@ func TestCountOverRestarts(t *testing.T) {
 			}
 			if kill {
 				_ = r.in.Close() // the kernel does that much
-				real -= 777 - 600
+				pulsed -= 777 - 600
 			} else if err := r.Close(); err != nil {
 				t.Error(err)
 			}
-			if got := float64(parse(m.data)); got != real {
-				t.Errorf("round %d: the card has %v, want %v", round, got, real)
+			if got := float64(parse(m.data)); got != pulsed {
+				t.Errorf("round %d: the card has %v, want %v", round, got, pulsed)
 			}
 		}
 	})

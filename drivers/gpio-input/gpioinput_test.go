@@ -109,6 +109,9 @@ func (r *rig) said() string {
 	var all []string
 	for _, batch := range r.sink.Batches() {
 		for _, reading := range batch {
+			if _, known := r.config.Quantities()[reading.Name]; !known {
+				all = append(all, "(unknown to check)")
+			}
 			text := fmt.Sprintf("%s=%v%s", reading.Name, reading.Value, reading.Unit)
 			if reading.Quality != "" {
 				text += " " + string(reading.Quality)
@@ -348,7 +351,7 @@ func TestValidate(t *testing.T) {
 		change func(*Config)
 		field  string
 	}{
-		{func(c *Config) {}, ""},
+		{func(*Config) {}, ""},
 		{func(c *Config) { c.Kind, c.PerPulse, c.Unit, c.Start = counter, 0.01, "m3", 12.5 }, ""},
 		{func(c *Config) { c.PerPulse, c.Unit = 0.01, "m3" }, "kind"},
 		{func(c *Config) { c.Kind, c.PerPulse = counter, 0.01 }, "per_pulse"},

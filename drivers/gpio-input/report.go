@@ -17,7 +17,7 @@ type report struct {
 	sink  gateway.Sink
 
 	state bool // that was told last
-	// The heartbeat before: when it was, and the count then.
+	// The report before: when it was, and the count then.
 	beat  time.Time
 	count uint64
 }
@@ -41,7 +41,7 @@ func (r *report) run(ctx context.Context, level bool, watched <-chan error) erro
 		case <-r.watch.news:
 			err = r.changes(ctx)
 		case <-ticker.C:
-			err = r.heartbeat(ctx)
+			err = r.regular(ctx)
 		}
 	}
 	if ctx.Err() != nil {
@@ -91,7 +91,8 @@ func (r *report) changes(ctx context.Context) error {
 	return nil
 }
 
-func (r *report) heartbeat(ctx context.Context) error {
+// regular tells the state, or the rate, every report_every.
+func (r *report) regular(ctx context.Context) error {
 	if err := r.changes(ctx); err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (r *report) saveInTime() (saved bool, err error) {
 	return err == nil, err
 }
 
-// rates are those since the heartbeat before.
+// rates are those since the report before.
 func (r *report) rates() []gateway.Reading {
 	now := time.Now()
 	count, _ := r.dev.tally.now()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/fieldpost/fieldpost/drivers/bus/attr"
 	"github.com/fieldpost/fieldpost/gateway"
@@ -62,7 +63,11 @@ func (d *Dev) export() (*channel, error) {
 	if attr.Exists(c.dir) {
 		return c, nil
 	}
-	if err := d.set(filepath.Join(chip, "export"), number); err != nil {
+	err = d.set(filepath.Join(chip, "export"), number)
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("the service may not write to /sys; it needs ReadWritePaths=/sys/devices in its unit: %w: %w", err, gateway.ErrUnavailable)
+	case err != nil:
 		return nil, fmt.Errorf("channel %s cannot be had; is it used by a driver of the kernel? %w: %w", number, err, gateway.ErrUnavailable)
 	}
 	return c, nil

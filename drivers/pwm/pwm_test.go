@@ -25,7 +25,7 @@ type kernel struct {
 	root string
 	// barred is how many more writes to a new channel are refused.
 	barred int
-	busy   bool // a driver has the channels
+	refuse error // what it says to export
 	least  int64
 	log    []string
 }
@@ -69,8 +69,8 @@ func (k *kernel) number(name string) int64 {
 
 // export makes a channel as the kernel does.
 func (k *kernel) export(number string) error {
-	if k.busy {
-		return syscall.EBUSY
+	if k.refuse != nil {
+		return k.refuse
 	}
 	if err := os.Mkdir(k.path("pwm"+number), 0o755); err != nil {
 		return err
@@ -294,12 +294,16 @@ func TestFoundByItsDevice(t *testing.T) {
 
 func TestTroubles(t *testing.T) {
 	k := boot(t)
-	k.busy = true
+	k.refuse = syscall.EBUSY
 	d := k.make(t, fan())
 	if err := d.Open(t.Context()); !errors.Is(err, gateway.ErrUnavailable) || !errors.Is(err, syscall.EBUSY) {
 		t.Errorf("a channel that is taken: %v", err)
 	}
-	k.busy, k.least = false, 100_000
+	k.refuse = syscall.EROFS
+	if err := d.Open(t.Context()); !errors.Is(err, gateway.ErrUnavailable) || !strings.Contains(err.Error(), "ReadWritePaths") {
+		t.Errorf("a service that may not write there: %v", err)
+	}
+	k.refuse, k.least = nil, 100_000
 	if err := d.Open(t.Context()); !errors.Is(err, gateway.ErrInvalid) || !strings.Contains(err.Error(), "the chip cannot do 25000 Hz") {
 		t.Errorf("a chip that is too slow: %v", err)
 	}

@@ -81,11 +81,11 @@ const (
 type EdgeKind uint8
 
 const (
-	// NoEdges: the input is only read.
+	// NoEdges is for an input that is only read.
 	NoEdges EdgeKind = iota
-	// BothEdges: each change.
+	// BothEdges are all changes.
 	BothEdges
-	// ActiveEdges: each change from not active to active.
+	// ActiveEdges are the changes from not active to active.
 	ActiveEdges
 )
 

@@ -49,7 +49,7 @@ func readChip(path string) (Chip, error) {
 	if err != nil {
 		return Chip{}, located(path, "open", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only asked
 	var info unix.GPIOChipInfo
 	if err := ioctl(f, getChipInfo, &info); err != nil {
 		return Chip{}, located(path, "read", err)
@@ -75,7 +75,7 @@ func (Kernel) Request(chip string, offset int, c Config) (Line, error) {
 	if err != nil {
 		return nil, located(path, "open", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only asked
 	request := c.request(offset)
 	if err := ioctl(f, getLine, &request); err != nil {
 		return nil, located(path, fmt.Sprintf("take line %d of", offset), err)
