@@ -76,7 +76,7 @@ func (k *Keeper) admit(eager bool) (*attempt, error) {
 		return nil, nil
 	case k.calls > 0:
 		return nil, fmt.Errorf("%w; it cannot be opened anew before a call into its driver has come back", k.why)
-	case !k.wait.over(eager) && !k.replugged():
+	case !k.replugged() && !k.wait.over(eager):
 		return nil, k.why
 	}
 	k.begin()
@@ -145,14 +145,16 @@ func (k *Keeper) lose(reason error) {
 	}
 }
 
-// replugged tells that the device has been plugged in since the last look.
+// replugged tells that the device has been plugged in since the last look. It is
+// looked before each attempt, too: one that comes too early, right after its
+// device file has appeared, must not be followed by a long pause.
 func (k *Keeper) replugged() bool {
 	before := k.present
 	k.present = k.isPresent()
 	if before || !k.present {
 		return false
 	}
-	k.wait.reset() // its device file may need a moment to get its owner
+	k.wait.reset()
 	return true
 }
 

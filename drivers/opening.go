@@ -48,7 +48,7 @@ func (a *attempt) await(ctx context.Context) error {
 func (k *Keeper) begin() {
 	a := &attempt{began: time.Now(), done: make(chan struct{})}
 	device, made, wasLost := k.device, k.made, k.phase == lost
-	k.attempt, k.phase, k.present = a, closed, k.isPresent()
+	k.attempt, k.phase = a, closed
 	go func() {
 		defer close(a.done)
 		var err error
