@@ -45,6 +45,11 @@ func (c Config) Places() []bus.Place { return []bus.Place{bus.AtI2C(c.Bus, addre
 // Chips implements bus.Chipped. The chip has no id.
 func (Config) Chips() []bus.Chip { return []bus.Chip{{Name: "AHT20", Addresses: []uint16{address}}} }
 
+// Quantities are what a chip delivers.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"temperature": {}, "humidity": {}}
+}
+
 // Dev is one chip.
 type Dev struct {
 	config Config

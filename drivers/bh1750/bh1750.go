@@ -53,6 +53,11 @@ func (Config) Chips() []bus.Chip {
 	return []bus.Chip{{Name: "BH1750", Addresses: []uint16{0x23, 0x5c}}}
 }
 
+// Quantities are what a chip delivers.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"illuminance": {}}
+}
+
 const (
 	measureOnce = 0x20 // in steps of 1 lx
 	powerDown   = 0x00

@@ -74,13 +74,13 @@ const (
 )
 
 // How it measures: pressure four times, the others once, which gives a noise of
-// 0.005 °C, 1.6 Pa and 0.07 %RH (tables 16 to 18). It takes 16.2 ms at most
+// 0.005 °C, 2.1 Pa and 0.07 %RH (section 3.6). It takes 16.2 ms at most
 // (section 9.1).
 const (
 	controlHum = 0x01
 	control    = 0x01<<5 | 0x03<<2 // asleep
 	forced     = 0x01              // once
-	takes      = 16250 * time.Microsecond
+	takes      = 17 * time.Millisecond
 	// config has no filter. The pause that it sets has no effect in forced mode;
 	// it is a value that no chip has after power-up, so that one that has lost its
 	// power, and may be another one by now, is noticed.

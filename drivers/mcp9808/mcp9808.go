@@ -45,6 +45,11 @@ func (Config) Chips() []bus.Chip {
 	}}
 }
 
+// Quantities are what a chip delivers.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"temperature": {}}
+}
+
 // relatives have the same addresses.
 func relatives() []bus.Chip {
 	return []bus.Chip{{Name: "LIS3DH", Addresses: []uint16{0x18, 0x19}, Ask: []byte{0x0f}, Answer: 1, Is: bus.HasID(0x33)}}
@@ -56,8 +61,10 @@ const (
 	regTemperature  = 0x05
 	regManufacturer = 0x06
 	regDevice       = 0x07
+	regResolution   = 0x08
 
 	microchip = 0x0054
+	finest    = 0x03 // 0.0625 °C
 	// settings has the chip measure, and nothing else. The hysteresis of 1.5 °C
 	// has no effect without an alert; it is a value that no chip has after
 	// power-up, so that one that has lost its power is noticed.
@@ -96,6 +103,9 @@ func (d *Dev) Open(ctx context.Context) error {
 	}
 	if maker != microchip {
 		return fmt.Errorf("another chip answers, of a manufacturer with the id %#04x; want an MCP9808 of Microchip, %#04x: %w", maker, microchip, gateway.ErrUnavailable)
+	}
+	if err := chip.Tx([]byte{regResolution, finest}, nil); err != nil {
+		return err
 	}
 	if err := chip.Tx([]byte{regConfig, settings >> 8, settings & 0xff}, nil); err != nil {
 		return err

@@ -27,6 +27,7 @@ func TestOnABadBus(t *testing.T) {
 const record = `
 i2c-1 0x18 w 07 r 0400 300µs
 i2c-1 0x18 w 06 r 0054 300µs
+i2c-1 0x18 w 0803 r - 200µs
 i2c-1 0x18 w 010200 r - 300µs
 i2c-1 0x18 w 05 r e194 400µs
 i2c-1 0x18 w 01 r 0200 400µs

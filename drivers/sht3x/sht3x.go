@@ -41,7 +41,12 @@ func (c Config) Places() []bus.Place { return []bus.Place{bus.AtI2C(c.Bus, c.Add
 // Chips implements bus.Chipped. The chip has no id that tells it from others, but
 // none else answers the question for its status with the right checksum.
 func (Config) Chips() []bus.Chip {
-	return []bus.Chip{{Name: "SHT3x", Addresses: []uint16{0x44, 0x45}, Ask: []byte{0xf3, 0x2d}, Answer: 3, Is: sensirion.Sound}}
+	return []bus.Chip{{Name: "SHT3x", Addresses: []uint16{0x44, 0x45}, Ask: []byte{0xf3, 0x2d}, Answer: 3, Pause: between, Is: sensirion.Sound}}
+}
+
+// Quantities are what a chip delivers.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"temperature": {}, "humidity": {}}
 }
 
 // relatives answer at the same address.
@@ -58,8 +63,9 @@ var (
 
 const (
 	measureTakes = 16 * time.Millisecond // 15.5 at most
-	stopTakes    = time.Millisecond
-	resetTakes   = 2 * time.Millisecond // 1.5 at most
+	// between two commands there must be so much time: section 4.
+	between    = time.Millisecond
+	resetTakes = 2 * time.Millisecond // 1.5 at most
 )
 
 // Dev is one chip.
@@ -86,16 +92,16 @@ func (d *Dev) Open(ctx context.Context) error {
 		return err
 	}
 	chip := &i2c.Dev{Bus: b, Addr: d.config.Address}
-	for _, step := range []struct {
-		command []byte
-		takes   time.Duration
-	}{{stop, stopTakes}, {reset, resetTakes}} {
-		if err := chip.Tx(step.command, nil); err != nil {
+	for _, command := range [][]byte{stop, reset} {
+		if err := bus.Wait(ctx, between); err != nil {
 			return err
 		}
-		if err := bus.Wait(ctx, step.takes); err != nil {
+		if err := chip.Tx(command, nil); err != nil {
 			return err
 		}
+	}
+	if err := bus.Wait(ctx, resetTakes); err != nil {
+		return err
 	}
 	d.chip = chip
 	return nil

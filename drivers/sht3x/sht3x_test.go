@@ -27,7 +27,8 @@ func TestOnABadBus(t *testing.T) {
 
 // record is one opening and one read. The values are 25.00 °C and 50.00 %RH.
 const record = `
-i2c-1 0x44 w f32d r 8010e1 500µs
+i2c-1 0x44 w f32d r - 300µs
+i2c-1 0x44 w - r 8010e1 400µs
 i2c-1 0x44 w 3093 r - 300µs
 i2c-1 0x44 w 30a2 r - 300µs
 i2c-1 0x44 w 2400 r - 300µs

@@ -42,9 +42,14 @@ func (Config) Chips() []bus.Chip {
 	return []bus.Chip{{Name: "SHT4x", Addresses: []uint16{0x44, 0x45, 0x46}, Ask: []byte{0x89}, Answer: 6, Pause: 10 * time.Millisecond, Is: sensirion.Sound}}
 }
 
+// Quantities are what a chip delivers.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"temperature": {}, "humidity": {}}
+}
+
 // relatives answer at the same address.
 func relatives() []bus.Chip {
-	return []bus.Chip{{Name: "SHT3x", Addresses: []uint16{0x44, 0x45}, Ask: []byte{0xf3, 0x2d}, Answer: 3, Is: sensirion.Sound}}
+	return []bus.Chip{{Name: "SHT3x", Addresses: []uint16{0x44, 0x45}, Ask: []byte{0xf3, 0x2d}, Answer: 3, Pause: time.Millisecond, Is: sensirion.Sound}}
 }
 
 // Commands and times: sections 3.1 and 4.5.

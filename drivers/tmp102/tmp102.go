@@ -45,6 +45,11 @@ func (Config) Chips() []bus.Chip {
 
 func isTMP102(config []byte) bool { return config[0]&0x60 == 0x60 && config[1]&0x0f == 0 }
 
+// Quantities are what a chip delivers.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"temperature": {}}
+}
+
 // Registers and bits of the configuration: section 6.5.
 const (
 	regTemperature = 0x00

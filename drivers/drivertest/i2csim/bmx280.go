@@ -96,9 +96,13 @@ func (c *BMx280) write(register, value byte) {
 // takes is the longest time that a measurement needs: section 9.1 of the BME280.
 func (c *BMx280) takes() time.Duration {
 	d := 1250 * time.Microsecond
-	for _, oversampling := range []byte{c.registers[0xf4] >> 5, c.registers[0xf4] >> 2 & 7, c.humidity} {
-		if oversampling > 0 {
-			d += 2300*time.Microsecond<<(min(oversampling, 5)-1) + 575*time.Microsecond
+	for i, oversampling := range []byte{c.registers[0xf4] >> 5, c.registers[0xf4] >> 2 & 7, c.humidity} {
+		if oversampling == 0 {
+			continue
+		}
+		d += 2300 * time.Microsecond << (min(oversampling, 5) - 1)
+		if i > 0 { // more for pressure and humidity than for temperature
+			d += 575 * time.Microsecond
 		}
 	}
 	return d

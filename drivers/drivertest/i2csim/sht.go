@@ -32,8 +32,8 @@ func NewSHT3x() *SHT {
 		"\x24\x00": {takes: 15500 * time.Microsecond, answer: shtValues, once: true},
 		"\x24\x0b": {takes: 6500 * time.Microsecond, answer: shtValues, once: true},
 		"\x24\x16": {takes: 4500 * time.Microsecond, answer: shtValues, once: true},
-		"\xf3\x2d": {answer: func(*SHT) []uint16 { return []uint16{0x8010} }},
-		"\x30\x93": {do: func(c *SHT) { c.Periodic = false }},
+		"\xf3\x2d": {takes: time.Millisecond, answer: func(*SHT) []uint16 { return []uint16{0x8010} }},
+		"\x30\x93": {takes: time.Millisecond, do: func(c *SHT) { c.Periodic = false }},
 		"\x30\xa2": {takes: 1500 * time.Microsecond},
 	})
 }
