@@ -54,8 +54,10 @@ func usesSuite(t *testing.T, name string) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(text), "drivertest.Run(") || strings.Contains(string(text), "drivertest.I2C(") {
-			return true
+		for _, suite := range []string{"drivertest.Run(", "drivertest.I2C(", "drivertest.SPI("} {
+			if strings.Contains(string(text), suite) {
+				return true
+			}
 		}
 	}
 	return false

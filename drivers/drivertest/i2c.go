@@ -31,47 +31,11 @@ type I2CDriver struct {
 // time, and is good again once the bus is. The bus is simulated and time is
 // virtual, so that the suite takes a moment.
 func I2C(t *testing.T, d I2CDriver) {
-	t.Run("contract", func(t *testing.T) {
-		Run(t, func(t *testing.T) any { return d.opened(t) })
-	})
-	on := func(name string, part func(b *bench)) {
-		on(t, name, func() rig { return newI2CRig(d) }, d.New, part)
-	}
-	on("not open", notOpen)
-	on("no chip", missing)
-	on("no chip for a moment", missingOnce)
-	on("power lost", powerLoss)
-	on("stuck bus", stuck)
-	for name, spoil := range garbage {
-		if reason := d.Unnoticed[name]; reason != "" {
-			t.Logf("%s cannot be noticed: %s", name, reason)
-			continue
-		}
-		on("garbage "+name, func(b *bench) { garbled(b, spoil) })
-	}
-	if d.Checksums {
-		on("checksums", flipped)
-	}
-	if d.Strangers != nil {
-		on("another chip", func(b *bench) { stranger(b, d.Names) })
-	}
-	on("cancelled", cancelled)
-	on("leaks", leaks)
-}
-
-// opened is a device in real time.
-func (d I2CDriver) opened(t *testing.T) any {
-	buses := bus.New(bus.Options{Hardware: i2csim.New(d.Chips()).Hardware()})
-	t.Cleanup(func() { _ = buses.Close() })
-	dev, err := d.New(buses)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bench{t: t, dev: dev}
-	if err := b.open(); err != nil {
-		t.Fatal(err)
-	}
-	return dev
+	onBus{
+		fresh: d.New, rig: func() rig { return newI2CRig(d) },
+		strangers: d.Strangers != nil, names: d.Names,
+		checksums: d.Checksums, unnoticed: d.Unnoticed,
+	}.check(t)
 }
 
 // i2cRig is a bus of package i2csim.

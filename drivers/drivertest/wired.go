@@ -21,8 +21,7 @@ type rig interface {
 	before(f func() error)
 	// garble has f change each answer; nil leaves them as they are.
 	garble(f func(answer []byte))
-	// absent is the error of a transaction with a chip that is not there; nil if
-	// such a bus cannot tell, and gives an answer of nothing.
+	// absent is what the function given to before returns if nobody is there.
 	absent() error
 	// power takes the power from all chips for a moment.
 	power()
