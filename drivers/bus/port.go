@@ -40,9 +40,12 @@ const (
 // One goroutine at a time may read (Read, Settle); the rest can be called by any.
 type Port struct {
 	PortConfig
-	tty  *serial.Port
-	own  *os.File
-	free func() // tells the Set that it is closed
+	tty *serial.Port
+	own *os.File
+	// was485 is what was set before rs485, which would outlive us; nil: nothing
+	// was changed.
+	was485 *rs485
+	free   func() // tells the Set that it is closed
 
 	writing sync.Mutex // held by Write, which is bounded
 
@@ -261,6 +264,9 @@ func (p *Port) Close() error {
 func (p *Port) release() {
 	_ = p.control(func(fd int) error {
 		_ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH)
+		if p.was485 != nil {
+			_ = p.was485.ask(fd, unix.TIOCSRS485)
+		}
 		return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
 	})
 	// What closing says of a port that we are done with changes nothing.

@@ -33,8 +33,12 @@ func (p *Port) setLine(fd int) error {
 	if err := setBaud(fd, p.Baud); err != nil {
 		return err
 	}
-	if err := p.RS485.set(fd); err != nil {
-		return err
+	if p.RS485 != nil {
+		before, err := p.RS485.set(fd)
+		if err != nil {
+			return err
+		}
+		p.was485 = &before
 	}
 	for _, line := range []struct {
 		name, want string
@@ -73,7 +77,7 @@ func setBaud(fd, baud int) error {
 		}
 	}
 	if off := max(int(t.Ospeed), baud) - min(int(t.Ospeed), baud); off*40 > baud {
-		return fmt.Errorf("the port cannot do %d baud, the nearest is %d; set another rate in the device and in baud: %w", baud, t.Ospeed, gateway.ErrInvalid)
+		return fmt.Errorf("the port cannot do %d baud, it would run at %d; set another rate in the device and in baud: %w", baud, t.Ospeed, gateway.ErrInvalid)
 	}
 	return nil
 }
@@ -119,22 +123,32 @@ func (c *RS485Config) kernel() rs485 {
 	return k
 }
 
-// set asks for RS-485 and reads back what the driver really does: it drops what
-// it cannot do without an error.
-func (c *RS485Config) set(fd int) error {
-	if c == nil {
-		return nil
-	}
+// set asks for RS-485, returns what was set before, and reads back what the
+// driver really does: it drops what it cannot do without an error.
+func (c *RS485Config) set(fd int) (before rs485, err error) {
 	want := c.kernel()
 	got := want
-	for _, request := range []uintptr{unix.TIOCSRS485, unix.TIOCGRS485} {
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&got))); errno != 0 {
-			return fmt.Errorf("this port cannot switch a transceiver (%w); if the adapter does so by itself, leave rs485 out: %w", errno, gateway.ErrInvalid)
-		}
+	err = before.ask(fd, unix.TIOCGRS485)
+	if err == nil {
+		err = got.ask(fd, unix.TIOCSRS485)
+	}
+	if err == nil {
+		err = got.ask(fd, unix.TIOCGRS485)
+	}
+	if err != nil {
+		return before, fmt.Errorf("this port cannot switch a transceiver (%w); if the adapter does so by itself, leave rs485 out: %w", err, gateway.ErrInvalid)
 	}
 	if got != want {
-		return fmt.Errorf("this port cannot switch a transceiver as rs485 says: it would set flags %#x and pauses of %d and %d ms instead of %#x, %d and %d: %w",
+		_ = before.ask(fd, unix.TIOCSRS485)
+		return before, fmt.Errorf("this port cannot switch a transceiver as rs485 says: it would set flags %#x and pauses of %d and %d ms instead of %#x, %d and %d: %w",
 			got.flags, got.before, got.after, want.flags, want.before, want.after, gateway.ErrInvalid)
+	}
+	return before, nil
+}
+
+func (k *rs485) ask(fd int, request uintptr) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(k))); errno != 0 {
+		return errno
 	}
 	return nil
 }
