@@ -35,6 +35,19 @@ func (s socketFlag) dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", s.Socket)
 }
 
+// running says whether a gateway serves the socket. Its error is that it cannot be
+// asked.
+func (s socketFlag) running() (bool, error) {
+	conn, err := s.dial(context.Background())
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		return false, nil
+	case err != nil:
+		return false, s.client().explain(err)
+	}
+	return true, conn.Close()
+}
+
 func (s socketFlag) client() *client { return newClient(s.Socket, s.dial) }
 
 func newClient(socket string, dial dialer) *client {

@@ -36,13 +36,14 @@ Exit codes: 0 ok, 1 failed, 2 usage, 69 the gateway is not running, 78 config.`
 // verbs is the command line.
 type verbs struct {
 	Run         runCmd         `cmd:"" help:"Run the gateway until it is told to stop (SIGTERM or Ctrl-C)."`
-	Check       checkCmd       `cmd:"" help:"Check the config and report every error in it at once."`
+	Check       checkCmd       `cmd:"" help:"Check the config and report every error in it at once; with --hardware, the wiring, too."`
 	Probe       probeCmd       `cmd:"" help:"Find what is wired to this board, and print the config to paste."`
 	Status      statusCmd      `cmd:"" help:"Show on one screen how the running gateway does."`
 	Queue       queueCmd       `cmd:"" help:"Look into the queue, of the running gateway or of one that stands still; export, verify, purge."`
 	Deadletters deadlettersCmd `cmd:"" help:"See what could not be sent; try it again, or delete it."`
 	Audit       auditCmd       `cmd:"" help:"Prove from what a receiver has stored that no message is missing."`
 	Devices     devicesCmd     `cmd:"" help:"List the devices, or one with its readings and actions."`
+	Read        readCmd        `cmd:"" help:"Read a device now, and show what it says."`
 	Do          doCmd          `cmd:"" help:"Ask a device for an action and wait for the result."`
 	Send        sendCmd        `cmd:"" help:"Hand in readings; each is answered by its message id once it is durable."`
 	Upload      uploadCmd      `cmd:"" help:"Upload a file to the storage of the hub, over outages and restarts."`

@@ -30,7 +30,7 @@ func TestHelpTeaches(t *testing.T) {
 			t.Errorf("the help does not mention %q:\n%s", want, out)
 		}
 	}
-	for _, verb := range []string{"run", "check", "probe", "status", "queue stats", "queue ls", "queue export", "queue verify", "queue purge", "deadletters ls", "deadletters retry", "deadletters delete", "deadletters export", "audit", "devices", "do", "send", "upload", "uploads ls", "uploads cancel", "version"} {
+	for _, verb := range []string{"run", "check", "probe", "status", "queue stats", "queue ls", "queue export", "queue verify", "queue purge", "deadletters ls", "deadletters retry", "deadletters delete", "deadletters export", "audit", "devices", "read", "do", "send", "upload", "uploads ls", "uploads cancel", "version"} {
 		code, out, _ := cli(t, append(strings.Fields(verb), "--help")...)
 		if code != exitOK || !strings.Contains(out, "Usage: fieldpost "+verb) {
 			t.Errorf("%s --help: code %d\n%s", verb, code, out)

@@ -69,19 +69,28 @@ func (s *Set) line(c LineConfig, config gpiochip.Config) (gpiochip.Line, error) 
 	if s.closed {
 		return nil, errClosed()
 	}
+	chip, offset, err := s.findFree(c)
+	if err != nil {
+		return nil, err
+	}
+	config.Consumer = consumer
+	return s.opts.Hardware.GPIO.Request(chip.Name, offset, config)
+}
+
+// findFree finds a line that nobody has.
+func (s *Set) findFree(c LineConfig) (chip gpiochip.Chip, offset int, err error) {
 	chips, unread := s.opts.Hardware.GPIO.Chips()
-	chip, offset, err := find(chips, c)
+	chip, offset, err = find(chips, c)
 	if err != nil {
 		if unread != nil {
 			err = fmt.Errorf("%w; besides: %w", err, unread)
 		}
-		return nil, err
+		return chip, offset, err
 	}
 	if info := chip.Lines[offset]; info.Used {
-		return nil, fmt.Errorf("%s is in use by %s: %w", placed(chip, offset), user(info.Consumer), gateway.ErrUnavailable)
+		return chip, offset, fmt.Errorf("%s is in use by %s: %w", placed(chip, offset), user(info.Consumer), gateway.ErrUnavailable)
 	}
-	config.Consumer = consumer
-	return s.opts.Hardware.GPIO.Request(chip.Name, offset, config)
+	return chip, offset, nil
 }
 
 func user(name string) string {

@@ -56,6 +56,8 @@ type Poller struct {
 	// paces has the pace that Run has not seen yet.
 	paces chan Pace
 	pace  Pace // owned by Run
+	// questions of who wants a reading now.
+	questions chan question
 	// read is the Read that runs, or that was given up and has not come back.
 	read *call
 }
@@ -84,7 +86,7 @@ func NewPoller(o PollerOptions) (*Poller, error) {
 	}
 	d := newDevice(o.Device, o.Label, o.Health)
 	return &Poller{
-		opts: o, device: d, paces: make(chan Pace, 1), pace: Pace{Every: o.Every, Enabled: true},
+		opts: o, device: d, paces: make(chan Pace, 1), questions: make(chan question), pace: Pace{Every: o.Every, Enabled: true},
 		sink: &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: d.delivered, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
@@ -193,6 +195,9 @@ func (p *Poller) sleep(ctx context.Context, then time.Time) bool {
 		case p.pace = <-p.paces:
 			timer.Stop()
 			return false
+		case q := <-p.questions:
+			timer.Stop()
+			p.reply(ctx, q)
 		case <-ctx.Done():
 			timer.Stop()
 		}

@@ -58,6 +58,7 @@ func (a *api) run(ctx context.Context) error {
 		answer(w, append(a.deviceStatus(), a.ownStatus()))
 	})
 	mux.HandleFunc("GET /v1/claims", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.claims()) })
+	mux.HandleFunc("POST /v1/devices/{id}/read", a.read)
 	mux.HandleFunc("POST /v1/do", a.do)
 	a.registerUploads(mux)
 	(&queueAPI{queue: a.queue, log: a.log}).register(mux)
@@ -173,7 +174,7 @@ func (d *device) status(now time.Time) DeviceStatus {
 		st.Actions = d.can.Actuator.Actions()
 	}
 	for _, r := range stats.Latest {
-		st.Latest = append(st.Latest, LatestReading{Name: r.Name, Value: r.Value, Unit: r.Unit, Time: r.Time, Quality: r.Quality})
+		st.Latest = append(st.Latest, latest(r))
 	}
 	return st
 }
