@@ -41,8 +41,8 @@ func put(t *testing.T, root, name, content string) {
 	}
 }
 
-// real is what kernels show: a TMP105 and an INA3221 on I2C, and the processor.
-var real = map[string]string{
+// chips is what kernels show: a TMP105 and an INA3221 on I2C, and the processor.
+var chips = map[string]string{
 	"sys/class/hwmon/hwmon0/name":         "cpu_thermal\n",
 	"sys/class/hwmon/hwmon0/temp1_input":  "25178\n",
 	"sys/class/hwmon/hwmon1/name":         "tmp105\n",
@@ -72,7 +72,7 @@ func open(t *testing.T, root string, c Config) *Dev {
 }
 
 func TestContract(t *testing.T) {
-	drivertest.Run(t, func(t *testing.T) any { return open(t, board(t, real), Config{Chip: "ina3221"}) })
+	drivertest.Run(t, func(t *testing.T) any { return open(t, board(t, chips), Config{Chip: "ina3221"}) })
 }
 
 func show(readings []gateway.Reading) string {
@@ -84,7 +84,7 @@ func show(readings []gateway.Reading) string {
 }
 
 func TestReads(t *testing.T) {
-	root := board(t, real)
+	root := board(t, chips)
 	for _, c := range []struct {
 		config Config
 		want   string
@@ -102,7 +102,7 @@ func TestReads(t *testing.T) {
 }
 
 func TestOpenSaysWhatIsThere(t *testing.T) {
-	root := board(t, real)
+	root := board(t, chips)
 	for _, c := range []struct {
 		config Config
 		wrong  error
@@ -124,7 +124,7 @@ func TestOpenSaysWhatIsThere(t *testing.T) {
 }
 
 func TestBrokenChannel(t *testing.T) {
-	d := open(t, board(t, real), Config{Chip: "tmp105", Device: "1-0049"})
+	d := open(t, board(t, chips), Config{Chip: "tmp105", Device: "1-0049"})
 	if readings, err := d.Read(t.Context()); len(readings) > 0 || err == nil || !strings.Contains(err.Error(), "temp1: the chip says that its sensor is open or shorted") {
 		t.Errorf("%v, %v", readings, err)
 	}
@@ -132,7 +132,7 @@ func TestBrokenChannel(t *testing.T) {
 
 // TestOneChannelFails has the others read all the same.
 func TestOneChannelFails(t *testing.T) {
-	root := board(t, real)
+	root := board(t, chips)
 	d := open(t, root, Config{Chip: "ina3221"})
 	put(t, root, "sys/class/hwmon/hwmon2/curr1_input", "\x00\x00")
 	readings, err := d.Read(t.Context())

@@ -86,47 +86,67 @@ func (c Config) Validate() error {
 
 var argumentShape = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-func (r RegisterConfig) faults() (faults []*gateway.FieldError) {
-	fault := func(field, format string, args ...any) {
-		faults = append(faults, &gateway.FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
+// faultf is a fault at a field of a register.
+func faultf(field, format string, args ...any) *gateway.FieldError {
+	return &gateway.FieldError{Field: field, Problem: fmt.Sprintf(format, args...)}
+}
+
+func (r RegisterConfig) faults() []*gateway.FieldError {
+	if tables[r.Table].Bits() {
+		if r.Type != "uint16" || r.Bit != nil || r.Scale != 1 || r.Offset != 0 || r.Unit != "" || r.Missing != nil {
+			return []*gateway.FieldError{faultf("table", "%s has bits; want none of type, bit, scale, offset, unit and missing", r.Table)}
+		}
+		return r.Write.faults(r)
 	}
-	bits := tables[r.Table].Bits()
-	if bits && (r.Type != "uint16" || r.Bit != nil || r.Scale != 1 || r.Offset != 0 || r.Unit != "" || r.Missing != nil) {
-		fault("table", "%s has bits; want none of type, bit, scale, offset, unit and missing", r.Table)
-		return faults
-	}
-	if r.Address+r.words() > 1<<16 {
-		fault("address", "a value of %d registers does not fit there; want at most %d", r.words(), 1<<16-r.words())
+	return append(r.valueFaults(), r.Write.faults(r)...)
+}
+
+// valueFaults are those of what is made of registers.
+func (r RegisterConfig) valueFaults() (faults []*gateway.FieldError) {
+	words := r.words()
+	if r.Address+words > 1<<16 {
+		faults = append(faults, faultf("address", "a value of %d registers does not fit there; want at most %d", words, 1<<16-words))
 	}
 	if (r.Type == "text") != (r.Length > 0) {
-		fault("length", "want it with type text, and only there")
+		faults = append(faults, faultf("length", "want it with type text, and only there"))
 	}
-	number := r.Type != "text" && r.Bit == nil
-	if !number && (r.Scale != 1 || r.Offset != 0 || r.Unit != "") {
-		fault("scale", "only numbers have scale, offset and unit")
+	if !r.isNumber() && (r.Scale != 1 || r.Offset != 0 || r.Unit != "") {
+		faults = append(faults, faultf("scale", "only numbers have scale, offset and unit"))
 	}
 	if r.Scale == 0 {
-		fault("scale", "0 makes every value the same")
+		faults = append(faults, faultf("scale", "0 makes every value the same"))
 	}
-	if r.Bit != nil && (*r.Bit >= 16*r.words() || r.Type == "text" || r.float()) {
-		fault("bit", "%d is none of the bits of %s; want 0 to %d of an integer", *r.Bit, r.Type, 16*r.words()-1)
-	}
-	if w := r.Write; w != nil {
-		switch {
-		case r.Table != "holding" && r.Table != "coil":
-			fault("write", "%s cannot be written; want holding or coil", r.Table)
-		case r.Table == "holding" && !number:
-			fault("write", "a text or a single bit of a register cannot be written")
-		case !argumentShape.MatchString(r.Name):
-			fault("write", "%q is to be the name of an argument; want a name without a dot", r.Name)
-		case r.Table == "coil" && (w.Min != nil || w.Max != nil || w.Multiple):
-			fault("write", "a coil has neither min nor max nor multiple; want {}")
-		case w.Min != nil && w.Max != nil && *w.Min > *w.Max:
-			fault("write.min", "is above max")
-		}
+	if r.Bit != nil && (r.Type == "text" || r.Type == "float32" || r.Type == "float64" || *r.Bit >= 16*words) {
+		faults = append(faults, faultf("bit", "%d is none of the bits of %s; want 0 to %d of an integer", *r.Bit, r.Type, 16*words-1))
 	}
 	return faults
 }
+
+// faults are those of how a register is written; none if it is not.
+func (w *WriteConfig) faults(r RegisterConfig) []*gateway.FieldError {
+	if w == nil {
+		return nil
+	}
+	var fault *gateway.FieldError
+	switch {
+	case r.Table != "holding" && r.Table != "coil":
+		fault = faultf("write", "%s cannot be written; want holding or coil", r.Table)
+	case r.Table == "holding" && !r.isNumber():
+		fault = faultf("write", "a text or a single bit of a register cannot be written")
+	case !argumentShape.MatchString(r.Name):
+		fault = faultf("write", "%q is to be the name of an argument; want a name without a dot", r.Name)
+	case r.Table == "coil" && *w != (WriteConfig{}):
+		fault = faultf("write", "a coil has neither min nor max nor multiple; want {}")
+	case w.Min != nil && w.Max != nil && *w.Min > *w.Max:
+		fault = faultf("write.min", "is above max")
+	default:
+		return nil
+	}
+	return []*gateway.FieldError{fault}
+}
+
+// isNumber tells whether the registers are read as one number.
+func (r RegisterConfig) isNumber() bool { return r.Type != "text" && r.Bit == nil }
 
 // words is how many registers the value takes; 1 for a bit.
 func (r RegisterConfig) words() int {
@@ -141,5 +161,3 @@ func (r RegisterConfig) words() int {
 		return 1
 	}
 }
-
-func (r RegisterConfig) float() bool { return r.Type == "float32" || r.Type == "float64" }

@@ -23,7 +23,7 @@ type tape struct {
 	settled []time.Duration
 }
 
-func (l *tape) Read(ctx context.Context, b []byte) (int, error) {
+func (l *tape) Read(_ context.Context, b []byte) (int, error) {
 	if len(l.now) == 0 {
 		return 0, context.DeadlineExceeded
 	}
