@@ -16,8 +16,8 @@
 // number on the board is wrong.
 //
 // periph's bmxx80 is not used: it loops for ever on a bus that reads as ones,
-// hides what kind of error the bus had, and takes a chip that has lost its
-// settings for one that measures no humidity.
+// hides what kind of error the bus had, and makes a humidity of what stands for
+// none in a chip that has lost its settings.
 package bme280
 
 import (

@@ -23,7 +23,7 @@ var ErrNotOpen = fmt.Errorf("it is not open: %w", gateway.ErrUnavailable)
 // that they can have.
 func (b *I2C) Identify(ctx context.Context, address uint16, chips []Chip, others ...Chip) (Chip, error) {
 	var answers []string
-	var stranger string
+	var stranger error
 	for i, c := range slices.Concat(chips, others) {
 		if !slices.Contains(c.Addresses, address) {
 			continue
@@ -37,17 +37,21 @@ func (b *I2C) Identify(ctx context.Context, address uint16, chips []Chip, others
 			return Chip{}, err
 		case c.Is(answer) && mine:
 			return c, nil
-		case c.Is(answer) && stranger == "":
-			stranger = c.Name
+		case c.Is(answer) && stranger == nil:
+			stranger = fmt.Errorf("%s answers, with chip id %#x; want %s: %w", c.Name, answer, names(chips), gateway.ErrUnavailable)
 		}
 		if id := fmt.Sprintf("%#x", answer); !slices.Contains(answers, id) {
 			answers = append(answers, id)
 		}
 	}
-	if len(answers) == 0 {
+	switch {
+	case len(answers) == 0:
 		return Chip{}, b.Hint(ctx, ErrNoAnswer, address, chips)
+	case stranger != nil:
+		return Chip{}, stranger
 	}
-	return Chip{}, notThem(chips, stranger, strings.Join(answers, ", "))
+	return Chip{}, fmt.Errorf("another chip answers, with chip id %s; want %s; check the address and the wires (fieldpost probe): %w",
+		strings.Join(answers, ", "), names(chips), gateway.ErrUnavailable)
 }
 
 var errNoID = errors.New("the chip has no id")
@@ -70,17 +74,13 @@ func (b *I2C) ask(ctx context.Context, address uint16, c Chip) ([]byte, error) {
 	return answer, b.Tx(address, nil, answer)
 }
 
-// notThem says that another chip is at the address.
-func notThem(chips []Chip, stranger, answers string) error {
-	var names []string
+// names lists chips for people.
+func names(chips []Chip) string {
+	var all []string
 	for _, c := range chips {
-		names = append(names, c.Name)
+		all = append(all, c.Name)
 	}
-	want := strings.Join(names, " or ")
-	if stranger != "" {
-		return fmt.Errorf("a %s answers, with chip id %s; want a %s: %w", stranger, answers, want, gateway.ErrUnavailable)
-	}
-	return fmt.Errorf("another chip answers, with chip id %s; want a %s; check the address and the wires (fieldpost probe): %w", answers, want, gateway.ErrUnavailable)
+	return strings.Join(all, " or ")
 }
 
 // Hint adds to an error that nobody answers at an address what else there is:

@@ -73,11 +73,11 @@ func TestIdentify(t *testing.T) {
 		},
 		{
 			name: "a known stranger", there: map[uint16]i2csim.Chip{0x76: &idChip{ask: "\xd0", id: "\x61"}}, address: 0x76, chips: weather(),
-			says: "a BME680 answers, with chip id 0x61; want a BME280 or BMP280: unavailable",
+			says: "BME680 answers, with chip id 0x61; want BME280 or BMP280: unavailable",
 		},
 		{
 			name: "a stranger", there: map[uint16]i2csim.Chip{0x76: &idChip{ask: "\xd0", id: "\xff"}}, address: 0x76, chips: weather(),
-			says: "another chip answers, with chip id 0xff; want a BME280 or BMP280; check the address and the wires (fieldpost probe): unavailable",
+			says: "another chip answers, with chip id 0xff; want BME280 or BMP280; check the address and the wires (fieldpost probe): unavailable",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

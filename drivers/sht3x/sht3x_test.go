@@ -20,7 +20,7 @@ func TestOnABadBus(t *testing.T) {
 		New:       func(buses *bus.Set) (any, error) { return New(Config{Bus: "i2c-1", Address: 0x44}, buses) },
 		Chips:     func() map[uint16]i2csim.Chip { return map[uint16]i2csim.Chip{0x44: i2csim.NewSHT3x()} },
 		Strangers: func() map[uint16]i2csim.Chip { return map[uint16]i2csim.Chip{0x44: i2csim.NewSHT4x()} },
-		Names:     []string{"a SHT4x answers", "want a SHT3x"},
+		Names:     []string{"SHT4x answers", "want SHT3x"},
 		Checksums: true,
 	})
 }
