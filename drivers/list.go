@@ -3,6 +3,9 @@
 // A driver is a package below this one with a Config, whose fields carry the
 // tags of package config, and a New that makes a device of it. Which contracts
 // of package gateway the device fulfils follows from its methods.
+//
+// A [Keeper] stands before each device of the config: it finds it, loses it and
+// finds it again, so that nobody above has to know whether it is there.
 package drivers
 
 import (
