@@ -28,6 +28,9 @@ func (c *checkCmd) Run(io streams) error {
 	if err != nil {
 		return &failure{exitConfig, err}
 	}
+	for _, advice := range loaded.Advice() {
+		fmt.Fprintf(io.err, "warning: %v\n", advice)
+	}
 	if !c.JSON {
 		if _, err := fmt.Fprintf(io.out, "%s: right, %s\n", c.Config, loaded.Summary()); err != nil {
 			return err

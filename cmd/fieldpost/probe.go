@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -19,6 +20,11 @@ type probeCmd struct {
 	Commands bool          `help:"Ask SHT3x and SHT4x, too: their command is written to their addresses, whoever may be there."`
 	Listen   time.Duration `help:"Open free serial ports and listen so long at each usual rate, such as 2s. Opening one resets a board such as an Arduino." placeholder:"TIME"`
 	Port     []string      `help:"Listen to this serial port alone; may be given again." placeholder:"PORT"`
+	Modbus   string        `help:"Ask the Modbus units on this serial port, or at host:port, for their register 0." placeholder:"LINE"`
+	Baud     int           `help:"Rate of the serial port for --modbus." default:"9600"`
+	Parity   string        `help:"Parity for --modbus: none, even or odd." default:"none" enum:"none,even,odd"`
+	Units    int           `help:"Units to ask, from 1 on, at most 247." default:"32"`
+	Timeout  time.Duration `help:"How long a unit has for its answer." default:"200ms"`
 	JSON     bool          `help:"Print JSON." name:"json"`
 }
 
@@ -32,12 +38,13 @@ What it does to the hardware: it reads one byte from each I2C address. To who ha
 answered, and may be a chip with an id that a driver is for, it writes the number of
 the id register; not at addresses where a byte could switch or move something:
 0x20-0x3f, 0x48-0x67 (expanders, potentiometers, memories, analog outputs). Serial
-ports stay closed without --listen.
+ports stay closed without --listen and --modbus.
 
 Examples:
   fieldpost probe
   fieldpost probe --bus i2c-1 --commands
   fieldpost probe --listen 2s --port /dev/ttyUSB0
+  fieldpost probe --modbus /dev/ttyUSB0 --baud 19200 --parity even
   fieldpost probe --json | jq .i2c`
 }
 
@@ -51,7 +58,7 @@ func (c *probeCmd) Run(io streams) error {
 	p := newProgress(io, "")
 	r, err := probe.Run(ctx, probe.Options{
 		Claims: claims, I2C: c.Bus, ReadOnly: c.ReadOnly, Commands: c.Commands,
-		Listen: c.Listen, Ports: c.Port, Progress: p.say,
+		Listen: c.Listen, Ports: c.Port, Modbus: c.units(), Progress: p.say,
 	})
 	p.end()
 	switch {
@@ -61,6 +68,22 @@ func (c *probeCmd) Run(io streams) error {
 		return printJSON(io.out, r)
 	}
 	r.Print(io.out)
+	return nil
+}
+
+// units says where Modbus units are to be looked for; nil for nowhere.
+func (c *probeCmd) units() *probe.ModbusOptions {
+	if c.Modbus == "" {
+		return nil
+	}
+	return &probe.ModbusOptions{Line: c.Modbus, Baud: c.Baud, Parity: c.Parity, Units: c.Units, Timeout: c.Timeout}
+}
+
+// Validate is called by the parser.
+func (c *probeCmd) Validate() error {
+	if c.Units < 1 || c.Units > 247 || c.Timeout <= 0 || c.Listen < 0 {
+		return errors.New("want --units from 1 to 247, and times that are not negative")
+	}
 	return nil
 }
 

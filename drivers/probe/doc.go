@@ -20,7 +20,9 @@
 //     what it said before.
 //   - Chips that are told apart by a command, not a register, are asked only with
 //     Options.Commands: SHT3x and SHT4x, which are silent when they are just read.
-//   - Serial ports are opened only with Options.Listen, and for Modbus.
+//   - Serial ports are opened only with Options.Listen, and one of them with
+//     Options.Modbus: then each unit is asked for its register 0, holding and input
+//     (functions 3 and 4), which reads and changes nothing.
 //
 // A gateway that runs has its devices for itself: what it has must be given as
 // Options.Claims, and is left alone. The read of one byte would take a measurement

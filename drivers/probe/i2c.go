@@ -46,7 +46,7 @@ type I2CChip struct {
 	// Asked is what was written to it, and the answers.
 	Asked []Question `json:"asked,omitempty"`
 
-	keyed bool
+	keys keys
 }
 
 // Candidate is a driver, with those of its chips that can be at an address.
@@ -54,7 +54,7 @@ type Candidate struct {
 	Chip   string `json:"chip"`
 	Driver string `json:"driver"`
 
-	keyed bool
+	keys keys
 }
 
 // Question is what was written to a chip, and its answer, in hexadecimal.
@@ -230,7 +230,7 @@ func (p *prober) describe(chip *I2CChip) {
 			chip.Maybe[i].Chip += " or " + k.Name
 			continue
 		}
-		chip.Maybe = append(chip.Maybe, Candidate{Chip: k.Name, Driver: k.driver, keyed: k.keyed})
+		chip.Maybe = append(chip.Maybe, Candidate{Chip: k.Name, Driver: k.driver, keys: k.keys})
 	}
 	var moves string
 	chip.Else, moves = usualAt(chip.Address)

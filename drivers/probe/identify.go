@@ -115,6 +115,6 @@ func (p *prober) command(ctx context.Context, q *questions) error {
 
 // found notes that a chip is a known one.
 func (c *I2CChip) found(k known) {
-	c.Chip, c.Driver, c.keyed = k.Name, k.driver, k.keyed
+	c.Chip, c.Driver, c.keys = k.Name, k.driver, k.keys
 	c.Maybe, c.Else, c.Note = nil, nil, ""
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/fieldpost/fieldpost/drivers"
@@ -11,9 +12,15 @@ import (
 type known struct {
 	bus.Chip
 	driver string
-	// keyed says that the driver has a key for the address, since the chip can have
-	// several.
-	keyed bool
+	keys   keys
+}
+
+// keys are what the config of a driver for chips on I2C has.
+type keys struct {
+	// address says that there is a key for it, since the chip can have several.
+	address bool
+	// required are those that nobody but the user knows.
+	required []string
 }
 
 // knownChips are those that drivers are for.
@@ -29,12 +36,26 @@ func knownChips(list []drivers.Driver) (all []known) {
 			addresses = append(addresses, chip.Addresses...)
 		}
 		slices.Sort(addresses)
-		keyed := len(slices.Compact(addresses)) > 1
+		k := keys{address: len(slices.Compact(addresses)) > 1, required: required(reflect.TypeOf(c).Elem())}
 		for _, chip := range chips {
-			all = append(all, known{Chip: chip, driver: d.Name, keyed: keyed})
+			all = append(all, known{Chip: chip, driver: d.Name, keys: k})
 		}
 	}
 	return all
+}
+
+// required lists the keys that a config struct cannot do without.
+func required(t reflect.Type) (names []string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		switch {
+		case f.Anonymous && f.Type.Kind() == reflect.Struct:
+			names = append(names, required(f.Type)...)
+		case f.Tag.Get("required") == "true":
+			names = append(names, f.Tag.Get("yaml"))
+		}
+	}
+	return names
 }
 
 // at are the chips that can have an address.

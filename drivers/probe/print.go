@@ -23,6 +23,7 @@ func (r Report) Print(out io.Writer) {
 	printTable(out, "SPI", r.SPI, func(d SPIDevice) []string { return []string{d.Name, usedOrFree(d.UsedBy)} })
 	printTable(out, "GPIO", r.GPIO, gpioRow)
 	printTable(out, "serial", r.Serial, serialRow)
+	r.Modbus.print(out)
 	for _, text := range r.Advice {
 		fmt.Fprintf(out, "note: %s\n", text)
 	}

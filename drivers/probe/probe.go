@@ -27,6 +27,8 @@ type Options struct {
 	Listen time.Duration
 	// Ports are those to listen to; if none is named, all that are free.
 	Ports []string
+	// Modbus says on which line units are asked for a register; on none if it is nil.
+	Modbus *ModbusOptions
 	// Progress is told what is done now, by one goroutine at a time.
 	Progress func(what string)
 
@@ -46,6 +48,8 @@ type Report struct {
 	SPI     []SPIDevice  `json:"spi"`
 	GPIO    []GPIOChip   `json:"gpio"`
 	Serial  []SerialPort `json:"serial"`
+	// Modbus is nil if no units were looked for.
+	Modbus *ModbusLine `json:"modbus,omitempty"`
 	// Advice says what is missing for more to be found.
 	Advice []string `json:"advice,omitempty"`
 }
@@ -80,6 +84,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	p.findSPI()
 	p.findGPIO()
 	p.findSerial(ctx)
+	p.findUnits(ctx)
 	_ = p.buses.Close() // what could not be closed ends with the program
 	return p.report, ctx.Err()
 }

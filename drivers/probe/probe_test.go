@@ -211,29 +211,42 @@ func loads(t *testing.T, part string) *service.Loaded {
 	return l
 }
 
-// TestWhatEachDriverIsFor can be pasted, found by an id or guessed.
+// TestWhatEachDriverIsFor can be pasted once it is no comment any more, but for what
+// the driver cannot do without.
 func TestWhatEachDriverIsFor(t *testing.T) {
-	tried := 0
-	for _, d := range drivers.List() {
-		chipped, ok := d.Config().(bus.Chipped)
-		if !ok {
-			continue
-		}
-		tried++
-		for _, chip := range chipped.Chips() {
-			for _, address := range chip.Addresses {
-				found := probe.I2CChip{Address: address, Maybe: []probe.Candidate{{Chip: chip.Name, Driver: d.Name}}}
-				guessed := probe.Report{I2C: []probe.I2CBus{{Name: "i2c-1", Chips: []probe.I2CChip{found}}}}.YAML()
-				if !strings.HasPrefix(guessed, "# If i2c-1 at ") {
+	tried := make(map[string]bool)
+	for address := uint16(0x08); address <= 0x77; address++ {
+		synctest.Test(t, func(t *testing.T) {
+			b := on(t, address, readOnly{t: t}, func(o *probe.Options) { o.ReadOnly = true })
+			guessed := probe.Report{I2C: []probe.I2CBus{b}}.YAML()
+			for line := range strings.Lines(guessed) {
+				entry, isEntry := strings.CutPrefix(line, "#   - ")
+				switch {
+				case !strings.HasPrefix(line, "#"):
 					t.Errorf("a guess counts as found:\n%s", guessed)
+				case isEntry && !strings.Contains(guessed, "in configs/examples/"+driverOf(entry)+".yaml"):
+					loads(t, "devices:\n  - "+entry)
 				}
-				loads(t, "devices:\n"+strings.Split(guessed, "\n# ")[1])
+				if isEntry {
+					tried[driverOf(entry)] = true
+				}
 			}
+		})
+	}
+	for _, d := range drivers.List() {
+		if _, chipped := d.Config().(bus.Chipped); chipped && !tried[d.Name] {
+			t.Errorf("the driver %s was never suggested", d.Name)
 		}
 	}
-	if tried < 5 {
-		t.Errorf("only %d drivers were tried", tried)
+	if len(tried) < 5 {
+		t.Errorf("only %d drivers were tried", len(tried))
 	}
+}
+
+func driverOf(entry string) string {
+	_, rest, _ := strings.Cut(entry, "driver: ")
+	name, _, _ := strings.Cut(rest, ",")
+	return name
 }
 
 // on is a bus with one chip, probed.

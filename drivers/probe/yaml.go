@@ -25,23 +25,30 @@ func (r Report) YAML() string {
 	for _, p := range r.Serial {
 		p.write(w)
 	}
-	if w.devices.Len() == 0 {
-		return w.comments.String() // a section without entries would be an error
+	r.Modbus.write(w)
+	text := w.buses
+	if w.devices.Len() > 0 { // a section without entries would be an error
+		text += "devices:\n" + w.devices.String()
 	}
-	return "devices:\n" + w.devices.String() + w.comments.String()
+	return text + w.comments.String()
 }
 
 func (r Report) writeI2C(w *writer) {
 	for _, b := range r.I2C {
 		for _, c := range b.Chips {
-			if c.Chip != "" {
-				w.device(c.Driver, c.Driver, i2cKeys(b.Name, c.Address, c.keyed)...)
+			if c.Chip != "" && len(c.keys.required) == 0 {
+				w.device(c.Driver, c.Driver, c.keys.at(b.Name, c.Address)...)
 			}
 		}
 	}
 	for _, b := range r.I2C {
 		for _, c := range b.Chips {
-			if c.Chip == "" && c.UsedBy == "" {
+			switch {
+			case c.UsedBy != "":
+			case c.Chip != "" && len(c.keys.required) > 0:
+				w.comment("%s at %#02x is this, %s:", b.Name, c.Address, c.Chip)
+				w.entry(Candidate{c.Chip, c.Driver, c.keys}, b.Name, c.Address)
+			case c.Chip == "":
 				c.guess(w, b.Name)
 			}
 		}
@@ -52,7 +59,7 @@ func (r Report) writeI2C(w *writer) {
 func (c I2CChip) guess(w *writer, name string) {
 	for _, m := range c.Maybe {
 		w.comment("If %s at %#02x is this, %s:", name, c.Address, m.Chip)
-		w.comment("  - {id: %s, driver: %s, %s}", w.id(m.Driver), m.Driver, strings.Join(i2cKeys(name, c.Address, m.keyed), ", "))
+		w.entry(m, name, c.Address)
 	}
 	if c.Address >= firstMux && c.Address <= lastMux && len(c.Else) > 0 {
 		w.comment("If %s at %#02x is a multiplexer, with a line for each channel in use:", name, c.Address)
@@ -61,12 +68,13 @@ func (c I2CChip) guess(w *writer, name string) {
 	}
 }
 
-func i2cKeys(name string, address uint16, keyed bool) []string {
-	keys := []string{"bus: " + name}
-	if keyed {
-		keys = append(keys, fmt.Sprintf("address: %#02x", address))
+// at are the keys that say where a chip is.
+func (k keys) at(name string, address uint16) []string {
+	lines := []string{"bus: " + name}
+	if k.address {
+		lines = append(lines, fmt.Sprintf("address: %#02x", address))
 	}
-	return keys
+	return lines
 }
 
 func (p SerialPort) write(w *writer) {
@@ -109,6 +117,7 @@ func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "
 
 // writer puts the parts together.
 type writer struct {
+	buses             string
 	devices, comments strings.Builder
 	ids               map[string]int
 }
@@ -129,6 +138,14 @@ func (w *writer) device(word, driver string, lines ...string) {
 	fmt.Fprintf(&w.devices, "  - id: %s\n    driver: %s\n", w.id(word), driver)
 	for _, line := range lines {
 		fmt.Fprintf(&w.devices, "    %s\n", line)
+	}
+}
+
+// entry is a device as a comment, with what is still missing in it.
+func (w *writer) entry(c Candidate, name string, address uint16) {
+	w.comment("  - {id: %s, driver: %s, %s}", w.id(c.Driver), c.Driver, strings.Join(c.keys.at(name, address), ", "))
+	if len(c.keys.required) > 0 {
+		w.comment("    with %s, too, as in configs/examples/%s.yaml", strings.Join(c.keys.required, ", "), c.Driver)
 	}
 }
 
