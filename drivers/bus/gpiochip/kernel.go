@@ -92,9 +92,9 @@ func located(path, what string, err error) error {
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return fmt.Errorf("%s %s: %w; may this user use it (group gpio)? %w", what, path, err, gateway.ErrUnavailable)
 	case errors.Is(err, syscall.ENOTTY):
-		return fmt.Errorf("%s %s: %w; GPIO needs Linux 5.10 or later: %w", what, path, err, gateway.ErrUnavailable)
-	case errors.Is(err, syscall.EINVAL):
-		return fmt.Errorf("%s %s: %w; can the chip do that: pull, edges, that many lines? %w", what, path, err, gateway.ErrInvalid)
+		return fmt.Errorf("%s %s: %w; that is no GPIO chip: %w", what, path, err, gateway.ErrUnavailable)
+	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EOPNOTSUPP):
+		return fmt.Errorf("%s %s: %w; is the kernel older than 5.10, or can the chip not do that (edges need an interrupt)? %w", what, path, err, gateway.ErrInvalid)
 	}
 	return fmt.Errorf("%s %s: %w: %w", what, path, err, gateway.ErrUnavailable)
 }
