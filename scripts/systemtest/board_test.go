@@ -162,10 +162,12 @@ func (g *guest) run(t testing.TB, path string, args ...string) board.Ended {
 // TestBoard boots once and looks at all that is on the board.
 func TestBoard(t *testing.T) {
 	dir := t.TempDir()
-	m := virtual(t, dir)
+	m := virtual(t, dir).withoutBattery()
 	g := bootBoard(t, dir, m)
 	t.Run("kernel", func(t *testing.T) { boardKernel(t, g) })
 	b := boardHub(t, g)
+	t.Run("receivers", func(t *testing.T) { boardReceivers(t, b, m) })
+	g.call(t, "SetClock", time.Now(), nil) // as NTP does
 	t.Run("hwmon", func(t *testing.T) { boardHwmon(t, b) })
 	t.Run("i2c", func(t *testing.T) { boardI2C(t, b) })
 	t.Run("expander", func(t *testing.T) { boardExpander(t, b) })

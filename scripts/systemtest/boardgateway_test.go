@@ -166,23 +166,25 @@ func (b *boardGateway) fresh(t *testing.T) (all []arrived) {
 	return all
 }
 
-// await waits until a reading has arrived that holds.
-func (b *boardGateway) await(t *testing.T, device, name string, holds func(value any) bool) (found arrived) {
+// await waits until a reading with such a value has arrived.
+func (b *boardGateway) await(t *testing.T, device, name string, holds func(value any) bool) {
+	t.Helper()
+	b.awaitReading(t, device, name, func(r arrived) bool { return holds(r.Value) })
+}
+
+func (b *boardGateway) awaitReading(t *testing.T, device, name string, holds func(arrived) bool) {
 	t.Helper()
 	var last any = "none"
 	eventually(t, time.Minute, func() error {
 		for _, r := range b.fresh(t) {
-			if r.Device != device || r.Name != name {
-				continue
-			}
-			if last = r.Value; holds(r.Value) {
-				found = r
-				return nil
+			if r.Device == device && r.Name == name {
+				if last = r; holds(r) {
+					return nil
+				}
 			}
 		}
-		return fmt.Errorf("%s %s: the last value is %v", device, name, last)
+		return fmt.Errorf("%s %s: the last reading is %v", device, name, last)
 	})
-	return found
 }
 
 // near tells whether a value is a number within a hundredth of what is wanted.

@@ -18,8 +18,10 @@ type machine struct {
 	args     []string
 	console  string // as the kernel calls it
 	modules  []string
-	// usb is the socket at which a client plugs a serial port in.
-	usb string
+	// usb are the sockets at which a client plugs in a serial port, uart is that
+	// of the Pi's own.
+	usb  []string
+	uart string
 	// control is the socket of QEMU's machine protocol.
 	control string
 }
@@ -33,22 +35,31 @@ func virtual(t *testing.T, dir string) machine {
 	if err != nil {
 		t.Fatalf("%v; install qemu-system-arm", err)
 	}
-	usb := filepath.Join(dir, "usb.sock")
-	return machine{
+	m := machine{
 		emulator: path,
 		args: []string{
 			"-M", "virt", "-cpu", "cortex-a53", "-smp", "1", "-m", "512M", "-serial", "stdio",
 			"-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile=",
-			"-device", "qemu-xhci", "-chardev", "socket,id=usb0,server=on,wait=off,path=" + usb,
-			"-device", "usb-serial,chardev=usb0",
+			"-device", "qemu-xhci",
 		},
 		console: "ttyAMA0",
 		modules: []string{
 			"configfs", "virtio_pci", "virtio_net", "xhci_pci", "ftdi_sio",
 			"i2c_dev", "i2c_hil buses=2", "gpio_sim", "lm75", "bmp280_i2c", "ti_ads1015",
 		},
-		usb: usb,
 	}
+	for _, id := range []string{"usb0", "usb1"} {
+		socket := filepath.Join(dir, id+".sock")
+		m.args = append(m.args, "-chardev", "socket,server=on,wait=off,id="+id+",path="+socket, "-device", "usb-serial,chardev="+id)
+		m.usb = append(m.usb, socket)
+	}
+	return m
+}
+
+// withoutBattery: the board's clock begins in 1970.
+func (m machine) withoutBattery() machine {
+	m.args = append(m.args, "-rtc", "base=1970-01-01")
+	return m
 }
 
 // with gives the machine a disk.
@@ -68,12 +79,12 @@ func raspberryPi(t *testing.T, dir string) machine {
 	if _, err := os.Stat(emulator); err != nil {
 		t.Fatalf("%v; `make board` makes it", err)
 	}
-	control := filepath.Join(dir, "control.sock")
+	control, uart := filepath.Join(dir, "control.sock"), filepath.Join(dir, "uart.sock")
 	return machine{
 		emulator: emulator,
 		args: []string{
 			"-M", "raspi3b", "-m", "1G", "-smp", "4", "-dtb", filepath.Join(boardParts, "raspberrypi.dtb"),
-			"-serial", "null", "-serial", "stdio",
+			"-chardev", "socket,id=uart0,server=on,wait=off,path=" + uart, "-serial", "chardev:uart0", "-serial", "stdio",
 			"-netdev", "user,id=net0", "-device", "usb-net,netdev=net0",
 			"-qmp", "unix:" + control + ",server=on,wait=off",
 			"-device", "tmp105,bus=i2c-bus.1,address=0x48,id=thermometer",
@@ -82,6 +93,6 @@ func raspberryPi(t *testing.T, dir string) machine {
 		modules: []string{
 			"configfs", "phy_generic", "dwc2", "cdc_ether", "rndis_host", "bcm2835_wdt", "bcm2835_thermal", "i2c_bcm2835", "lm75",
 		},
-		control: control,
+		control: control, uart: uart,
 	}
 }

@@ -16,6 +16,7 @@ func TestBoardRaspberryPi(t *testing.T) {
 	m := raspberryPi(t, dir)
 	b := boardHub(t, bootBoard(t, dir, m))
 	t.Run("clock", func(t *testing.T) { piClock(t, b) })
+	t.Run("receiver", func(t *testing.T) { piReceiver(t, b, m) })
 	t.Run("thermometer", func(t *testing.T) { piThermometer(t, b, m) })
 	judgeAudit(t, b.hub)
 }
@@ -34,6 +35,13 @@ func piClock(t *testing.T, b *boardGateway) {
 	b.call(t, "SetClock", time.Now(), nil)
 	b.await(t, "board", "cpu_temperature", near(25.178))
 	b.awaitGood(t, "board")
+}
+
+// piReceiver listens to a receiver at the Pi's own serial port, the PL011.
+func piReceiver(t *testing.T, b *boardGateway, m machine) {
+	plug(t, m.uart, position)
+	b.start(t, "devices: [{id: bow, driver: nmea, port: /dev/ttyAMA0, baud: 9600, every: 1s}]\n")
+	b.await(t, "bow", "latitude", near(52.52))
 }
 
 // piThermometer reads a TMP105 by the Pi's own adapter and the kernel's driver,
