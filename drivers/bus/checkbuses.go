@@ -57,13 +57,17 @@ func (s *Set) checkMux(name string, c *MuxConfig, fault func(field, format strin
 	}
 }
 
-// Muxes are the places that multiplexers take, with the name of a bus behind
-// each.
-func (s *Set) Muxes() map[Place]string {
+// Taken are the places that the buses themselves take, with what is there.
+func (s *Set) Taken() map[Place]string {
 	taken := make(map[Place]string)
 	for _, name := range slices.Sorted(maps.Keys(s.opts.Configs)) {
-		if c, ok := s.opts.Configs[name].(*MuxConfig); ok {
-			taken[AtI2C(c.Bus, c.Address)] = name
+		switch c := s.opts.Configs[name].(type) {
+		case *MuxConfig:
+			taken[AtI2C(c.Bus, c.Address)] = "the multiplexer of bus " + name
+		case *I2CConfig:
+			if c.Power != nil {
+				taken[AtLine(c.Power.LineConfig)] = "the power of bus " + name
+			}
 		}
 	}
 	return taken

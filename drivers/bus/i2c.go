@@ -1,8 +1,10 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,12 +13,29 @@ import (
 	"periph.io/x/host/v3/sysfs"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/config"
 )
 
 // I2CConfig is an I2C bus of the board.
 type I2CConfig struct {
-	Device  string        `yaml:"device" doc:"Device file of the bus." required:"true" pattern:"^/dev/i2c-[0-9]{1,3}$" want:"/dev/i2c-N" example:"/dev/i2c-1"`
-	Timeout time.Duration `yaml:"timeout" doc:"A transaction that has not come back in this time is given up, and the bus is reported as stuck." default:"2s" min:"100ms" max:"1m"`
+	Device  string           `yaml:"device" doc:"Device file of the bus." required:"true" pattern:"^/dev/i2c-[0-9]{1,3}$" want:"/dev/i2c-N" example:"/dev/i2c-1"`
+	Speed   config.Frequency `yaml:"speed" doc:"Clock that the bus must have. The kernel sets it when the board starts; if it is another, a condition says what to write where. Left out: whatever it is." min:"1kHz" max:"5MHz" example:"400kHz"`
+	Timeout time.Duration    `yaml:"timeout" doc:"A transaction that has not come back in this time is given up, and the bus is reported as stuck." default:"2s" min:"100ms" max:"1m"`
+	Recover []string         `yaml:"recover" doc:"What is tried, one after the other, when three transactions in a row have timed out: rebind takes the adapter from its driver and gives it back, which resets it (needs root); power cuts the power of the chips. Left out: nothing." oneof:"rebind|power"`
+	Power   *PowerConfig     `yaml:"power" doc:"GPIO line that gives the chips of the bus their power."`
+}
+
+// Validate checks what tags cannot.
+func (c *I2CConfig) Validate() error {
+	wants := slices.Contains(c.Recover, stepPower)
+	switch {
+	case wants && c.Power == nil:
+		return &gateway.FieldError{Field: "recover", Problem: "power needs the section power, with the line"}
+	case !wants && c.Power != nil:
+		return &gateway.FieldError{Field: "power", Problem: "is for recover: [power]; want that, or power left out"}
+	default:
+		return nil
+	}
 }
 
 func (*I2CConfig) kind() string { return KindI2C }
@@ -88,10 +107,35 @@ func (s *Set) openWire(name string) (*wire, error) {
 			name, c.Device, err, gateway.ErrUnavailable)
 	}
 	const advice = "check wires and pull-ups, or cut the power of its chips for a moment"
-	return &wire{
-		turn: newTurn(name, c.Timeout, advice, func(problem error) { s.opts.Report(name, problem) }),
+	a := adapter{sys: s.opts.Hardware.Sys, number: number}
+	told := &condition{report: func(problem error) { s.opts.Report(name, problem) }}
+	w := &wire{
+		turn: newTurn(name, c.Timeout, advice, func(problem error) { told.set(isStuck, problem) }),
 		bus:  opened, trunk: s.grow(name), record: s.opts.Record,
-	}, nil
+	}
+	if err := atSpeed(opened, int64(c.Speed), a); err != nil {
+		told.set(isSlow, err)
+	}
+	w.recovery = &recovery{bus: name, turn: w.turn, log: s.opts.Log, report: func(problem error) { told.set(isFailing, problem) }}
+	if err := s.arm(w, c, a); err != nil {
+		_ = w.close(closeGrace) // the first error says more
+		return nil, err
+	}
+	return w, nil
+}
+
+// atSpeed sees to it that the bus has the wanted speed, in Hz; 0 is whatever it
+// is. Its error says what to do.
+func atSpeed(b i2c.Bus, want int64, a adapter) error {
+	is := a.speed()
+	if want == 0 || is == want || b.SetSpeed(physic.Frequency(want)*physic.Hertz) == nil {
+		return nil
+	}
+	runs := "nobody knows how fast it runs"
+	if is > 0 {
+		runs = fmt.Sprintf("it runs at %v", physic.Frequency(is)*physic.Hertz)
+	}
+	return fmt.Errorf("the speed of the bus is to be %v, but %s; %s: %w", physic.Frequency(want)*physic.Hertz, runs, a.howToSet(want), gateway.ErrInvalid)
 }
 
 // String is the name of the bus in the config.
@@ -107,6 +151,7 @@ func (b *I2C) SetSpeed(physic.Frequency) error {
 func (b *I2C) Tx(address uint16, w, r []byte) error {
 	// A transaction that is given up may still write into its buffer.
 	out, in := append([]byte(nil), w...), make([]byte, len(r))
+	b.wire.recovery.attempt()
 	err := b.wire.turn.do(fmt.Sprintf("%#02x", address), func() error {
 		return b.wire.ask(b.segment, address, out, in)
 	})
@@ -123,6 +168,9 @@ type wire struct {
 	bus    i2c.BusCloser
 	trunk  *segment
 	record func(Transaction)
+	// recovery frees the bus; power is the line that it uses, if any.
+	recovery *recovery
+	power    *Output
 }
 
 // ask makes a transaction with a chip on a segment, which must have its turn.
@@ -135,6 +183,7 @@ func (w *wire) ask(s *segment, address uint16, out, in []byte) error {
 	if err != nil {
 		forget(way)
 	}
+	w.recovery.note(err)
 	return err
 }
 
@@ -160,7 +209,11 @@ func (w *wire) close(grace time.Duration) error {
 	if err := w.turn.end(grace); err != nil {
 		return err
 	}
-	if err := w.bus.Close(); err != nil {
+	err := w.bus.Close()
+	if w.power != nil {
+		err = errors.Join(err, w.power.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("close bus %s: %w", w.turn.bus, err)
 	}
 	return nil

@@ -13,6 +13,9 @@ import (
 // gateway.ErrUnavailable.
 var ErrNoAnswer = fmt.Errorf("no answer: %w", gateway.ErrUnavailable)
 
+// errArbitration is that the wires did not have the level that the board gave them.
+var errArbitration = fmt.Errorf("the bus was lost to somebody else (arbitration); check for noise and a second controller: %w", gateway.ErrUnavailable)
+
 // explain gives the errors of I2C adapters a meaning. Which errno stands for
 // what differs by adapter: Documentation/i2c/fault-codes.rst of the kernel.
 // periph passes them on as text only.
@@ -25,7 +28,7 @@ func explain(err error) error {
 	case isErrno(err, syscall.ETIMEDOUT):
 		return fmt.Errorf("the bus has timed out; is a wire held low, or without pull-up? %w: %w", gateway.ErrTimeout, gateway.ErrUnavailable)
 	case isErrno(err, syscall.EAGAIN):
-		return fmt.Errorf("the bus was lost to somebody else (arbitration); check for noise and a second controller: %w", gateway.ErrUnavailable)
+		return errArbitration
 	case isErrno(err, syscall.EIO):
 		return fmt.Errorf("the transfer has failed; check wires, pull-ups and the speed of the bus: %w", gateway.ErrUnavailable)
 	default:

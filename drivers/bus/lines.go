@@ -69,6 +69,11 @@ func (s *Set) line(c LineConfig, config gpiochip.Config) (gpiochip.Line, error) 
 	if s.closed {
 		return nil, errClosed()
 	}
+	return s.request(c, config)
+}
+
+// request finds a line and takes it, while the set is locked.
+func (s *Set) request(c LineConfig, config gpiochip.Config) (gpiochip.Line, error) {
 	chip, offset, err := s.findFree(c)
 	if err != nil {
 		return nil, err

@@ -278,7 +278,7 @@ func TestMeet(t *testing.T) {
 			t.Errorf("%v and %v: %v", c.a, c.b, got)
 		}
 	}
-	if got := set.Muxes(); len(got) != 3 || got[AtI2C("a3", 0x72)] == "" {
+	if got := set.Taken(); len(got) != 3 || got[AtI2C("a3", 0x72)] == "" {
 		t.Errorf("multiplexers at %v", got)
 	}
 }

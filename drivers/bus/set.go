@@ -37,6 +37,8 @@ type Options struct {
 type Hardware struct {
 	// I2C opens the bus /dev/i2c-N.
 	I2C func(number int) (i2c.BusCloser, error)
+	// Sys is where /sys is.
+	Sys string
 	// SPI opens the chip select /dev/spidevN.M.
 	SPI func(controller, chipSelect int) (spi.PortCloser, error)
 	// GPIO has the lines.
@@ -71,6 +73,9 @@ func New(o Options) *Set {
 	}
 	if o.Hardware.I2C == nil {
 		o.Hardware.I2C = openI2C
+	}
+	if o.Hardware.Sys == "" {
+		o.Hardware.Sys = "/sys"
 	}
 	if o.Hardware.SPI == nil {
 		o.Hardware.SPI = openSPI

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -20,13 +21,19 @@ type turn struct {
 	// holds it until it comes back.
 	held chan struct{}
 
+	// run is over when the bus is closed.
+	run    context.Context
+	cancel context.CancelFunc
+
 	mu    sync.Mutex
 	ended bool
 	stuck error // why nothing can be asked of the bus; nil if it can
 }
 
 func newTurn(bus string, timeout time.Duration, advice string, report func(error)) *turn {
-	return &turn{bus: bus, timeout: timeout, advice: advice, report: report, held: make(chan struct{}, 1)}
+	t := &turn{bus: bus, timeout: timeout, advice: advice, report: report, held: make(chan struct{}, 1)}
+	t.run, t.cancel = context.WithCancel(context.Background())
+	return t
 }
 
 // do has the bus for f alone, a transaction with the chip at a place. If f does
@@ -50,6 +57,31 @@ func (t *turn) do(at string, f func() error) error {
 	case <-timer.C:
 		return t.giveUp(at, result)
 	}
+}
+
+// seize has the bus for f, which may take longer than a transaction, and returns
+// at once. Who asks meanwhile gets the error why. It reports false if it cannot
+// have the bus now. The context of f ends when the bus is closed.
+func (t *turn) seize(why error, f func(ctx context.Context)) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended || t.stuck != nil {
+		return false
+	}
+	select {
+	case t.held <- struct{}{}:
+	default:
+		return false
+	}
+	t.stuck = why
+	go func() { // end waits for it
+		f(t.run)
+		t.mu.Lock()
+		t.stuck = nil
+		t.mu.Unlock()
+		<-t.held
+	}()
+	return true
 }
 
 // take waits for the bus, as long as it is not stuck.
@@ -103,6 +135,7 @@ func (t *turn) end(grace time.Duration) error {
 	t.mu.Lock()
 	t.ended = true
 	t.mu.Unlock()
+	t.cancel()
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

@@ -62,8 +62,8 @@ type taken struct {
 
 func newPlaces(buses map[string]any) *places {
 	w := &places{buses: bus.New(bus.Options{Configs: buses})}
-	for place, channel := range w.buses.Muxes() {
-		w.taken = append(w.taken, taken{place, "the multiplexer of bus " + channel})
+	for place, by := range w.buses.Taken() {
+		w.taken = append(w.taken, taken{place, by})
 	}
 	for _, name := range slices.Sorted(maps.Keys(buses)) { // those on a serial port
 		if placed, ok := buses[name].(bus.Placed); ok {
