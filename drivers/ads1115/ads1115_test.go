@@ -146,7 +146,7 @@ func TestFaults(t *testing.T) {
 		b := i2csim.New(map[uint16]i2csim.Chip{0x48: i2csim.NewADS1115(milliVolts)})
 		d := opened(t, plain, b)
 		asked := 0
-		b.Fault(func(_ uint16, w, r []byte) error {
+		b.Fault(func(uint16, []byte, []byte) error {
 			if asked++; asked == 2 {
 				b.Plug(0x48, i2csim.NewADS1115(milliVolts)) // it has lost its power
 			}

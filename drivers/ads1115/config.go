@@ -101,7 +101,7 @@ func (in Input) setting() uint16 {
 
 // reading makes a reading of a result.
 func (in Input) reading(counts int16) (gateway.Reading, error) {
-	reading, err := in.Input.Reading(in.number(), float64(counts)/32768*in.Range)
+	reading, err := in.Reading(in.number(), float64(counts)/32768*in.Range)
 	if counts == -32768 || counts == 32767 {
 		reading.Quality = gateway.Bad
 		err = errors.Join(err, fmt.Errorf("%s: the voltage is beyond the range of %v V; want a greater range, or a divider: %w", reading.Name, in.Range, gateway.ErrInvalid))

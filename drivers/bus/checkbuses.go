@@ -57,20 +57,32 @@ func (s *Set) checkMux(name string, c *MuxConfig, fault func(field, format strin
 	}
 }
 
-// Taken are the places that the buses themselves take, with what is there.
-func (s *Set) Taken() map[Place]string {
-	taken := make(map[Place]string)
+// Taken is a place that belongs to a bus.
+type Taken struct {
+	Place Place
+	// By says for people what is there.
+	By string
+}
+
+// Taken lists the places that the buses themselves take: those of multiplexers,
+// each once, and lines that cut power.
+func (s *Set) Taken() (all []Taken) {
 	for _, name := range slices.Sorted(maps.Keys(s.opts.Configs)) {
+		taken := Taken{}
 		switch c := s.opts.Configs[name].(type) {
 		case *MuxConfig:
-			taken[AtI2C(c.Bus, c.Address)] = "the multiplexer of bus " + name
+			taken = Taken{AtI2C(c.Bus, c.Address), "the multiplexer of bus " + name}
 		case *I2CConfig:
 			if c.Power != nil {
-				taken[AtLine(c.Power.LineConfig)] = "the power of bus " + name
+				taken = Taken{AtLine(c.Power.LineConfig), "the power of bus " + name}
 			}
 		}
+		known := slices.ContainsFunc(all, func(t Taken) bool { return t.Place == taken.Place })
+		if taken.By != "" && !known {
+			all = append(all, taken)
+		}
 	}
-	return taken
+	return all
 }
 
 // Meet says whether who is at one place answers to what is said to the other: it

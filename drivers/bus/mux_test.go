@@ -179,7 +179,7 @@ func TestMultiplexers(t *testing.T) {
 				}
 				return nil
 			}
-			_, err = ask(t, set, "b3", 0x48)
+			_, _ = ask(t, set, "b3", 0x48)
 			f.fault = func(uint16) error { return syscall.ETIMEDOUT }
 			_, err = ask(t, set, "i2c-1", 0x76)
 		default:
@@ -278,7 +278,7 @@ func TestMeet(t *testing.T) {
 			t.Errorf("%v and %v: %v", c.a, c.b, got)
 		}
 	}
-	if got := set.Taken(); len(got) != 3 || got[AtI2C("a3", 0x72)] == "" {
+	if got := set.Taken(); len(got) != 3 || got[1].Place != AtI2C("a3", 0x72) || got[1].By != "the multiplexer of bus a30" {
 		t.Errorf("multiplexers at %v", got)
 	}
 }

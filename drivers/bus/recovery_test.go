@@ -328,7 +328,7 @@ func TestRecoverKeys(t *testing.T) {
 		}
 	}
 	set := bus.New(bus.Options{Configs: map[string]any{"i2c-1": &bus.I2CConfig{Device: "/dev/i2c-1", Power: power}}})
-	if got := set.Taken()[bus.Place{At: "GPIO23"}]; got != "the power of bus i2c-1" {
-		t.Errorf("GPIO23 is %q", got)
+	if got := set.Taken(); len(got) != 1 || got[0] != (bus.Taken{Place: bus.Place{At: "GPIO23"}, By: "the power of bus i2c-1"}) {
+		t.Errorf("taken: %v", got)
 	}
 }

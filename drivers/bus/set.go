@@ -191,8 +191,8 @@ func (s *Set) alias(name string) string {
 	if _, given := s.opts.Configs[name]; given || !ok {
 		return ""
 	}
-	for other, config := range s.opts.Configs {
-		if c, ok := config.(owner); ok && c.hardware() == bare.hardware() {
+	for _, other := range slices.Sorted(maps.Keys(s.opts.Configs)) {
+		if c, ok := s.opts.Configs[other].(owner); ok && c.hardware() == bare.hardware() {
 			return other
 		}
 	}

@@ -28,7 +28,7 @@ func (f *fakeSPI) String() string                    { return "fake" }
 func (f *fakeSPI) Close() error                      { f.closed = true; return nil }
 func (f *fakeSPI) LimitSpeed(physic.Frequency) error { return errors.New("not used") }
 func (f *fakeSPI) Duplex() conn.Duplex               { return conn.Full }
-func (f *fakeSPI) TxPackets(p []spi.Packet) error    { return errors.New("not used") }
+func (f *fakeSPI) TxPackets([]spi.Packet) error      { return errors.New("not used") }
 func (f *fakeSPI) Connect(s physic.Frequency, mode spi.Mode, bits int) (spi.Conn, error) {
 	if f.connected || mode != spi.Mode1 || bits != 8 {
 		return nil, fmt.Errorf("connected %v, mode %v, %d bits", f.connected, mode, bits)

@@ -11,8 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"periph.io/x/conn/v3"
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
+	"periph.io/x/conn/v3/spi"
 
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
@@ -71,7 +73,7 @@ func unhex(s string) ([]byte, error) {
 	return b, nil
 }
 
-// Replay is an i2c.BusCloser on which the chips say what they said when a record
+// Replay is an i2c.BusCloser, or an SPI controller by its Hardware, on which the chips say what they said when a record
 // was made, as long as they are asked the same in the same order. Each address
 // has an order of its own.
 type Replay struct {
@@ -92,9 +94,14 @@ func NewReplay(name string, record []bus.Transaction) *Replay {
 	return &Replay{left: left}
 }
 
-// Hardware has the replay as each I2C bus.
+// Hardware has the replay as each I2C bus and each SPI controller.
 func (p *Replay) Hardware() bus.Hardware {
-	return bus.Hardware{I2C: func(int) (i2c.BusCloser, error) { return p, nil }}
+	return bus.Hardware{
+		I2C: func(int) (i2c.BusCloser, error) { return p, nil },
+		SPI: func(_, chipSelect int) (spi.PortCloser, error) {
+			return replaySPI{p, bus.AtSPI("", chipSelect).At}, nil
+		},
+	}
 }
 
 // String implements i2c.Bus.
@@ -105,9 +112,13 @@ func (p *Replay) SetSpeed(physic.Frequency) error { return nil }
 
 // Tx implements i2c.Bus.
 func (p *Replay) Tx(address uint16, w, r []byte) error {
+	return p.tx(bus.AtI2C("", address).At, w, r)
+}
+
+// tx gives what is next on record for a place.
+func (p *Replay) tx(at string, w, r []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := bus.AtI2C("", address).At
 	if len(p.left[at]) == 0 {
 		return fmt.Errorf("replay: %s is asked %x beyond the end of the record: %w", at, w, bus.ErrNoAnswer)
 	}
@@ -138,3 +149,22 @@ func (p *Replay) Left() (left []bus.Transaction) {
 
 // Close implements i2c.BusCloser.
 func (p *Replay) Close() error { return nil }
+
+// replaySPI is one chip select of a replay.
+type replaySPI struct {
+	p  *Replay
+	at string
+}
+
+func (c replaySPI) String() string                    { return "replay " + c.at }
+func (c replaySPI) Close() error                      { return nil }
+func (c replaySPI) LimitSpeed(physic.Frequency) error { return nil }
+func (c replaySPI) Duplex() conn.Duplex               { return conn.Full }
+func (c replaySPI) Tx(w, r []byte) error              { return c.p.tx(c.at, w, r) }
+
+func (c replaySPI) Connect(physic.Frequency, spi.Mode, int) (spi.Conn, error) { return c, nil }
+
+// TxPackets implements spi.Conn. No device of the gateway uses it.
+func (c replaySPI) TxPackets([]spi.Packet) error {
+	return fmt.Errorf("replay: packets are not on record: %w", gateway.ErrInvalid)
+}

@@ -122,6 +122,28 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestBytes is one opening and one read: 1.65 V at CH0.
+func TestBytes(t *testing.T) {
+	record, err := drivertest.ParseRecord(strings.NewReader(`
+spi-0 cs0 w 0180000000 r 0002000080 100µs
+spi-0 cs0 w 0180000000 r fffa000080 100µs
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay := drivertest.NewReplay("spi-0", record)
+	d, err := New(Config{Bus: "spi-0", Reference: 3.3, Inputs: plain.Inputs[:1]}, bus.New(bus.Options{Hardware: replay.Hardware()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := d.Read(t.Context()); err != nil || text(r) != "voltage.0 1.6500 V ; " || replay.Left() != nil {
+		t.Errorf("%s (%v), not asked: %v", text(r), err, replay.Left())
+	}
+}
+
 // TestEachValue: all 1024 values, and no answer with a wrong bit is taken.
 func TestEachValue(t *testing.T) {
 	c := &chip{}

@@ -62,8 +62,8 @@ type taken struct {
 
 func newPlaces(buses map[string]any) *places {
 	w := &places{buses: bus.New(bus.Options{Configs: buses})}
-	for place, by := range w.buses.Taken() {
-		w.taken = append(w.taken, taken{place, by})
+	for _, t := range w.buses.Taken() {
+		w.taken = append(w.taken, taken{t.Place, t.By})
 	}
 	for _, name := range slices.Sorted(maps.Keys(buses)) { // those on a serial port
 		if placed, ok := buses[name].(bus.Placed); ok {
