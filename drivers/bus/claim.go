@@ -2,7 +2,6 @@ package bus
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,11 +39,11 @@ func (s *Set) Claims(by string, config any) (claims []Claim) {
 
 // MuxClaims are what the multiplexers of the section buses use.
 func (s *Set) MuxClaims() (claims []Claim) {
-	muxes := s.Muxes()
-	places := slices.SortedFunc(maps.Keys(muxes), func(a, b Place) int { return strings.Compare(a.String(), b.String()) })
-	for _, place := range places {
-		if c, ok := s.claim(place); ok {
-			c.By = "the multiplexer of bus " + muxes[place]
+	taken := s.Taken()
+	slices.SortFunc(taken, func(a, b Taken) int { return strings.Compare(a.Place.String(), b.Place.String()) })
+	for _, t := range taken {
+		if c, ok := s.claim(t.Place); ok {
+			c.By = t.By
 			claims = append(claims, c)
 		}
 	}

@@ -3,6 +3,7 @@ package mcp3008
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/drivers/bus/analog"
 	"github.com/fieldpost/fieldpost/drivers/drivertest"
+	"github.com/fieldpost/fieldpost/drivers/drivertest/spisim"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -54,10 +56,10 @@ func (c *chip) Tx(w, r []byte) error {
 	for bit := 1; bit <= 9; bit++ {
 		out += fmt.Sprint(value >> bit & 1)
 	}
-	for i, bit := range out {
-		if at := start + 6 + i; bit == '1' && at < 8*len(r) {
-			r[at/8] |= 1 << (7 - at%8)
-		}
+	out = strings.Repeat("1", start+6) + out + strings.Repeat("0", 8*len(r)) // nobody drives the line before
+	for i := range r {
+		bits, _ := strconv.ParseUint(out[8*i:8*i+8], 2, 8)
+		r[i] = byte(bits)
 	}
 	if c.spoil != nil {
 		c.spoil(r)
@@ -103,8 +105,21 @@ func text(readings []gateway.Reading) string {
 	return b.String()
 }
 
-func TestContract(t *testing.T) {
-	drivertest.Run(t, func(t *testing.T) any { return opened(t, &chip{counts: [8]uint16{512, 7: 558}}) })
+// simulated is the chip on a bus of package spisim.
+type simulated struct{ *chip }
+
+func (s simulated) Tx(w, r []byte) { _ = s.chip.Tx(w, r) }
+
+func TestOnABadBus(t *testing.T) {
+	c := plain
+	c.ChipSelect = 0
+	drivertest.SPI(t, drivertest.SPIDriver{
+		New: func(buses *bus.Set) (any, error) { return New(c, buses) },
+		Chips: func() map[int]spisim.Chip {
+			return map[int]spisim.Chip{0: simulated{&chip{counts: [8]uint16{512, 7: 558}}}}
+		},
+		Unnoticed: map[string]string{"zeros": "a data line that is held low looks like 0 V"},
+	})
 }
 
 func TestRead(t *testing.T) {
