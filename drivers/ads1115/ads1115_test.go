@@ -133,6 +133,7 @@ func TestBrokenWire(t *testing.T) {
 	})
 	d := opened(t, plain, i2csim.New(map[uint16]i2csim.Chip{0x48: chip}))
 	readings, err := d.Read(t.Context())
+	drivertest.WantQuantities(t, plain.Quantities(), readings)
 	if len(readings) != 4 || readings[3].Quality != gateway.Bad || readings[0].Quality != "" {
 		t.Errorf("%s", text(readings))
 	}

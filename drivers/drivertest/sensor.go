@@ -71,3 +71,20 @@ func checkReading(t *testing.T, r gateway.Reading) {
 		t.Errorf("%s: time %v; leave it out unless the device knows better", r.Name, r.Time)
 	}
 }
+
+// WantQuantities checks that readings are those that a config announces by its
+// method Quantities, of the same kinds.
+func WantQuantities(t *testing.T, announced map[string]gateway.Value, readings []gateway.Reading) {
+	t.Helper()
+	for _, r := range readings {
+		want, known := announced[r.Name]
+		_, isNumber := r.Value.Number()
+		_, wantNumber := want.Number()
+		if !known || isNumber != wantNumber {
+			t.Errorf("%s %v is read; announced are %v", r.Name, r.Value, announced)
+		}
+	}
+	if len(readings) != len(announced) {
+		t.Errorf("%d readings; announced are %v", len(readings), announced)
+	}
+}

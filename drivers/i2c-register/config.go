@@ -194,5 +194,17 @@ func finite(all ...float64) bool {
 	return true
 }
 
+// Quantities are what the map has.
+func (c Config) Quantities() map[string]gateway.Value {
+	all := make(map[string]gateway.Value)
+	for _, v := range c.Values {
+		all[v.Name] = gateway.Value{}
+		if v.Bit != nil {
+			all[v.Name] = gateway.Bool(false)
+		}
+	}
+	return all
+}
+
 // Places implements bus.Placed.
 func (c Config) Places() []bus.Place { return []bus.Place{bus.AtI2C(c.Bus, c.Address)} }

@@ -84,6 +84,7 @@ func TestReadAndWrite(t *testing.T) {
 	}) {
 		t.Errorf("%v (%v)", readings, err)
 	}
+	drivertest.WantQuantities(t, mcp9808().Quantities(), readings)
 	chip.registers[5] = []byte{0x1e, 0x00} // -32 °C
 	if readings, err = d.Read(t.Context()); err != nil || readings[0].Value != gateway.Number(-32) || readings[1].Value != gateway.Bool(false) {
 		t.Errorf("below zero: %v (%v)", readings, err)

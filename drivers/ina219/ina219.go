@@ -75,6 +75,11 @@ func (c Config) Validate() error {
 	}
 }
 
+// Quantities are what the chip gives.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"voltage": {}, "current": {}, "power": {}}
+}
+
 // Places implements bus.Placed.
 func (c Config) Places() []bus.Place { return []bus.Place{bus.AtI2C(c.Bus, c.Address)} }
 

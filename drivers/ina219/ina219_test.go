@@ -112,6 +112,7 @@ i2c-1 0x40 w 00 r 2443 1ms
 	c := plain
 	c.Shunt, c.Most, c.Samples = 0.002, 15, 1
 	readings, err := opened(t, c, replay.Hardware()).Read(t.Context())
+	drivertest.WantQuantities(t, c.Quantities(), readings)
 	want := "voltage 11.9800 V ; current 10.0000 A ; power 119.8000 W ; "
 	if got := text(readings); err != nil || got != want || replay.Left() != nil {
 		t.Errorf("%s (%v), want %s; not asked %v", got, err, want, replay.Left())

@@ -78,6 +78,15 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Quantities are the states of the pins.
+func (c Config) Quantities() map[string]gateway.Value {
+	all := make(map[string]gateway.Value)
+	for _, p := range c.Pins {
+		all[p.Name] = gateway.Bool(false)
+	}
+	return all
+}
+
 // Places implements bus.Placed.
 func (c Config) Places() []bus.Place { return []bus.Place{bus.AtI2C(c.Bus, c.Address)} }
 

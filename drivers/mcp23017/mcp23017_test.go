@@ -115,6 +115,8 @@ func TestInputsAndOutputs(t *testing.T) {
 	if got, want := text(t, d), "door true button true pump false valve true light false"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	readings, _ := d.Read(t.Context())
+	drivertest.WantQuantities(t, plain.Quantities(), readings)
 	chip.In = 0x0001
 	set(t, d, "pump", true)
 	set(t, d, "light", true)

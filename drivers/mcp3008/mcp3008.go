@@ -89,6 +89,15 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Quantities are what the inputs give.
+func (c Config) Quantities() map[string]gateway.Value {
+	all := make(map[string]gateway.Value)
+	for _, in := range c.Inputs {
+		all[in.Label(in.number())] = gateway.Value{}
+	}
+	return all
+}
+
 // Places implements bus.Placed.
 func (c Config) Places() []bus.Place { return []bus.Place{bus.AtSPI(c.Bus, c.ChipSelect)} }
 

@@ -129,6 +129,7 @@ func TestRead(t *testing.T) {
 	if want := "voltage.0 1.6500 V ; pressure 4.9927 Pa good; voltage.2-3 0.0451 V ; "; err != nil || text(r) != want {
 		t.Errorf("%s (%v), want %s", text(r), err, want)
 	}
+	drivertest.WantQuantities(t, plain.Quantities(), r)
 	c.counts[0], c.counts[7] = 1023, 0
 	r, err = d.Read(t.Context())
 	if !errors.Is(err, gateway.ErrInvalid) || !strings.Contains(err.Error(), "above the reference") || !strings.Contains(err.Error(), "a wire is broken") ||

@@ -113,5 +113,17 @@ func (c Config) checkServo(at string, o Output, fault func(field, format string,
 	return false
 }
 
+// Quantities are what the outputs are told to be.
+func (c Config) Quantities() map[string]gateway.Value {
+	all := make(map[string]gateway.Value)
+	for _, o := range c.Outputs {
+		all[o.Name] = gateway.Value{}
+		if o.servo() {
+			all[o.Name+".active"] = gateway.Bool(false)
+		}
+	}
+	return all
+}
+
 // Places implements bus.Placed.
 func (c Config) Places() []bus.Place { return []bus.Place{bus.AtI2C(c.Bus, c.Address)} }

@@ -125,6 +125,8 @@ func TestOutputs(t *testing.T) {
 		c.output(0) != "00000004" || c.output(3) != "00003301" || c.output(15) != "00000010" {
 		t.Errorf("%s (%v), %s %s %s, want %s", got, err, c.output(0), c.output(3), c.output(15), want)
 	}
+	readings, _ := d.Read(t.Context())
+	drivertest.WantQuantities(t, plain.Quantities(), readings)
 	if err := do(t, d, "off", map[string]any{"output": "flap"}); err != nil || c.output(3) != "00000010" {
 		t.Errorf("off: %s, %v", c.output(3), err)
 	}

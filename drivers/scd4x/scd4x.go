@@ -49,6 +49,11 @@ type Config struct {
 
 const address = 0x62
 
+// Quantities are what the sensor gives.
+func (Config) Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"co2": {}, "temperature": {}, "humidity": {}}
+}
+
 // Places implements bus.Placed.
 func (c Config) Places() []bus.Place { return []bus.Place{bus.AtI2C(c.Bus, address)} }
 

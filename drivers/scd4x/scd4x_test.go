@@ -154,6 +154,7 @@ i2c-1 0x62 w - r 01f4336667a25eb93c 1ms
 	synctest.Test(t, func(t *testing.T) {
 		replay := drivertest.NewReplay("i2c-1", record)
 		r, err := opened(t, plain, replay.Hardware()).Read(t.Context())
+		drivertest.WantQuantities(t, plain.Quantities(), r)
 		if want := "co2 500.0 ppm uncertain; temperature 25.0 Cel ; humidity 37.0 %RH ; "; err != nil || text(r) != want || replay.Left() != nil {
 			t.Errorf("%s (%v), want %s; not asked %v", text(r), err, want, replay.Left())
 		}
