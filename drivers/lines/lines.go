@@ -39,6 +39,26 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Quantities are the groups of the patterns, and what is told of other lines.
+func (c Config) Quantities() map[string]gateway.Value {
+	all := dialog.Quantities()
+	for _, p := range c.Patterns {
+		m, _ := p.compile("") // Validate has told the fault
+		for _, q := range m.groups {
+			switch {
+			case q.Name == "":
+			case q.Type == "text":
+				all[q.Name] = gateway.Text("")
+			case q.Type == "bool":
+				all[q.Name] = gateway.Bool(false)
+			default:
+				all[q.Name] = gateway.Number(0)
+			}
+		}
+	}
+	return all
+}
+
 // Dev is a device that sends lines.
 type Dev struct {
 	config Config

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -66,6 +67,17 @@ func TestLinesAreDecoded(t *testing.T) {
 		if got != c.want || (err != nil) != (c.problem != "") || err != nil && !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%q: %s (%v), want %s %s", c.line, got, err, c.want, c.problem)
 		}
+	}
+}
+
+func TestQuantitiesAreKnownBefore(t *testing.T) {
+	got := configOf("/dev/x", weather...).Quantities()
+	want := map[string]gateway.Value{
+		"temperature": gateway.Number(0), "humidity": gateway.Number(0), "door": gateway.Bool(false), "a": gateway.Number(0),
+		"b": gateway.Text(""), "note.first": gateway.Text(""), "unmatched": gateway.Number(0), "unmatched.line": gateway.Text(""),
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

@@ -22,6 +22,19 @@ type Config struct {
 	Silence time.Duration `yaml:"silence" doc:"The receiver is reported when no sentence has come for so long; 0s for never." default:"30s" min:"0s" max:"1d"`
 }
 
+// Quantities are what a talker can tell, each only if it has what that takes.
+func (Config) Quantities() map[string]gateway.Value {
+	all := dialog.Quantities()
+	all["fix"] = gateway.Text("")
+	for _, name := range []string{
+		"latitude", "longitude", "altitude", "speed", "course", "satellites", "hdop",
+		"wind_angle", "wind_speed", "true_wind_angle", "true_wind_speed", "wind_direction", "depth", "water_temperature",
+	} {
+		all[name] = gateway.Number(0)
+	}
+	return all
+}
+
 // Dev is a talker.
 type Dev struct {
 	config Config

@@ -83,6 +83,14 @@ func TestSentencesAreRead(t *testing.T) {
 			if got := show(readings); got != c.want {
 				t.Errorf("%s\nwant %s", got, c.want)
 			}
+			quantities := Config{}.Quantities()
+			for _, r := range readings {
+				kind, known := quantities[r.Name]
+				_, isNumber := kind.Number()
+				if _, number := r.Value.Number(); !known || number != isNumber {
+					t.Errorf("%s is not among the quantities as it is", r.Name)
+				}
+			}
 		})
 	}
 }

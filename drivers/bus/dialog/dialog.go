@@ -52,6 +52,11 @@ func Run(ctx context.Context, port Port, c Config, decode Decode, sink gateway.S
 	return err
 }
 
+// Quantities are the readings that Run itself gives, with a value of the kind.
+func Quantities() map[string]gateway.Value {
+	return map[string]gateway.Value{"unmatched": {}, "unmatched.line": gateway.Text("")}
+}
+
 // talk is the state of a Run.
 type talk struct {
 	Config
