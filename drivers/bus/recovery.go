@@ -91,6 +91,9 @@ func (r *recovery) attempt() {
 	if !r.turn.seize(why, func(ctx context.Context) { r.done(s, s.try(ctx)) }) {
 		return
 	}
+	if r.told { // it may not come back
+		r.report(r.problem(gateway.ErrUnavailable, s.name+" is under way"))
+	}
 	r.attempts++
 	r.failures = 0
 	if r.pause = min(2*r.pause, maxRecovery); r.pause == 0 || now.Sub(r.next) > maxRecovery {

@@ -139,6 +139,7 @@ func (b *ill) ask(t *testing.T, times int) (err error) {
 	}
 	for range times {
 		err = i2c1.Tx(0x76, []byte{0xd0}, make([]byte, 1))
+		synctest.Wait() // until the bus is given back
 	}
 	return err
 }
@@ -164,6 +165,9 @@ func TestPowerIsCut(t *testing.T) {
 		err := b.ask(t, 1)
 		if !errors.Is(err, gateway.ErrUnavailable) || !strings.Contains(err.Error(), "i2c-1 is being freed (power)") || time.Since(begun) != 0 {
 			t.Errorf("meanwhile: %v after %v", err, time.Since(begun))
+		}
+		if !strings.Contains(b.last(), "(power is under way)") {
+			t.Errorf("meanwhile: told %q", b.last())
 		}
 		time.Sleep(999 * time.Millisecond)
 		synctest.Wait()
@@ -289,7 +293,9 @@ func TestWithoutRecover(t *testing.T) {
 	})
 }
 
-func TestSpeed(t *testing.T) {
+func TestSpeed(t *testing.T) { synctest.Test(t, testSpeed) }
+
+func testSpeed(t *testing.T) {
 	for _, c := range []struct {
 		name, is string
 		want     config.Frequency
