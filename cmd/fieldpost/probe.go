@@ -17,7 +17,7 @@ type probeCmd struct {
 	socketFlag
 	Bus      []string      `help:"Ask this I2C bus alone, such as i2c-1; may be given again. It is asked even if it seems to be the board's own." placeholder:"NAME"`
 	ReadOnly bool          `help:"Ask no chip for its id, so that nothing is written to any."`
-	Commands bool          `help:"Ask SHT3x and SHT4x, too: their command is written to their addresses, whoever may be there."`
+	Commands bool          `help:"Ask chips, too, that answer to a command only, such as SHT3x: it is written where nobody has answered a read."`
 	Listen   time.Duration `help:"Open free serial ports and listen so long at each usual rate, such as 2s. Opening one resets a board such as an Arduino." placeholder:"TIME"`
 	Port     []string      `help:"Listen to this serial port alone; may be given again." placeholder:"PORT"`
 	Modbus   string        `help:"Ask the Modbus units on this serial port, or at host:port, for their register 0." placeholder:"LINE"`

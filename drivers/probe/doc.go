@@ -18,8 +18,11 @@
 //   - At 0x70 to 0x77 sits a BME280, or a multiplexer, which takes the number for
 //     channels that are to be opened. It reads back what was written: then it gets
 //     what it said before.
-//   - Chips that are told apart by a command, not a register, are asked only with
-//     Options.Commands: SHT3x and SHT4x, which are silent when they are just read.
+//   - Chips that are told apart by a command, not a register, do not answer when they
+//     are just read: SHT3x, SHT4x, SCD4x. They are asked only with Options.Commands,
+//     and only where nobody has answered, so that it can be no chip with outputs; not
+//     at the addresses of memories. Some audio and LCD chips take what is written and
+//     never answer.
 //   - Serial ports are opened only with Options.Listen, and one of them with
 //     Options.Modbus: then each unit is asked for its register 0, holding and input
 //     (functions 3 and 4), which reads and changes nothing.

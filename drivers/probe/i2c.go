@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,7 +63,7 @@ type Question struct {
 }
 
 func (p *prober) findI2C(ctx context.Context) {
-	devices, _ := filepath.Glob(p.path("dev", "i2c-*")) // the pattern is right
+	devices, _ := filepath.Glob(p.path("dev", "i2c-[0-9]*")) // the pattern is right
 	if len(devices) == 0 {
 		p.adviseI2C()
 	}
@@ -113,7 +112,7 @@ func (p *prober) adviseCommands() {
 		}
 	}
 	if len(names) > 0 {
-		p.advise(fmt.Sprintf("Not looked for, since they do not answer when they are just read: %s. With --commands a command is written to their addresses.", strings.Join(names, ", ")))
+		p.advise(fmt.Sprintf("Not looked for, since they do not answer when they are just read: %s. With --commands a command is written to their addresses, where nobody has answered.", strings.Join(names, ", ")))
 	}
 }
 
@@ -215,12 +214,18 @@ func (p *prober) usedBy(name string, address uint16) string {
 	if !attr.Exists(dir) {
 		return ""
 	}
-	name, _ = attr.Text(filepath.Join(dir, "name")) // empty if it is not known
-	driver, err := os.Readlink(filepath.Join(dir, "driver"))
-	if err != nil {
-		return fmt.Sprintf("the kernel as %s, without a driver", name)
+	chip, _ := attr.Text(filepath.Join(dir, "name")) // empty if it is not known
+	driver := linked(filepath.Join(dir, "driver"))
+	if driver == "" {
+		return fmt.Sprintf("the kernel as %s, without a driver", chip)
 	}
-	return fmt.Sprintf("the kernel as %s, by its driver %s", name, filepath.Base(driver))
+	text := fmt.Sprintf("the kernel as %s, by its driver %s", chip, driver)
+	for _, k := range p.report.Kernel {
+		if k.Device == filepath.Base(dir) {
+			text += fmt.Sprintf("; the driver %s of fieldpost reads it", k.Driver)
+		}
+	}
+	return text
 }
 
 // describe says what a chip could be by its address.
@@ -232,9 +237,8 @@ func (p *prober) describe(chip *I2CChip) {
 		}
 		chip.Maybe = append(chip.Maybe, Candidate{Chip: k.Name, Driver: k.driver, keys: k.keys})
 	}
-	var moves string
-	chip.Else, moves = usualAt(chip.Address)
-	if moves != "" {
-		chip.Note = "not asked for an id, since a byte could " + moves
+	chip.Else = usualAt(chip.Address)
+	if could := moves(chip.Address, true); could != "" {
+		chip.Note = "not asked for an id, since a byte could " + could
 	}
 }

@@ -44,7 +44,7 @@ func (q *questions) ask(ctx context.Context, c bus.Chip) ([]byte, error) {
 // identify asks for the ids of chips that could be there, by their registers.
 // Before is what a read without a register has given.
 func (p *prober) identify(ctx context.Context, q *questions, before byte) error {
-	if _, moves := usualAt(q.chip.Address); moves != "" {
+	if moves(q.chip.Address, true) != "" {
 		return nil
 	}
 	asked := make(map[string][]byte)
@@ -92,7 +92,7 @@ func (q *questions) undo(wrote, answer, before byte) (isMux bool, err error) {
 
 // command asks chips that are silent when they are just read.
 func (p *prober) command(ctx context.Context, q *questions) error {
-	if _, moves := usualAt(q.chip.Address); !p.Commands || moves != "" {
+	if !p.Commands || moves(q.chip.Address, false) != "" {
 		return nil
 	}
 	for _, k := range p.at(q.chip.Address) {

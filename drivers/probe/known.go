@@ -78,34 +78,43 @@ type usual struct {
 	what        string
 	// moves says what a written byte could do; empty if it does no harm.
 	moves string
+	// silent says that it may not answer a read, and be there all the same.
+	silent bool
 }
 
 var usuals = []usual{
-	{0x20, 0x27, "an expander such as MCP23017 or PCF8574", "switch its outputs"},
-	{0x28, 0x2f, "a digital potentiometer", "move its wiper"},
-	{0x30, 0x37, "the write protection of a memory", "lock the memory"},
-	{0x38, 0x3f, "an expander such as PCF8574A", "switch its outputs"},
-	{0x3c, 0x3d, "a display", ""},
-	{0x48, 0x4f, "a converter such as ADS1115 or PCF8591", "change the analog output of a PCF8591"},
-	{0x50, 0x57, "a memory such as 24C32", "be stored"},
-	{0x58, 0x5f, "a memory", "be stored"},
-	{0x60, 0x67, "a converter such as MCP4725", "change its analog output"},
-	{0x68, 0x68, "a clock such as DS3231", ""},
-	{0x70, 0x77, "a multiplexer such as PCA9548A", ""},
+	{0x20, 0x27, "an expander such as PCF8574 or PCA9555", "switch its outputs", false},
+	{0x28, 0x2f, "a digital potentiometer", "move its wiper", false},
+	{0x30, 0x37, "the write protection of a memory", "lock the memory", true},
+	{0x38, 0x3f, "an expander such as PCF8574A", "switch its outputs", false},
+	{0x3c, 0x3d, "a display", "", false},
+	{0x48, 0x4f, "a converter such as PCF8591", "change its analog output", false},
+	{0x50, 0x57, "a memory such as 24C32", "be stored", true},
+	{0x58, 0x5f, "a memory", "be stored", true},
+	{0x60, 0x67, "a converter such as MCP4725", "change its analog output", false},
+	{0x68, 0x68, "a clock such as DS3231", "", false},
+	{0x70, 0x77, "a multiplexer such as PCA9548A", "", false},
 }
 
-// usualAt is what else is often at an address, and what a byte could do to it.
-func usualAt(address uint16) (what []string, moves string) {
+// usualAt is what else is often at an address.
+func usualAt(address uint16) (what []string) {
 	for _, u := range usuals {
-		if address < u.first || address > u.last {
-			continue
-		}
-		what = append(what, u.what)
-		if u.moves != "" {
-			moves = u.moves
+		if u.first <= address && address <= u.last {
+			what = append(what, u.what)
 		}
 	}
-	return what, moves
+	return what
+}
+
+// moves says what a byte that is written to an address could do, where somebody
+// has answered a read or nobody has; empty if it does no harm.
+func moves(address uint16, answered bool) string {
+	for _, u := range usuals {
+		if u.first <= address && address <= u.last && u.moves != "" && (answered || u.silent) {
+			return u.moves
+		}
+	}
+	return ""
 }
 
 const firstMux, lastMux = 0x70, 0x77

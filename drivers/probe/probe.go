@@ -20,7 +20,8 @@ type Options struct {
 	I2C []string
 	// ReadOnly asks no chip for its id.
 	ReadOnly bool
-	// Commands asks chips, too, that have a command in place of an id register.
+	// Commands asks chips, too, that have a command in place of an id register, where
+	// nobody has answered.
 	Commands bool
 	// Listen opens free serial ports, and listens so long at each usual rate. 0
 	// leaves them closed. Opening one can reset a board that is attached to it.
@@ -78,9 +79,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		o.Hardware.GPIO = gpiochip.Kernel{}
 	}
 	p := &prober{Options: o, buses: bus.New(bus.Options{Hardware: o.Hardware}), known: knownChips(o.Drivers)}
+	p.findKernelChips() // first: the addresses that it uses are told by them
 	p.findI2C(ctx)
 	p.findOneWire()
-	p.findKernelChips()
 	p.findSPI()
 	p.findGPIO()
 	p.findSerial(ctx)

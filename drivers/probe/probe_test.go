@@ -14,6 +14,7 @@ import (
 
 	"github.com/fieldpost/fieldpost/drivers"
 	"github.com/fieldpost/fieldpost/drivers/bus"
+	"github.com/fieldpost/fieldpost/drivers/bus/sensirion"
 	"github.com/fieldpost/fieldpost/drivers/drivertest"
 	"github.com/fieldpost/fieldpost/drivers/drivertest/i2csim"
 	"github.com/fieldpost/fieldpost/drivers/probe"
@@ -91,6 +92,7 @@ func tree(t *testing.T, files map[string]string) string {
 
 // pi is the tree of a board with something of everything.
 var pi = map[string]string{
+	"dev/i2c-hil-1":                   "",
 	"dev/i2c-1":                       "",
 	"sys/bus/i2c/devices/i2c-1/name":  "bcm2835 (i2c@7e804000)\n",
 	"sys/bus/i2c/devices/1-0068/name": "ds3231\n", "sys/bus/i2c/devices/1-0068/driver": "->../../drivers/rtc-ds1307",
@@ -106,6 +108,7 @@ var pi = map[string]string{
 	"sys/class/hwmon/hwmon0/name": "cpu_thermal\n", "sys/class/hwmon/hwmon0/device": "->../../../devices/virtual/thermal/thermal_zone0",
 	"sys/devices/virtual/thermal/thermal_zone0/subsystem": "->../../../../class/thermal",
 	"sys/class/hwmon/hwmon1/name":                         "tmp105\n", "sys/class/hwmon/hwmon1/device": "->../../../devices/i2c-1/1-0049",
+	"sys/bus/i2c/devices/1-0049/name": "tmp105\n", "sys/bus/i2c/devices/1-0049/driver": "->../../drivers/lm75",
 	"sys/devices/i2c-1/1-0049/subsystem":  "->../../../bus/i2c",
 	"sys/class/hwmon/hwmon2/name":         "w1_slave_temp\n",
 	"sys/bus/iio/devices/iio:device0":     "->../../../devices/spi0.1/iio:device0",
@@ -303,11 +306,40 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// obscure says who it is only after a command.
+type obscure struct{ told bool }
+
+func (c *obscure) Tx(w, r []byte) error {
+	switch {
+	case string(w) == "\x36\x82":
+		c.told = true
+	case len(w) > 0 || !c.told:
+		return i2csim.NoAck()
+	default:
+		copy(r, sensirion.Append(nil, 1, 2, 3))
+		c.told = false
+	}
+	return nil
+}
+
+// TestCommandWhereAnOutputCouldBe: one would have answered when it was read.
+func TestCommandWhereAnOutputCouldBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		commands := func(o *probe.Options) { o.Commands = true }
+		if b := on(t, 0x62, &obscure{}, commands); len(b.Chips) != 1 || b.Chips[0].Driver != "scd4x" {
+			t.Errorf("%+v", b)
+		}
+		if b := on(t, 0x62, readOnly{t: t}, commands); len(b.Chips) != 1 || b.Chips[0].Chip != "" || !strings.Contains(b.Chips[0].Note, "analog output") {
+			t.Errorf("%+v", b)
+		}
+	})
+}
+
 // TestBusThatDoesNotWork is left at the first address that shows it.
 func TestBusThatDoesNotWork(t *testing.T) {
 	asked := 0
 	b := i2csim.New(nil)
-	b.Fault(func(address uint16, _, _ []byte) error {
+	b.Fault(func(uint16, []byte, []byte) error {
 		asked++
 		return errors.New("sysfs-i2c: connection timed out")
 	})

@@ -61,11 +61,11 @@ func TestAskKeepsThePace(t *testing.T) {
 // TestAskOfADeviceThatFails changes nothing about its state.
 func TestAskOfADeviceThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := &sensor{read: func(_ context.Context, n int) ([]gateway.Reading, error) {
+		s := &sensor{read: func(ctx context.Context, n int) ([]gateway.Reading, error) {
 			if n > 1 {
 				return nil, errBroken
 			}
-			return level(nil, n)
+			return level(ctx, n)
 		}}
 		p := newPoller(t, s, &tray{}, newBoard())
 		stop := running(p.Run)

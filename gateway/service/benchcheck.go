@@ -84,13 +84,16 @@ func (r Reading) text() string {
 	return strings.Join(all, ", ")
 }
 
-// Text is a reading for people, with six digits of a number.
-func (r LatestReading) Text() string {
+// Text is a reading for people.
+func (r LatestReading) Text() string { return r.Name + " " + r.Amount() }
+
+// Amount is the value for people, with six digits of a number.
+func (r LatestReading) Amount() string {
 	value := fmt.Sprint(r.Value)
 	if n, is := r.Value.Number(); is {
 		value = strconv.FormatFloat(n, 'g', 6, 64)
 	}
-	text := strings.TrimSpace(r.Name + " " + value + " " + r.Unit)
+	text := strings.TrimSpace(value + " " + r.Unit)
 	if r.Quality != gateway.Good && r.Quality != "" {
 		text += " (" + string(r.Quality) + ")"
 	}

@@ -172,6 +172,7 @@ func TestBoard(t *testing.T) {
 	t.Run("i2c", func(t *testing.T) { boardI2C(t, b) })
 	t.Run("expander", func(t *testing.T) { boardExpander(t, b) })
 	t.Run("iio", func(t *testing.T) { boardIIO(t, b) })
+	t.Run("probe", func(t *testing.T) { boardProbe(t, b) })
 	t.Run("inputs", func(t *testing.T) { boardInputs(t, b) })
 	t.Run("relay", func(t *testing.T) { boardRelay(t, b) })
 	t.Run("serial", func(t *testing.T) { boardSerial(t, b, m) })
