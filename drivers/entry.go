@@ -65,6 +65,10 @@ func wired[C, D any](name string, open func(C, *bus.Set) (D, error)) Driver {
 // Measures tells whether devices of the driver give readings.
 func (d Driver) Measures() bool { return d.fulfils.Sensor != nil || d.fulfils.Stream != nil }
 
+// Polled tells whether devices of the driver are read when it is time. Others that
+// measure speak by themselves.
+func (d Driver) Polled() bool { return d.fulfils.Sensor != nil }
+
 // contracts finds out what a device can do.
 func contracts(d any) Device {
 	var device Device

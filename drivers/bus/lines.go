@@ -111,7 +111,7 @@ func user(name string) string {
 // find looks for the line that a config names. It must be one alone.
 func find(chips []gpiochip.Chip, c LineConfig) (chip gpiochip.Chip, offset int, err error) {
 	if len(chips) == 0 {
-		return chip, 0, fmt.Errorf("there is no GPIO chip: %w", gateway.ErrUnavailable)
+		return chip, 0, fmt.Errorf("there is no GPIO chip (/dev/gpiochip*); the board has no GPIO lines, or its kernel no driver for them: %w", gateway.ErrUnavailable)
 	}
 	var among []gpiochip.Chip
 	for _, candidate := range chips {

@@ -135,7 +135,7 @@ func (s *schema) cases(name string, v Variants) map[string]any {
 	var choices []any
 	for _, kind := range kinds {
 		own, _ := fieldsOf(leaf(reflect.TypeOf(v.Cases[kind])))
-		whole := s.object(slices.Concat(own, common), nil)
+		whole := s.object(slices.Concat(common, own), nil) // a kind may say more of a key that all have
 		whole["type"] = "object"
 		def := name + "." + kind
 		s.defs[def] = whole

@@ -157,3 +157,29 @@ func defaultsOf(schema map[string]any) map[string]any {
 	}
 	return document
 }
+
+// TestKindHasItsOwnWordOnACommonKey: what an editor shows is what holds for it.
+func TestKindHasItsOwnWordOnACommonKey(t *testing.T) {
+	type asking struct {
+		Every string `yaml:"every" doc:"How often it is asked."`
+	}
+	type common struct {
+		Driver string `yaml:"driver" required:"true"`
+		Every  string `yaml:"every" doc:"How often it is read."`
+	}
+	type file struct {
+		Devices []config.Section `yaml:"devices" variants:"devices"`
+	}
+	schema := config.Schema(file{}, map[string]config.Variants{
+		"devices": {Key: "driver", Common: common{}, Cases: map[string]any{"asked": asking{}}},
+	})
+	text, err := json.Marshal(schema["$defs"].(map[string]any)["devices.asked"])
+	if err != nil || !strings.Contains(string(text), "How often it is asked.") {
+		t.Errorf("%s (%v)", text, err)
+	}
+	for key, want := range map[string]bool{"every": true, "driver": false} {
+		if got := config.HasKey(&asking{}, key); got != want {
+			t.Errorf("has %s: %v", key, got)
+		}
+	}
+}

@@ -39,6 +39,13 @@ func (s *Section) Text(key string) (string, bool) {
 	}
 }
 
+// HasKey tells whether a struct, given by a pointer, is one that Decode puts a key
+// into.
+func HasKey(target any, key string) bool {
+	fields, _ := fieldsOf(leaf(reflect.TypeOf(target)))
+	return slices.Contains(names(fields), key)
+}
+
 // Errorf makes an error at a field of the section, such as id or
 // lanes.alerts.ttl; at the section itself if the field is not there. Values
 // that were interpolated do not show in it.

@@ -21,7 +21,8 @@ type answer struct {
 
 // Ask reads the sensor now, between two slots, and returns what is true of it, as
 // Measure says. Nothing of it is sent, and neither the pace of the device nor its
-// state change. It waits for a read that is under way, until ctx ends.
+// state change; if it does not come back, the next slot finds the device stuck. It
+// waits for a read that is under way, until ctx ends.
 func (p *Poller) Ask(ctx context.Context) ([]gateway.Reading, error) {
 	answers := make(chan answer, 1)
 	select {
@@ -49,7 +50,7 @@ func (p *Poller) reply(ctx context.Context, q question) {
 	p.read = enter(p.opts.Log, p.device, func() ([]gateway.Reading, error) { return p.opts.Sensor.Read(rctx) })
 	if !p.read.await(ctx, p.opts.Timeout+courtesy, p.heart.Beat) {
 		p.read.late = true // nobody takes it when it comes
-		q.answer <- answer{err: fmt.Errorf("the read has not come back within %v; check the wiring and the bus: %w", p.opts.Timeout, gateway.ErrTimeout)}
+		q.answer <- answer{err: p.errStuck()}
 		return
 	}
 	readings, err := p.read.readings, p.read.err

@@ -97,9 +97,17 @@ func TestAskOfADeviceThatHangs(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		for _, want := range []string{"not come back within", "begun"} {
+			if p.Stats().State != pipeline.Good {
+				t.Errorf("before its next slot the device is %s", p.Stats().State)
+			}
 			if _, err := p.Ask(t.Context()); !errors.Is(err, gateway.ErrTimeout) || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %s", err, want)
 			}
+		}
+		time.Sleep(3 * every)
+		synctest.Wait()
+		if s := p.Stats(); s.State != pipeline.Stuck || s.Failures != 1 {
+			t.Errorf("slots have passed, and the device is %s after %d failures; want stuck after 1", s.State, s.Failures)
 		}
 		close(hang)
 		synctest.Wait()

@@ -170,11 +170,11 @@ func (d *device) trouble(state State, err error) {
 	d.board.Raise(d.code, health.Warning, d.label+": "+reason)
 }
 
-// isAbsent tells that the device was not there when it was last asked.
-func (d *device) isAbsent() bool {
+// is tells whether the device is in a state.
+func (d *device) is(state State) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.stats.State == Absent
+	return d.stats.State == state
 }
 
 // panicked reports whether the stack of a panic is worth a line.

@@ -27,36 +27,40 @@ type names struct {
 }
 
 // newNames wants what a config names, in expressions too, and does not make
-// itself.
+// itself before it is named: what is derived can be used from there on, what
+// windows make only by the steps after them.
 func newNames(p *Processing, c *calculator) names {
 	n := names{wanted: make(map[string]string)}
+	summaries := make(map[string]bool)
+	for quantity, w := range p.Window {
+		for _, of := range w.Of {
+			summaries[quantity+"."+of] = true
+		}
+	}
 	for _, d := range c.derive {
 		n.want("derive."+d.name+".value", d.inputs)
 	}
 	for _, r := range c.rules {
 		n.want("alerts["+r.ID+"]", r.inputs)
 	}
-	wantEach(&n, "calibrate", p.Calibrate)
-	wantEach(&n, "valid_range", p.ValidRange)
-	wantEach(&n, "window", p.Window)
-	wantEach(&n, "deadband", p.Deadband)
-	wantEach(&n, "rate_limit", p.RateLimit)
+	wantEach(&n, "calibrate", p.Calibrate, nil)
+	wantEach(&n, "valid_range", p.ValidRange, nil)
+	wantEach(&n, "window", p.Window, nil)
+	wantEach(&n, "deadband", p.Deadband, summaries)
+	wantEach(&n, "rate_limit", p.RateLimit, summaries)
 	for name := range p.Derive {
 		delete(n.wanted, name)
-	}
-	for quantity, w := range p.Window {
-		for _, name := range w.names(quantity) {
-			delete(n.wanted, name)
-		}
-		delete(n.wanted, quantity+suffixCount)
 	}
 	return n
 }
 
-// wantEach wants the names that a step has something for.
-func wantEach[T any](n *names, step string, named map[string]T) {
+// wantEach wants the names that a step has something for, but for those that are
+// made before it.
+func wantEach[T any](n *names, step string, named map[string]T, made map[string]bool) {
 	for name := range named {
-		n.want(step+"."+name, []string{name})
+		if !made[name] {
+			n.want(step+"."+name, []string{name})
+		}
 	}
 }
 

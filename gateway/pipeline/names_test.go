@@ -40,6 +40,22 @@ func TestQuantityThatNeverComes(t *testing.T) {
 	}
 }
 
+// TestWhatWindowsMakeComesAfterAlerts: a rule about a mean would never tell
+// anything, so it is said, as is a summary that the window does not make.
+func TestWhatWindowsMakeComesAfterAlerts(t *testing.T) {
+	p := Processing{
+		Alerts:    []AlertRule{{ID: "a", When: "level.mean > 1"}},
+		Window:    map[string]Window{"level": {Every: time.Minute, Of: []string{"mean"}}},
+		Deadband:  map[string]string{"level.mean": "1", "level.count": "1"},
+		RateLimit: map[string]time.Duration{"level.mean": time.Minute},
+	}
+	err := p.Check(map[string]gateway.Value{"level": gateway.Number(1)})
+	want := "deadband.level.count: there is no quantity \"level.count\"; this device has level\nalerts[a]: there is no quantity \"level.mean\"; this device has level"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
 // TestSlowDeviceHasItsChance, too: its first readings say little.
 func TestSlowDeviceHasItsChance(t *testing.T) {
 	c := mustChain(t, Processing{Calibrate: map[string]Calibration{"flow": {Scale: 2}}})

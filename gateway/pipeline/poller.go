@@ -171,7 +171,7 @@ func (p *Poller) after(first time.Time) time.Time {
 // absent.
 func (p *Poller) next(first time.Time) time.Time {
 	slot := p.after(first)
-	if soon := time.Now().Add(absentEvery); p.device.isAbsent() && soon.Before(slot) {
+	if soon := time.Now().Add(absentEvery); p.device.is(Absent) && soon.Before(slot) {
 		return soon
 	}
 	return slot
@@ -205,9 +205,13 @@ func (p *Poller) sleep(ctx context.Context, then time.Time) bool {
 	return false
 }
 
-// poll reads once, unless an earlier Read has not come back.
+// poll reads once, unless an earlier Read has not come back. That one may be of
+// somebody who asked.
 func (p *Poller) poll(ctx context.Context) {
 	if p.read != nil && !p.read.returned() {
+		if !p.device.is(Stuck) {
+			p.device.trouble(Stuck, p.errStuck())
+		}
 		return
 	}
 	rctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
@@ -219,9 +223,13 @@ func (p *Poller) poll(ctx context.Context) {
 		p.take(ctx)
 	case ctx.Err() == nil:
 		p.read.late = true
-		p.device.trouble(Stuck, fmt.Errorf("a read has not come back within %v; check the wiring and the bus: %w",
-			p.opts.Timeout, gateway.ErrTimeout))
+		p.device.trouble(Stuck, p.errStuck())
 	}
+}
+
+// errStuck is what a Read that was given up means.
+func (p *Poller) errStuck() error {
+	return fmt.Errorf("a read has not come back within %v; check the wiring and the bus: %w", p.opts.Timeout, gateway.ErrTimeout)
 }
 
 // take deals with what the Read has brought. What came beside an error is

@@ -128,7 +128,7 @@ func (r *Runner) rest(ctx context.Context, lasted time.Duration) {
 		r.pause.reset()
 	}
 	pause := absentEvery
-	if !r.device.isAbsent() {
+	if !r.device.is(Absent) {
 		pause = r.pause.next()
 	}
 	timer := time.NewTimer(pause)

@@ -138,7 +138,21 @@ func loadDevice(section *config.Section) (deviceSpec, error) {
 	if err := section.Decode(&spec.DeviceConfig, spec.config); err != nil {
 		return spec, err
 	}
-	return spec, spec.checkProcessing(section)
+	return spec, config.Join(spec.checkProcessing(section), spec.checkIdle(section))
+}
+
+// checkIdle finds keys that would have no effect.
+func (s *deviceSpec) checkIdle(section *config.Section) error {
+	var errs []error
+	if _, given := section.Text("heartbeat"); given && len(s.Deadband) == 0 {
+		errs = append(errs, section.Errorf("heartbeat", "has no effect without deadband: nothing is held back that it could send; want a deadband, or leave it out"))
+	}
+	for _, key := range []string{"every", "timeout"} {
+		if _, given := section.Text(key); given && !s.driver.Polled() && !config.HasKey(s.config, key) {
+			errs = append(errs, section.Errorf(key, "has no effect with the driver %s, whose devices are not polled; leave it out", s.Driver))
+		}
+	}
+	return config.Join(errs...)
 }
 
 // measuring is a driver's config that tells what its device delivers, by the
