@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -20,8 +22,15 @@ var numbered = regexp.MustCompile(`^/dev/tty(USB|ACM)[0-9]+$`)
 // stableDirs are where udev keeps names that stay the same, best first.
 var stableDirs = []string{"/dev/serial/by-id", "/dev/serial/by-path"}
 
-// Advice implements Advised: it knows which names of ports do not last.
+// consoles is the file of the terminals that the kernel writes its messages to.
+const consoles = "/sys/class/tty/console/active"
+
+// Advice implements Advised: it knows which names of ports do not last, and
+// where the kernel has a word too.
 func (c PortConfig) Advice() []*gateway.FieldError {
+	if isConsole(c.Port, consoles) {
+		return []*gateway.FieldError{{Field: "port", Problem: fmt.Sprintf("the kernel writes its messages to %s; take console=… with its name out of the kernel's command line (/boot/firmware/cmdline.txt on a Raspberry Pi)", c.Port)}}
+	}
 	if !numbered.MatchString(c.Port) {
 		return nil
 	}
@@ -30,6 +39,18 @@ func (c PortConfig) Advice() []*gateway.FieldError {
 		want = "it is now " + name + "; want that"
 	}
 	return []*gateway.FieldError{{Field: "port", Problem: fmt.Sprintf("%s can be another adapter after the next start, or once it was unplugged; %s", c.Port, want)}}
+}
+
+// isConsole tells whether a port is one of the terminals in the file active.
+func isConsole(port, active string) bool {
+	names, err := os.ReadFile(active)
+	if err != nil {
+		return false
+	}
+	if target, err := filepath.EvalSymlinks(port); err == nil {
+		port = target
+	}
+	return slices.Contains(strings.Fields(string(names)), filepath.Base(port))
 }
 
 // stableName finds the link to a port in one of the folders.

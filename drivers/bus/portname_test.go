@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,5 +53,25 @@ func TestStableNameIsFound(t *testing.T) {
 	}
 	if got := stableName(filepath.Join(dir, "ttyUSB9"), dirs); got != "" {
 		t.Errorf("of a port that is not there: %s", got)
+	}
+}
+
+func TestConsoleIsAdvisedAgainst(t *testing.T) {
+	dir := t.TempDir()
+	active, link := filepath.Join(dir, "active"), filepath.Join(dir, "serial0")
+	if err := errors.Join(
+		os.WriteFile(active, []byte("tty1 ttyAMA0\n"), 0o600),
+		os.WriteFile(filepath.Join(dir, "ttyAMA0"), nil, 0o600),
+		os.Symlink("ttyAMA0", link),
+	); err != nil {
+		t.Fatal(err)
+	}
+	for port, want := range map[string]bool{"/dev/ttyAMA0": true, link: true, "/dev/ttyAMA1": false, "/dev/tty": false} {
+		if isConsole(port, active) != want {
+			t.Errorf("%s: %v, want %v", port, !want, want)
+		}
+	}
+	if isConsole("/dev/ttyAMA0", filepath.Join(dir, "none")) {
+		t.Error("without such a file")
 	}
 }
