@@ -81,7 +81,7 @@ func boardExpander(t *testing.T, b *boardGateway) {
 	const door, pump = 1 << 0, 1 << 8 // A0, B0
 	b.place(t, 1, 0x20, "mcp23017")
 	b.place(t, 1, 0x48, "ads1115")
-	out := b.pins(t, 1, 0x20, door)
+	b.pins(t, 1, 0x20, door)
 	b.start(t, `devices:
   - {id: tank, driver: ads1115, bus: i2c-1, address: 0x48, every: 1s, inputs: [{pins: AIN2}]}
   - id: io
@@ -101,13 +101,13 @@ func boardExpander(t *testing.T, b *boardGateway) {
 	if ended := b.run(t, fieldpost, "do", "--socket", boardSocket, "io", "set", "pin=pump", "on=true"); ended.Code != 0 {
 		t.Errorf("fieldpost do io set pin=pump on=true: %s", ended.Output)
 	}
-	if out = b.pins(t, 1, 0x20, 0); out&pump != 0 {
+	if out := b.pins(t, 1, 0x20, 0); out&pump != 0 {
 		t.Errorf("the latches hold %#x, want the pump on", out)
 	}
 	b.await(t, "io", "pump", is(true))
 	b.place(t, 1, 0x20, "mcp23017")
 	b.await(t, "io", "pump", is(false))
-	if out = b.pins(t, 1, 0x20, 0); out&pump == 0 {
+	if out := b.pins(t, 1, 0x20, 0); out&pump == 0 {
 		t.Errorf("the latches hold %#x, want the pump off", out)
 	}
 	b.awaitGood(t, "io")
