@@ -77,39 +77,39 @@ func (g *guest) awaitLevel(t testing.TB, name, want string) {
 	})
 }
 
-// switched is what the kernel has recorded of the changes of the level that each
-// line was given, such as 010, since it was last asked to forget.
-func (g *guest) switched(t testing.TB) map[string]string {
+// recordLines has the kernel record from now on what levels lines are given.
+func (g *guest) recordLines(t testing.TB) {
 	t.Helper()
-	chip := simulatedChip.FindStringSubmatch(g.read(t, "/sys/kernel/debug/gpio"))
-	if chip == nil {
-		t.Fatal("the kernel has no simulated chip")
+	g.write(t, "/sys/kernel/tracing/events/gpio/enable", "1")
+	g.write(t, "/sys/kernel/tracing/trace", "")
+}
+
+// switched are the changes of the level that a line was given, such as 010, by the
+// kernel's record. The chip is named by the device that it belongs to.
+func (g *guest) switched(t testing.TB, chip string, offset int) (levels string) {
+	t.Helper()
+	lines := regexp.MustCompile(`GPIOs (\d+)-\d+, parent: platform/` + regexp.QuoteMeta(chip))
+	first := lines.FindStringSubmatch(g.read(t, "/sys/kernel/debug/gpio"))
+	if first == nil {
+		t.Fatalf("the kernel has no chip %s", chip)
 	}
-	base, err := strconv.Atoi(chip[1])
+	base, err := strconv.Atoi(first[1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	levels := make(map[string]string)
-	for _, m := range lineSet.FindAllStringSubmatch(g.read(t, "/sys/kernel/tracing/trace"), -1) {
-		for i, name := range boardLines {
-			if m[1] == strconv.Itoa(base+i) && !strings.HasSuffix(levels[name], m[2]) {
-				levels[name] += m[2]
-			}
+	given := regexp.MustCompile(fmt.Sprintf(`gpio_value: %d set ([01])`, base+offset))
+	for _, m := range given.FindAllStringSubmatch(g.read(t, "/sys/kernel/tracing/trace"), -1) {
+		if !strings.HasSuffix(levels, m[1]) {
+			levels += m[1]
 		}
 	}
 	return levels
 }
 
-var (
-	simulatedChip = regexp.MustCompile(`GPIOs (\d+)-\d+, parent: platform/gpio-sim`)
-	lineSet       = regexp.MustCompile(`gpio_value: (\d+) set ([01])`)
-)
-
 // boardRelay switches relays from the board and from the hub; the kernel tells
 // what their lines were given, up to the stop.
 func boardRelay(t *testing.T, b *boardGateway) {
-	b.write(t, "/sys/kernel/tracing/events/gpio/enable", "1")
-	b.write(t, "/sys/kernel/tracing/trace", "")
+	b.recordLines(t)
 	t.Run("on the line", func(t *testing.T) {
 		b.start(t, `devices:
   - {id: pump, driver: relay, line: PUMP, every: 1s}
@@ -132,7 +132,7 @@ func boardRelay(t *testing.T, b *boardGateway) {
 		b.await(t, "valve", "on", is(true))
 	})
 	for name, want := range map[string]string{"PUMP": "010", "VALVE": "101"} {
-		if got := b.switched(t)[name]; got != want {
+		if got := b.switched(t, "gpio-sim", slices.Index(boardLines, name)); got != want {
 			t.Errorf("line %s was given %q, want %q: its safe state first and last", name, got, want)
 		}
 	}

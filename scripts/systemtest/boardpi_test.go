@@ -16,7 +16,9 @@ func TestBoardRaspberryPi(t *testing.T) {
 	m := raspberryPi(t, dir)
 	b := boardHub(t, bootBoard(t, dir, m))
 	t.Run("clock", func(t *testing.T) { piClock(t, b) })
+	b.call(t, "SetClock", time.Now(), nil)
 	t.Run("receiver", func(t *testing.T) { piReceiver(t, b, m) })
+	t.Run("relay", func(t *testing.T) { piRelay(t, b) })
 	t.Run("thermometer", func(t *testing.T) { piThermometer(t, b, m) })
 	judgeAudit(t, b.hub)
 }
@@ -42,6 +44,20 @@ func piReceiver(t *testing.T, b *boardGateway, m machine) {
 	plug(t, m.uart, position)
 	b.start(t, "devices: [{id: bow, driver: nmea, port: /dev/ttyAMA0, baud: 9600, every: 1s}]\n")
 	b.await(t, "bow", "latitude", near(52.52))
+}
+
+// piRelay switches a relay by the Pi's own driver of its pins.
+func piRelay(t *testing.T, b *boardGateway) {
+	b.recordLines(t)
+	t.Run("on the line", func(t *testing.T) {
+		b.start(t, "devices: [{id: pump, driver: relay, line: GPIO17, every: 1s}]\n")
+		b.await(t, "pump", "on", is(false))
+		b.says(t, 0, []string{"do", "--socket", boardSocket, "pump", "on"}, "done")
+		b.await(t, "pump", "on", is(true))
+	})
+	if got := b.switched(t, "3f200000.gpio", 17); got != "010" {
+		t.Errorf("GPIO17 was given %q, want 010: its safe state first and last", got)
+	}
 }
 
 // piThermometer reads a TMP105 by the Pi's own adapter and the kernel's driver,
