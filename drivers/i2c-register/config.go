@@ -54,7 +54,7 @@ type Value struct {
 	Scale  float64  `yaml:"scale" doc:"What the number is multiplied by." default:"1"`
 	Offset float64  `yaml:"offset" doc:"What is then added." default:"0"`
 	Unit   string   `yaml:"unit" doc:"Unit, as a SenML or UCUM code." example:"Cel"`
-	Bit    *int     `yaml:"bit" doc:"Makes it a state: true if this bit is 1. Mask, scale and the like do not count then." min:"0" max:"31"`
+	Bit    *int     `yaml:"bit" doc:"Makes it a state: true if this bit is 1. It goes with invert alone." min:"0" max:"31"`
 	Invert bool     `yaml:"invert" doc:"With bit: true if it is 0." default:"false"`
 	Min    *float64 `yaml:"min" doc:"Least value that is true; what is below makes the reading bad."`
 	Max    *float64 `yaml:"max" doc:"Greatest value that is true; what is above makes the reading bad."`
@@ -146,6 +146,10 @@ func (c *checker) value(at string, v Value) {
 	c.name(at, v.Name)
 	switch {
 	case !c.cells(at, v.Cells):
+	case v.Bit == nil && v.Invert:
+		c.fault(at+"invert", "is for a bit; want it left out")
+	case v.Bit != nil && (v.Mask != math.MaxUint32 || v.Shift != 0 || v.Signed || v.Scale != 1 || v.Offset != 0 || v.Unit != "" || v.Min != nil || v.Max != nil):
+		c.fault(at+"bit", "makes it a state, for which mask, shift, signed, scale, offset, unit, min and max mean nothing; want them left out")
 	case v.Bit != nil && (*v.Bit < 0 || *v.Bit >= 8*v.Bytes):
 		c.fault(at+"bit", "is %d; want one of the %d bits that are read", *v.Bit, 8*v.Bytes)
 	case v.Bit == nil && (v.Shift < 0 || v.Shift > 31 || v.Mask&full(v.Bytes)>>v.Shift == 0):

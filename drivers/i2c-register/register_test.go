@@ -24,7 +24,7 @@ func mcp9808() Config {
 		Init: []Write{{Register: 0x08, Write: []byte{0x02}, Verify: true}},
 		Values: []Value{
 			{Cells: whole(0x05, 2), Name: "temperature", Mask: 0x1fff, Signed: true, Scale: 0.0625, Unit: "Cel", Min: pointer(-40.0), Max: pointer(125.0)},
-			{Cells: whole(0x05, 2), Name: "alarm", Bit: pointer(15), Mask: 0xffff, Scale: 1},
+			{Cells: whole(0x05, 2), Name: "alarm", Bit: pointer(15), Mask: math.MaxUint32, Scale: 1},
 		},
 		Outputs: []Output{{Cells: whole(0x02, 2), Name: "limit", Min: -40, Max: 125, Scale: 1. / 16, Signed: true, Unit: "Cel", Safe: pointer(85.0)}},
 	}
@@ -164,6 +164,8 @@ func TestValidate(t *testing.T) {
 		"values[0].mask: no bit of 0x10000":       func(c *Config) { c.Values[0].Mask = 0x10000 },
 		"values[0].scale: is 0":                   func(c *Config) { c.Values[0].Scale = 0 },
 		"values[0].min: 130 is not below":         func(c *Config) { c.Values[0].Min = pointer(130.0) },
+		"values[1].bit: makes it a state":         func(c *Config) { c.Values[1].Unit = "Cel" },
+		"values[0].invert: is for a bit":          func(c *Config) { c.Values[0].Invert = true },
 		"values[1].bit: is 16":                    func(c *Config) { c.Values[1].Bit = pointer(16) },
 		"outputs[0].max: 2048 is 32768":           func(c *Config) { c.Outputs[0].Max = 2048 },
 		"outputs[0].min: 126 is not below":        func(c *Config) { c.Outputs[0].Min = 126 },

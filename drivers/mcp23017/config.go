@@ -22,7 +22,7 @@ type Pin struct {
 	Direction string `yaml:"direction" doc:"in: it is read; out: it is set by commands." required:"true" oneof:"in|out"`
 	PullUp    bool   `yaml:"pull_up" doc:"Connects the input to the supply by 100 kOhm, for contacts to ground." default:"false"`
 	Invert    bool   `yaml:"invert" doc:"on or true is a low level: contacts to ground, relay boards that are active low." default:"false"`
-	Safe      string `yaml:"safe" doc:"State that an output takes at start and stop, and when the chip has lost its power." default:"off" oneof:"off|on|keep"`
+	Safe      string `yaml:"safe" doc:"State that an output takes at start and stop, and when the chip has lost its power. Left out: off." oneof:"off|on|keep"`
 }
 
 // bit is the place of the pin in 16 bits, A0 first.
@@ -72,6 +72,9 @@ func (c Config) Validate() error {
 		}
 		if p.PullUp && p.output() {
 			fault(at+"pull_up", "is for inputs; want it left out")
+		}
+		if p.Safe != "" && !p.output() {
+			fault(at+"safe", "is for outputs; want it left out")
 		}
 		pins[p.Pin], names[p.Name] = true, true
 	}

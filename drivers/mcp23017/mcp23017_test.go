@@ -239,12 +239,13 @@ func TestRefused(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for want, pins := range map[string][]Pin{
-		"pins: is empty":                        nil,
-		"pins[0].pin: is \"C1\"":                {{Pin: "C1", Direction: "in"}},
-		"pins[1].pin: A1 is there twice":        {{Pin: "A1", Name: "a", Direction: "in"}, {Pin: "A1", Name: "b", Direction: "in"}},
-		"pins[1].name: a is the name":           {{Pin: "A1", Name: "a", Direction: "in"}, {Pin: "A2", Name: "a", Direction: "in"}},
-		"pins[0].pin: B7 is an output only":     {{Pin: "B7", Name: "a", Direction: "in"}},
-		"pins[0].pull_up: is for inputs; want ": {{Pin: "B7", Name: "a", Direction: "out", PullUp: true}},
+		"pins: is empty":                         nil,
+		"pins[0].pin: is \"C1\"":                 {{Pin: "C1", Direction: "in"}},
+		"pins[1].pin: A1 is there twice":         {{Pin: "A1", Name: "a", Direction: "in"}, {Pin: "A1", Name: "b", Direction: "in"}},
+		"pins[1].name: a is the name":            {{Pin: "A1", Name: "a", Direction: "in"}, {Pin: "A2", Name: "a", Direction: "in"}},
+		"pins[0].pin: B7 is an output only":      {{Pin: "B7", Name: "a", Direction: "in"}},
+		"pins[0].safe: is for outputs; want it ": {{Pin: "B0", Name: "a", Direction: "in", Safe: "off"}},
+		"pins[0].pull_up: is for inputs; want ":  {{Pin: "B7", Name: "a", Direction: "out", PullUp: true}},
 	} {
 		if _, err := New(Config{Pins: pins}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

@@ -25,17 +25,29 @@ type Output struct {
 	Channel int       `yaml:"channel" doc:"Number of the output." required:"true" min:"0" max:"15"`
 	Name    string    `yaml:"name" doc:"Name of its reading, and of its action set_NAME." required:"true" pattern:"^[a-z][a-z0-9_]*$" want:"small letters, digits and _"`
 	Mode    string    `yaml:"mode" doc:"duty: how long it is on, in %; servo: the angle of a servo, in deg." default:"duty" oneof:"duty|servo"`
-	Pulse   []float64 `yaml:"pulse" doc:"Servo: lengths in ms of the pulses for both ends. Look into its data sheet; too far breaks it." default:"[1, 2]"`
-	Angle   []float64 `yaml:"angle" doc:"Servo: angles in deg of both ends." default:"[0, 90]"`
+	Pulse   []float64 `yaml:"pulse" doc:"Servo: lengths in ms of the pulses for both ends. Look into its data sheet; too far breaks it. Left out: [1, 2]." example:"[1, 2]"`
+	Angle   []float64 `yaml:"angle" doc:"Servo: angles in deg of both ends. Left out: [0, 90]." example:"[0, 90]"`
 	Safe    *float64  `yaml:"safe" doc:"Value at start and stop, and when the chip has lost its power. Left out: off; a servo then gets no pulses and can be moved by hand."`
 }
 
 func (o Output) servo() bool { return o.Mode == "servo" }
 
+// pulses and angles are those of a servo's ends.
+func (o Output) pulses() []float64 { return orElse(o.Pulse, []float64{1, 2}) }
+func (o Output) angles() []float64 { return orElse(o.Angle, []float64{0, 90}) }
+
+func orElse(given, standard []float64) []float64 {
+	if given == nil {
+		return standard
+	}
+	return given
+}
+
 // bounds are the least and the greatest value of an output, and its unit.
 func (o Output) bounds() (least, most float64, unit string) {
 	if o.servo() {
-		return min(o.Angle[0], o.Angle[1]), max(o.Angle[0], o.Angle[1]), "deg"
+		angles := o.angles()
+		return min(angles[0], angles[1]), max(angles[0], angles[1]), "deg"
 	}
 	return 0, 100, "%"
 }
@@ -60,7 +72,8 @@ func (c Config) on(o Output, value float64) int {
 	if !o.servo() {
 		return int(math.Round(value / 100 * steps))
 	}
-	length := o.Pulse[0] + (value-o.Angle[0])*(o.Pulse[1]-o.Pulse[0])/(o.Angle[1]-o.Angle[0])
+	pulses, angles := o.pulses(), o.angles()
+	length := pulses[0] + (value-angles[0])*(pulses[1]-pulses[0])/(angles[1]-angles[0])
 	return int(math.Round(length / c.step()))
 }
 
@@ -89,8 +102,11 @@ func (c Config) Validate() error {
 			fault(at+"name", "%s is the name of another output too; want another one", o.Name)
 		}
 		channels[o.Channel], names[o.Name] = true, true
-		if o.servo() && !c.checkServo(at, o, fault) {
+		switch {
+		case o.servo() && !c.checkServo(at, o, fault):
 			continue
+		case !o.servo() && (o.Pulse != nil || o.Angle != nil):
+			fault(at+"mode", "pulse and angle are for servos; want mode: servo, or them left out")
 		}
 		if least, most, unit := o.bounds(); o.Safe != nil && !(*o.Safe >= least && *o.Safe <= most) {
 			fault(at+"safe", "is %v; want %v to %v %s", *o.Safe, least, most, unit)
@@ -100,13 +116,14 @@ func (c Config) Validate() error {
 }
 
 func (c Config) checkServo(at string, o Output, fault func(field, format string, args ...any)) bool {
+	pulses, angles := o.pulses(), o.angles()
 	switch {
-	case len(o.Angle) != 2 || !(o.Angle[0] != o.Angle[1]):
-		fault(at+"angle", "is %v; want two different numbers, as in [0, 90]", o.Angle)
-	case len(o.Pulse) != 2 || !(o.Pulse[0] > 0 && o.Pulse[1] > 0) || o.Pulse[0] == o.Pulse[1]:
-		fault(at+"pulse", "is %v; want two different times in ms, as in [1, 2]", o.Pulse)
-	case c.Frequency >= 24 && max(o.Pulse[0], o.Pulse[1]) >= c.step()*steps:
-		fault(at+"pulse", "is %v ms, longer than the %.1f ms between two pulses; want a lower frequency", o.Pulse, c.step()*steps)
+	case len(angles) != 2 || angles[0] == angles[1]:
+		fault(at+"angle", "is %v; want two different numbers, as in [0, 90]", angles)
+	case len(pulses) != 2 || min(pulses[0], pulses[1]) <= 0 || pulses[0] == pulses[1]:
+		fault(at+"pulse", "is %v; want two different times in ms, as in [1, 2]", pulses)
+	case c.Frequency >= 24 && max(pulses[0], pulses[1]) >= c.step()*steps:
+		fault(at+"pulse", "is %v ms, longer than the %.1f ms between two pulses; want a lower frequency", pulses, c.step()*steps)
 	default:
 		return true
 	}

@@ -63,7 +63,7 @@ func pointer(v float64) *float64 { return &v }
 
 var plain = Config{Bus: "i2c-1", Address: 0x40, Frequency: 50, Outputs: []Output{
 	{Channel: 0, Name: "lamp", Mode: "duty"},
-	{Channel: 3, Name: "flap", Mode: "servo", Pulse: []float64{1, 2}, Angle: []float64{0, 90}},
+	{Channel: 3, Name: "flap", Mode: "servo"},
 	{Channel: 15, Name: "fan", Mode: "duty", Safe: pointer(100)},
 }}
 
@@ -209,6 +209,7 @@ func TestValidate(t *testing.T) {
 		"outputs[1].angle: is [5 5]":                func(c *Config) { c.Outputs[1].Angle = []float64{5, 5} },
 		"outputs[1].pulse: is [0 1]":                func(c *Config) { c.Outputs[1].Pulse = []float64{0, 1} },
 		"outputs[1].pulse: is [1 2] ms, longer":     func(c *Config) { c.Frequency = 1000 },
+		"outputs[0].mode: pulse and angle are":      func(c *Config) { c.Outputs[0].Pulse = []float64{1, 2} },
 		"outputs[1].safe: is 91; want 0 to 90 deg":  func(c *Config) { c.Outputs[1].Safe = pointer(91) },
 		"outputs[0].safe: is -1; want 0 to 100 %":   func(c *Config) { c.Outputs[0].Safe = pointer(-1) },
 		"outputs[2].channel: is 16; want 0 to 15, ": func(c *Config) { c.Outputs[2].Channel = 16 },

@@ -49,6 +49,14 @@ type Config struct {
 
 const address = 0x62
 
+// Validate checks what tags cannot.
+func (c Config) Validate() error {
+	if c.Pressure > 0 && c.Altitude > 0 {
+		return &gateway.FieldError{Field: "pressure", Problem: "takes the place of altitude; want one of them"}
+	}
+	return nil
+}
+
 // Quantities are what the sensor gives.
 func (Config) Quantities() map[string]gateway.Value {
 	return map[string]gateway.Value{"co2": {}, "temperature": {}, "humidity": {}}
@@ -102,7 +110,12 @@ type Dev struct {
 }
 
 // New returns a sensor that has to be opened.
-func New(c Config, buses *bus.Set) (*Dev, error) { return &Dev{config: c, buses: buses}, nil }
+func New(c Config, buses *bus.Set) (*Dev, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Dev{config: c, buses: buses}, nil
+}
 
 // Open finds the sensor, sets it up and lets it measure.
 func (d *Dev) Open(ctx context.Context) error {

@@ -229,6 +229,12 @@ func TestImplausible(t *testing.T) {
 	})
 }
 
+func TestValidate(t *testing.T) {
+	if _, err := New(Config{Altitude: 480, Pressure: 957}, nil); err == nil || !strings.Contains(err.Error(), "pressure: takes the place of altitude") {
+		t.Error(err)
+	}
+}
+
 // FuzzReadings: whatever comes, a value is within what the sensor can say.
 func FuzzReadings(f *testing.F) {
 	f.Add(uint16(500), uint16(0x6667), uint16(0x5eb9))
