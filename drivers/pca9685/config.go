@@ -102,17 +102,22 @@ func (c Config) Validate() error {
 			fault(at+"name", "%s is the name of another output too; want another one", o.Name)
 		}
 		channels[o.Channel], names[o.Name] = true, true
-		switch {
-		case o.servo() && !c.checkServo(at, o, fault):
-			continue
-		case !o.servo() && (o.Pulse != nil || o.Angle != nil):
-			fault(at+"mode", "pulse and angle are for servos; want mode: servo, or them left out")
-		}
-		if least, most, unit := o.bounds(); o.Safe != nil && !(*o.Safe >= least && *o.Safe <= most) {
-			fault(at+"safe", "is %v; want %v to %v %s", *o.Safe, least, most, unit)
-		}
+		c.checkValues(at, o, fault)
 	}
 	return errors.Join(errs...)
+}
+
+// checkValues checks what an output can be told.
+func (c Config) checkValues(at string, o Output, fault func(field, format string, args ...any)) {
+	switch {
+	case o.servo() && !c.checkServo(at, o, fault):
+		return
+	case !o.servo() && (o.Pulse != nil || o.Angle != nil):
+		fault(at+"mode", "pulse and angle are for servos; want mode: servo, or them left out")
+	}
+	if least, most, unit := o.bounds(); o.Safe != nil && !(*o.Safe >= least && *o.Safe <= most) {
+		fault(at+"safe", "is %v; want %v to %v %s", *o.Safe, least, most, unit)
+	}
 }
 
 func (c Config) checkServo(at string, o Output, fault func(field, format string, args ...any)) bool {
