@@ -22,6 +22,20 @@ var numbered = regexp.MustCompile(`^/dev/tty(USB|ACM)[0-9]+$`)
 // stableDirs are where udev keeps names that stay the same, best first.
 var stableDirs = []string{"/dev/serial/by-id", "/dev/serial/by-path"}
 
+// StableName is the best name of a port that stays the same, below a root; empty if
+// it has none.
+func StableName(root, port string) string {
+	var dirs []string
+	for _, dir := range stableDirs {
+		dirs = append(dirs, filepath.Join(root, dir))
+	}
+	name := stableName(filepath.Join(root, port), dirs)
+	if name == "" {
+		return ""
+	}
+	return filepath.Join("/", strings.TrimPrefix(name, filepath.Clean(root)))
+}
+
 // consoles is the file of the terminals that the kernel writes its messages to.
 const consoles = "/sys/class/tty/console/active"
 
@@ -35,7 +49,7 @@ func (c PortConfig) Advice() []*gateway.FieldError {
 		return nil
 	}
 	want := "want a name of /dev/serial/by-id (that of the adapter) or /dev/serial/by-path (that of the socket)"
-	if name := stableName(c.Port, stableDirs); name != "" {
+	if name := StableName("/", c.Port); name != "" {
 		want = "it is now " + name + "; want that"
 	}
 	return []*gateway.FieldError{{Field: "port", Problem: fmt.Sprintf("%s can be another adapter after the next start, or once it was unplugged; %s", c.Port, want)}}

@@ -1,4 +1,7 @@
 package probe
 
-// Classify is for the fuzz test.
-var Classify = classify
+// For tests from outside.
+var (
+	Classify = classify
+	Moves    = moves
+)

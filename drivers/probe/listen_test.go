@@ -7,6 +7,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/drivers/drivertest/i2csim"
 	"github.com/fieldpost/fieldpost/drivers/probe"
 )
@@ -93,6 +94,9 @@ func TestListen(t *testing.T) {
 func TestPortsStayClosed(t *testing.T) {
 	for name, change := range map[string]func(*probe.Options){
 		"not asked for": func(o *probe.Options) { o.Listen = 0 },
+		"in use": func(o *probe.Options) {
+			o.Claims = []bus.Claim{{By: "device gps", Device: "/dev/ttyUSB0", Address: bus.Whole}}
+		},
 		"another meant": func(o *probe.Options) { o.Ports = []string{"/dev/ttyUSB7"} },
 	} {
 		root := talker(t, "x\n")

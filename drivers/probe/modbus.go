@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -61,6 +62,7 @@ func (p *prober) findUnits(ctx context.Context) {
 	p.report.Modbus = line
 	if o.serial() {
 		line.Baud, line.Parity = o.Baud, o.Parity
+		line.Line = cmp.Or(bus.StableName(p.Root, o.Line), o.Line)
 		if line.Problem = p.portProblem(o.Line); line.Problem != "" {
 			return
 		}

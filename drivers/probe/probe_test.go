@@ -335,6 +335,20 @@ func TestCommandWhereAnOutputCouldBe(t *testing.T) {
 	})
 }
 
+// TestWhereAByteCouldMoveSomething holds the list of package doc against the code.
+func TestWhereAByteCouldMoveSomething(t *testing.T) {
+	within := func(address uint16, ranges ...[2]uint16) bool {
+		return slices.ContainsFunc(ranges, func(r [2]uint16) bool { return r[0] <= address && address <= r[1] })
+	}
+	for address := uint16(0x08); address <= 0x77; address++ {
+		answered := within(address, [2]uint16{0x20, 0x3f}, [2]uint16{0x48, 0x67})
+		silent := within(address, [2]uint16{0x30, 0x37}, [2]uint16{0x50, 0x5f})
+		if (probe.Moves(address, true) != "") != answered || (probe.Moves(address, false) != "") != silent {
+			t.Errorf("%#02x: %q, and where nobody answers %q", address, probe.Moves(address, true), probe.Moves(address, false))
+		}
+	}
+}
+
 // TestBusThatDoesNotWork is left at the first address that shows it.
 func TestBusThatDoesNotWork(t *testing.T) {
 	asked := 0

@@ -30,7 +30,6 @@ type SerialPort struct {
 
 func (p *prober) findSerial(ctx context.Context) {
 	p.report.Serial = []SerialPort{}
-	names := p.stableNames()
 	ttys, _ := filepath.Glob(p.path("sys/class/tty/*")) // the pattern is right
 	slices.SortFunc(ttys, byNumber)
 	for _, dir := range ttys {
@@ -38,7 +37,7 @@ func (p *prober) findSerial(ctx context.Context) {
 			continue
 		}
 		device := "/dev/" + filepath.Base(dir)
-		p.addPort(cmp.Or(names[device], device), device)
+		p.addPort(cmp.Or(bus.StableName(p.Root, device), device), device)
 	}
 	for _, name := range p.Ports {
 		if p.port(name) == nil {
@@ -66,20 +65,6 @@ func (p *prober) port(name string) *SerialPort {
 		}
 	}
 	return nil
-}
-
-// stableNames are those of adapters, by device file.
-func (p *prober) stableNames() map[string]string {
-	names := make(map[string]string)
-	for _, folder := range []string{"by-path", "by-id"} { // the later counts
-		links, _ := filepath.Glob(p.path("dev/serial", folder, "*")) // the pattern is right
-		for _, link := range links {
-			if device := linked(link); device != "" {
-				names["/dev/"+device] = "/dev/serial/" + folder + "/" + filepath.Base(link)
-			}
-		}
-	}
-	return names
 }
 
 // isPort tells that there is hardware behind a tty: consoles and pseudo terminals
