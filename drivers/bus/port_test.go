@@ -200,6 +200,41 @@ func TestPortWriteHasItsOwnBound(t *testing.T) {
 	}
 }
 
+// TestPortSendsNoHalfFrameLater: of a Write that was given up, what is still in
+// the kernel goes nowhere.
+func TestPortSendsNoHalfFrameLater(t *testing.T) {
+	l := newLine(t)
+	p := l.open(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	taken := 0
+	err := p.Write(ctx, bytes.Repeat([]byte("x"), 1<<20))
+	if err != nil {
+		_, _ = fmt.Sscanf(err.Error(), "the port has taken only %d", &taken)
+	}
+	if taken == 0 {
+		t.Fatalf("it has taken all: %v", err)
+	}
+	heard := make(chan int)
+	go func() {
+		var all []byte
+		for chunk := make([]byte, 4096); !bytes.HasSuffix(all, []byte("fresh")); {
+			n, err := l.far.Read(chunk)
+			if err != nil {
+				break
+			}
+			all = append(all, chunk[:n]...)
+		}
+		heard <- bytes.Count(all, []byte("x"))
+	}()
+	if err := p.Write(t.Context(), []byte("fresh")); err != nil {
+		t.Fatal(err)
+	}
+	if late := <-heard; late >= taken {
+		t.Errorf("%d bytes were taken, and %d came", taken, late)
+	}
+}
+
 func TestPortDropsWhatCameBefore(t *testing.T) {
 	l := newLine(t)
 	l.say(t, "banner")

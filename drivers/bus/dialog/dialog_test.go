@@ -217,6 +217,51 @@ func TestDeviceIsReported(t *testing.T) {
 	}
 }
 
+// chatter is a device that never pauses: whoever reads always gets something.
+type chatter struct{}
+
+func (chatter) Read(_ context.Context, b []byte) (int, error) {
+	time.Sleep(20 * time.Millisecond)
+	return copy(b, "~~\n"), nil
+}
+
+func (chatter) Write(context.Context, []byte) error { return nil }
+
+func TestChatterDoesNotKeepFromActing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for _, c := range []Config{
+			{Silence: time.Minute, MaxLine: 16},
+			{Poll: "R\n", Every: time.Minute, Timeout: time.Second, MaxLine: 16},
+		} {
+			if err := Run(ctx, chatter{}, c, number, &drivertest.Sink{}); !errors.Is(err, gateway.ErrTimeout) {
+				t.Errorf("%+v: %v", c, err)
+			}
+		}
+	})
+}
+
+func TestLongLineIsOneFault(t *testing.T) {
+	d := newDevice()
+	for range 5 {
+		d.say("0123456789012345678901234567890")
+	}
+	d.say("\n8\n", errEnd)
+	c := cutter{port: d, max: 16}
+	var got []string
+	for {
+		line, err := c.next(t.Context())
+		if errors.Is(err, errEnd) {
+			break
+		}
+		got = append(got, fmt.Sprintf("%s %v", line, errors.Is(err, errTorn)))
+	}
+	if strings.Join(got, ", ") != " true, 8 false" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	if err := (Config{Poll: "R", Every: time.Minute, Silence: time.Second}).Validate(); err == nil || !strings.Contains(err.Error(), "silence: 1s is less than every") {
 		t.Error(err)
