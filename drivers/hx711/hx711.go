@@ -40,7 +40,7 @@ type Config struct {
 	Clock   string  `yaml:"clock" doc:"GPIO line of PD_SCK (SCK): its name, or its offset on the chip." required:"true" example:"GPIO6"`
 	Chip    string  `yaml:"chip" doc:"Label or name of the GPIO chip of both lines, as gpiodetect lists it; needed only with offsets, or if several chips have lines of these names." example:"pinctrl-bcm2711"`
 	Gain    int     `yaml:"gain" doc:"128 and 64 read input A (±20 mV and ±40 mV at 5 V), 32 reads input B (±80 mV)." default:"128" min:"32" max:"128"`
-	Samples int     `yaml:"samples" doc:"Conversions per reading, whose median counts; one takes 100 ms, or 12.5 ms with RATE high." default:"3" min:"1" max:"25"`
+	Samples int     `yaml:"samples" doc:"Conversions per reading, whose median counts; each of them, and one more, takes 100 ms, or 12.5 ms with RATE high." default:"3" min:"1" max:"25"`
 	Tare    float64 `yaml:"tare" doc:"What raw is with nothing on the scale." default:"0" min:"-8388608" max:"8388607"`
 	Scale   float64 `yaml:"scale" doc:"How much raw grows per unit of weight; negative if it falls. 0: only raw is read." default:"0" example:"21735.4"`
 	Unit    string  `yaml:"unit" doc:"Unit of weight." default:"kg" oneof:"kg|g|N"`
@@ -127,6 +127,9 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 	defer d.mu.Unlock()
 	if d.wire == nil {
 		return nil, fmt.Errorf("the lines are not open: %w", gateway.ErrUnavailable)
+	}
+	if err := d.wire.drop(ctx); err != nil {
+		return nil, err
 	}
 	samples := make([]int32, d.config.Samples)
 	for i := range samples {

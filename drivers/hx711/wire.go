@@ -81,7 +81,22 @@ func (w *wire) patiently(try func() error) error {
 		maxHigh, restarts+1, gateway.ErrTimeout)
 }
 
-// convert gives the next conversion of a chip that is started first, if needed.
+// drop takes the conversion that is waiting and forgets it: it may be old, and
+// another may have taken its place while it was clocked out.
+func (w *wire) drop(ctx context.Context) error {
+	return w.patiently(func() error {
+		if err := w.start(ctx); err != nil {
+			return err
+		}
+		if err := w.ready(ctx); err != nil {
+			return err
+		}
+		_, err := w.shift()
+		return err
+	})
+}
+
+// convert gives the next conversion, as soon as it is there.
 func (w *wire) convert(ctx context.Context) (int32, error) {
 	if err := w.start(ctx); err != nil {
 		return 0, err
@@ -90,9 +105,16 @@ func (w *wire) convert(ctx context.Context) (int32, error) {
 		return 0, err
 	}
 	value, err := w.shift()
+	if err != nil {
+		return 0, err
+	}
+	high, err := w.data.Level()
 	switch {
 	case err != nil:
 		return 0, err
+	case !high:
+		w.fresh = true
+		return 0, fmt.Errorf("the data line stays low after a conversion; is it shorted, or no HX711 there? %w", gateway.ErrUnavailable)
 	case value == leastValue || value == mostValue:
 		return 0, fmt.Errorf("the converter is overloaded (raw %d); is a wire of the load cell open, or the load too much? %w", value, gateway.ErrInvalid)
 	}
@@ -177,12 +199,7 @@ func (w *wire) shift() (int32, error) {
 			return 0, err
 		}
 	}
-	high, err := w.data.Level()
-	if err == nil && !high {
-		w.fresh = true
-		err = fmt.Errorf("the data line stays low after a conversion; is it shorted, or no HX711 there? %w", gateway.ErrUnavailable)
-	}
-	return int32(value<<(32-bits)) >> (32 - bits), err //nolint:gosec // two's complement
+	return int32(value<<(32-bits)) >> (32 - bits), nil //nolint:gosec // two's complement
 }
 
 // pulse has the clock high, and low again. What it measures is never less than
