@@ -1,12 +1,15 @@
 package pipeline
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/clock"
 )
 
 // maxStanding bounds the bytes of what is remembered, as gateway.Memory does.
@@ -64,6 +67,18 @@ func (s *standing) told(a gateway.Alert) {
 	if err := s.memory.Save(s.encoded()); err != nil {
 		s.log.Warn("which alerts have been told could not be noted; a restart may tell them again", "error", err)
 	}
+}
+
+// EndAlerts tells the end of all alerts that a memory has of a device which is no
+// more.
+func EndAlerts(ctx context.Context, memory gateway.Memory, to Alerter, c clock.Clock, log *slog.Logger) error {
+	told := &standing{memory: memory, log: log}
+	var errs []error
+	for _, key := range told.load() {
+		a := gateway.Alert{Device: key.Device, ID: key.ID, Time: c.Now(), Values: map[string]gateway.Value{}}
+		errs = append(errs, to.Alert(ctx, a, func() { told.told(a) }))
+	}
+	return errors.Join(errs...)
 }
 
 // encoded is what fits of the keys, the latest of them.

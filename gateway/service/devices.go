@@ -128,17 +128,18 @@ func (s *Service) connectDevices() error {
 		if err != nil {
 			return err
 		}
+		told := newAlertMemory(s.config.Gateway.DataDir, d.spec.ID, s.log.With("device", d.spec.ID))
 		var alerts pipeline.Alerter // none that nobody needs
-		if len(d.spec.Alerts) > 0 {
+		if len(d.spec.Alerts) > 0 || told.exists() {
 			if alerts, err = s.batcher(byLane, string(gateway.LaneAlerts)); err != nil {
 				return err
 			}
 		}
-		if err := s.connect(d, readings, alerts); err != nil {
+		if err := s.connect(d, readings, alerts, told); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.endFormerAlerts(func() (pipeline.Alerter, error) { return s.batcher(byLane, string(gateway.LaneAlerts)) })
 }
 
 // batcher is the one of a lane, made if there is none yet.
@@ -159,8 +160,7 @@ func (s *Service) batcher(byLane map[string]*pipeline.Batcher, lane string) (*pi
 	return b, nil
 }
 
-func (s *Service) connect(d *device, sink gateway.Sink, alerts pipeline.Alerter) (err error) {
-	told := newAlertMemory(s.config.Gateway.DataDir, d.spec.ID, s.log.With("device", d.spec.ID))
+func (s *Service) connect(d *device, sink gateway.Sink, alerts pipeline.Alerter, told gateway.Memory) (err error) {
 	switch {
 	case d.can.Sensor != nil:
 		d.source, err = pipeline.NewPoller(pipeline.PollerOptions{

@@ -31,11 +31,6 @@ func newMemory(dataDir, device string, log *slog.Logger) *memory {
 	return &memory{path: filepath.Join(dataDir, "devices", device+".memory"), log: log}
 }
 
-// newAlertMemory is what is remembered of the alerts of one device.
-func newAlertMemory(dataDir, device string, log *slog.Logger) *memory {
-	return &memory{path: filepath.Join(dataDir, "devices", device+".alerts"), log: log}
-}
-
 // Load implements gateway.Memory.
 func (m *memory) Load() ([]byte, error) {
 	file, err := os.ReadFile(m.path)

@@ -67,6 +67,48 @@ func TestProcessingOnAPlainBroker(t *testing.T) {
 	}
 }
 
+// TestAlertsEndWithTheirDevice, and with their rules: a receiver that was told of
+// the beginning is told of the end, once, though nothing is left that could.
+func TestAlertsEndWithTheirDevice(t *testing.T) {
+	t.Parallel()
+	const rule = "alerts: [{id: low, when: temperature < 1000}]"
+	for name, change := range map[string]*strings.Replacer{
+		"rules gone":  strings.NewReplacer("driver: sim, "+rule, "driver: sim"),
+		"another id":  strings.NewReplacer("id: bench", "id: table", "driver: sim, "+rule, "driver: sim"),
+		"other rules": strings.NewReplacer("id: low", "id: lower"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, dir := startBroker(t), t.TempDir()
+			text := strings.Replace(strings.Replace(configText, "BROKER", b.url, 1), "driver: sim,", "driver: sim, "+rule+",", 1)
+			ends := func() (n int) {
+				for _, alert := range b.on("fieldpost/gw/alerts") {
+					if strings.Contains(alert, `"device":"bench","id":"low","active":false`) {
+						n++
+					}
+				}
+				return n
+			}
+			for run, text := range []string{text, change.Replace(text), change.Replace(text)} {
+				r := startServiceWith(t, dir, text)
+				r.awaitConnected(t)
+				eventually(t, func() error {
+					if all := b.on("fieldpost/gw/alerts"); len(all) == 0 || run > 0 && ends() == 0 {
+						return fmt.Errorf("run %d: %v", run, all)
+					}
+					return nil
+				})
+				if err := r.stop(t); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if ends() != 1 {
+				t.Errorf("told %d ends: %v", ends(), b.on("fieldpost/gw/alerts"))
+			}
+		})
+	}
+}
+
 // switchOn switches the relay of the bench on, as soon as that can be done.
 func (r *running) switchOn(t *testing.T) {
 	t.Helper()

@@ -255,6 +255,11 @@ func (s *Service) work(ctx context.Context, api *api) error {
 	batchStage.stop()
 	uplinkStage.stop()
 	frontStage.stop()
+	select {
+	case late := <-s.fatal: // of the stop itself: what it had to leave behind or lose
+		err = errors.Join(err, late)
+	default:
+	}
 	return err
 }
 

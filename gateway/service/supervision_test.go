@@ -200,3 +200,31 @@ func TestOutputThatIsNotSafe(t *testing.T) {
 		t.Errorf("Run returned %v", err)
 	}
 }
+
+// deaf is a device whose reads do not come back.
+type deaf struct {
+	asked sync.Once
+	reads chan struct{} // closed when the first has begun
+	back  chan struct{}
+}
+
+func (d *deaf) Read(context.Context) ([]gateway.Reading, error) {
+	d.asked.Do(func() { close(d.reads) })
+	<-d.back
+	return nil, gateway.ErrTimeout
+}
+
+// TestWhatAStopLeavesBehindIsTold: it must not vanish because it is the first
+// thing that goes wrong.
+func TestWhatAStopLeavesBehindIsTold(t *testing.T) {
+	t.Parallel()
+	d := &deaf{reads: make(chan struct{}), back: make(chan struct{})}
+	defer close(d.back)
+	r := startServiceWith(t, t.TempDir(), strings.Replace(configText, "BROKER", "mqtt://127.0.0.1:1", 1), func(l *Loaded) {
+		l.devices[0].driver.Make = func(any, *bus.Set) (drivers.Device, error) { return drivers.Device{Sensor: d}, nil }
+	})
+	<-d.reads
+	if err := r.stop(t); !errors.Is(err, gateway.ErrTimeout) || !strings.Contains(err.Error(), "has not come back and is left behind") {
+		t.Errorf("stop: %v", err)
+	}
+}
