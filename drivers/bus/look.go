@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -11,6 +12,11 @@ import (
 type lined interface{ gpioLine() LineConfig }
 
 func (c LineConfig) gpioLine() LineConfig { return c }
+
+// looked is the config of a device that is found in another way, by itself.
+type looked interface {
+	Look() (found string, err error)
+}
 
 // Look says whether what a device with this config is wired to is there, without
 // taking or changing it, and what was found. A GPIO line must be free. From a chip
@@ -22,6 +28,9 @@ func (s *Set) Look(config any) (found string, err error) {
 			return "", err
 		}
 		return placed(chip, offset) + " is free", nil
+	}
+	if c, ok := config.(looked); ok {
+		return c.Look()
 	}
 	placed, ok := config.(Placed)
 	if !ok {
@@ -39,7 +48,23 @@ func (s *Set) Look(config any) (found string, err error) {
 		}
 		return "somebody answers at " + p.At, nil
 	}
+	if !s.onFile(placed) {
+		return "nothing that could be looked up", nil
+	}
 	return "its device file is there", nil
+}
+
+// onFile tells whether a device depends on a device file at all.
+func (s *Set) onFile(placed Placed) bool {
+	for _, p := range placed.Places() {
+		if p.Bus == "" && strings.HasPrefix(p.At, "/dev/") {
+			return true
+		}
+		if b, ok := s.config(p.Bus).(Placed); ok && p.Bus != "" && s.onFile(b) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Set) lookForChip(p Place) error {

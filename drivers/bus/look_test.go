@@ -10,6 +10,11 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
+// looked is found in a way of its own.
+type looked struct{ placed }
+
+func (looked) Look() (string, error) { return "found by itself", nil }
+
 // TestLook finds what is there, without taking it.
 func TestLook(t *testing.T) {
 	chip := drivertest.NewChip("gpiochip0", "pinctrl", "GPIO17", "GPIO27")
@@ -23,7 +28,8 @@ func TestLook(t *testing.T) {
 	for want, config := range map[string]any{
 		"somebody answers at 0x20":                      at20,
 		"GPIO17, line 0 of gpiochip0 (pinctrl) is free": bus.LineConfig{Line: "GPIO17"},
-		"nothing that could be looked up":               5,
+		"nothing that could be looked up":               placed{{At: "a place that is no file"}},
+		"found by itself":                               looked{},
 		"its device file is there":                      placed{{At: "/dev/null"}},
 	} {
 		if got, err := set.Look(config); err != nil || got != want {

@@ -50,6 +50,16 @@ func (c Config) Places() []bus.Place {
 	return []bus.Place{{At: fmt.Sprintf("%s channel %d", c.Chip, c.Channel)}}
 }
 
+// Look says whether its chip is there, without touching it.
+func (c Config) Look() (found string, err error) { return c.look(sysfs) }
+
+func (c Config) look(root string) (found string, err error) {
+	if _, err := (&Dev{config: c, root: root}).chip(); err != nil {
+		return "", err
+	}
+	return "its chip is there", nil
+}
+
 // Quantities are what is read of it.
 func (Config) Quantities() map[string]gateway.Value {
 	return map[string]gateway.Value{"duty": {}, "frequency": {}}

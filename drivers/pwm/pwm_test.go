@@ -276,6 +276,9 @@ func TestFoundByItsDevice(t *testing.T) {
 	} {
 		c := fan()
 		c.Chip = chip
+		if _, err := c.look(k.root); (err == nil) != (want == "") {
+			t.Errorf("looked for %s: %v", chip, err)
+		}
 		err := k.make(t, c).Open(t.Context())
 		if want == "" && err != nil || want != "" && (!errors.Is(err, gateway.ErrUnavailable) || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v", chip, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -140,7 +141,11 @@ func latest(r gateway.Reading) LatestReading {
 	return LatestReading{Name: r.Name, Value: r.Value, Unit: r.Unit, Time: r.Time, Quality: r.Quality}
 }
 
-// listen waits for the first readings of a stream.
+// errNothingGood is what is wrong with a device that speaks and is not understood.
+var errNothingGood = fmt.Errorf("nothing of what has come within %v was all good; check baud, parity, and the patterns and names in the config", benchListens)
+
+// listen waits for the first readings of a stream among which none is bad: a line
+// that has begun in the middle is not yet what the device says.
 func listen(ctx context.Context, stream gateway.Stream) ([]gateway.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, benchListens)
 	defer cancel()
@@ -149,30 +154,35 @@ func listen(ctx context.Context, stream gateway.Stream) ([]gateway.Reading, erro
 	heard.mu.Lock()
 	defer heard.mu.Unlock()
 	switch {
-	case len(heard.readings) > 0:
+	case heard.good:
 		return heard.readings, nil
-	case err != nil:
-		return nil, err
+	case err != nil && ctx.Err() == nil:
+		return heard.readings, err
+	case len(heard.readings) > 0:
+		return heard.readings, errNothingGood
 	}
 	return nil, fmt.Errorf("it has said nothing within %v: %w", benchListens, gateway.ErrTimeout)
 }
 
-// firstHeard is a sink that is content with the first readings.
+// firstHeard is a sink that is content with the first readings that are good.
 type firstHeard struct {
 	enough func()
 
 	mu       sync.Mutex
-	readings []gateway.Reading
+	readings []gateway.Reading // the last ones while none are good
+	good     bool
 }
 
 // Emit implements gateway.Sink.
 func (f *firstHeard) Emit(_ context.Context, readings ...gateway.Reading) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.readings) == 0 {
-		f.readings = append(f.readings, readings...)
+	if f.good || len(readings) == 0 {
+		return nil
 	}
-	if len(f.readings) > 0 {
+	f.readings = slices.Clone(readings)
+	f.good = !slices.ContainsFunc(readings, func(r gateway.Reading) bool { return r.Quality == gateway.Bad })
+	if f.good {
 		f.enough()
 	}
 	return nil

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"periph.io/x/conn/v3/i2c"
 
@@ -99,6 +101,7 @@ func TestCheckMovesNothing(t *testing.T) {
   - {id: horn, driver: relay, line: GPIO5}
   - {id: lamp, driver: relay, line: GPIO17, chip: pinctrl}
   - {id: gps, driver: nmea, port: /dev/fieldpost-none}
+  - {id: programs, driver: ingest, socket: /nowhere/ingest.sock}
 `, lamp.into("lamp"))
 	var got []string
 	for _, f := range b.Check(t.Context()) {
@@ -112,6 +115,7 @@ func TestCheckMovesNothing(t *testing.T) {
 		"horn false false no GPIO line is called GPIO5",
 		"lamp true false GPIO17",
 		"gps false true there is no such port",
+		"programs true false wired to nothing",
 	}
 	for i := range want {
 		if !strings.HasPrefix(got[i], want[i]) {
@@ -157,5 +161,63 @@ devices:
 	}
 	if err := r.stop(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// talker is a device that speaks by itself.
+type talker struct{ says [][]gateway.Reading }
+
+func (d talker) Run(ctx context.Context, to gateway.Sink) error {
+	for _, one := range d.says {
+		if err := to.Emit(ctx, one...); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// TestBenchListensForWhatIsGood: half a line at the beginning is no answer, and a
+// device that is misunderstood is not said to be well.
+func TestBenchListensForWhatIsGood(t *testing.T) {
+	half := []gateway.Reading{{Name: "unmatched", Value: gateway.Number(1)}, {Name: "unmatched.line", Value: gateway.Text("1.5"), Quality: gateway.Bad}}
+	whole := []gateway.Reading{{Name: "temperature", Value: gateway.Number(21.5), Unit: "Cel"}}
+	for _, c := range []struct {
+		says [][]gateway.Reading
+		text string
+		err  error
+	}{
+		{says: [][]gateway.Reading{half, whole, half}, text: "temperature 21.5 Cel"},
+		{says: [][]gateway.Reading{half, half}, text: "in the config; it says: unmatched 1, unmatched.line 1.5 (bad)", err: errNothingGood},
+		{err: gateway.ErrTimeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			readings, err := listen(t.Context(), talker{c.says})
+			if !errors.Is(err, c.err) || (len(readings) == 0) != (c.says == nil) {
+				t.Errorf("%v (%v), want %v", readings, err, c.err)
+			}
+			if got := reading(deviceSpec{}, readings, err).text(); !strings.HasSuffix(got, c.text) {
+				t.Errorf("%s, want %s", got, c.text)
+			}
+		})
+	}
+}
+
+// TestTextsOfDevicesMoveNoCursor, nor turn the direction of what follows.
+func TestTextsOfDevicesMoveNoCursor(t *testing.T) {
+	for text, want := range map[string]string{
+		"21,5 °C":                       "21,5 °C",
+		`it's "so" \\`:                  `it's "so" \\`,
+		"\x1b[2J\t\r\n\x07":             `\x1b[2J\t\r\n\a`,
+		"\u202egnp.exe":                 `\u202egnp.exe`,
+		"\xff":                          "\ufffd",
+		strings.Repeat("ä", maxPlain+1): strings.Repeat("ä", maxPlain) + "…",
+	} {
+		if got := (LatestReading{Value: gateway.Text(text)}).Plain(); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := (LatestReading{Value: gateway.Number(0.5)}).Plain(); got != "0.5" {
+		t.Error(got)
 	}
 }

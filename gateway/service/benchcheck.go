@@ -2,12 +2,13 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -48,6 +49,8 @@ func (b *Bench) check(ctx context.Context, spec deviceSpec) Finding {
 		if err != nil {
 			f.Text = withoutUnavailable(err)
 		}
+	case can.Sensor == nil && can.Stream != nil && !wired(spec):
+		f.OK, f.Text = true, "wired to nothing; it hears other programs once the gateway runs"
 	case can.Sensor == nil && can.Stream == nil:
 		f.Opened = true
 		ctx, cancel := context.WithTimeout(ctx, benchOpens)
@@ -65,23 +68,32 @@ func (b *Bench) check(ctx context.Context, spec deviceSpec) Finding {
 	return f
 }
 
+// wired tells whether a device is wired to anything.
+func wired(spec deviceSpec) bool {
+	_, is := spec.config.(bus.Placed)
+	return is
+}
+
 // moves tells whether a device has outputs that opening it would switch: a driver
 // can have a safe state, and a device of it nothing that could be asked for.
 func moves(k *drivers.Keeper) bool { return k.Contracts().Safer != nil && len(k.Actions()) > 0 }
 
 // text is an answer in one line, without the name of the device.
 func (r Reading) text() string {
-	switch {
-	case r.Error != "":
-		return r.Error
-	case len(r.Readings) == 0:
-		return "it answers, and gives no readings"
-	}
 	var all []string
 	for _, one := range r.Readings {
 		all = append(all, one.Text())
 	}
-	return strings.Join(all, ", ")
+	said := strings.Join(all, ", ")
+	switch {
+	case r.Error != "" && said != "":
+		return r.Error + "; it says: " + said
+	case r.Error != "":
+		return r.Error
+	case said == "":
+		return "it answers, and gives no readings"
+	}
+	return said
 }
 
 // Text is a reading for people.
@@ -89,7 +101,7 @@ func (r LatestReading) Text() string { return r.Name + " " + r.Amount() }
 
 // Amount is the value for people, with six digits of a number.
 func (r LatestReading) Amount() string {
-	value := fmt.Sprint(r.Value)
+	value := r.Plain()
 	if n, is := r.Value.Number(); is {
 		value = strconv.FormatFloat(n, 'g', 6, 64)
 	}
@@ -98,6 +110,31 @@ func (r LatestReading) Amount() string {
 		text += " (" + string(r.Quality) + ")"
 	}
 	return text
+}
+
+// maxPlain is how much of a text a terminal is shown, in characters.
+const maxPlain = 200
+
+// Plain is the value for a terminal. Texts come from devices and other programs:
+// what could move the cursor, or hide what stands there, is written out.
+func (r LatestReading) Plain() string {
+	text, isText := r.Value.Text()
+	if !isText {
+		return r.Value.String()
+	}
+	var b strings.Builder
+	n := 0
+	for _, c := range text {
+		switch n++; {
+		case n > maxPlain:
+			return b.String() + "…"
+		case unicode.IsGraphic(c):
+			b.WriteRune(c)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(c), "'"))
+		}
+	}
+	return b.String()
 }
 
 // withoutUnavailable is an error for people: of what does not answer it is plain
