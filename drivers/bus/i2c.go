@@ -112,6 +112,7 @@ func (s *Set) openWire(name string) (*wire, error) {
 	w := &wire{
 		turn: newTurn(name, c.Timeout, advice, func(problem error) { told.set(isStuck, problem) }),
 		bus:  opened, trunk: s.grow(name), record: s.opts.Record,
+		open: func() (i2c.BusCloser, error) { return s.opts.Hardware.I2C(number) },
 	}
 	if err := atSpeed(opened, int64(c.Speed), a); err != nil {
 		told.set(isSlow, err)
@@ -166,6 +167,8 @@ func (b *I2C) Tx(address uint16, w, r []byte) error {
 type wire struct {
 	turn   *turn
 	bus    i2c.BusCloser
+	open   func() (i2c.BusCloser, error)
+	gone   bool // what was open is of no use any more
 	trunk  *segment
 	record func(Transaction)
 	// recovery frees the bus; power is the line that it uses, if any.
@@ -175,6 +178,11 @@ type wire struct {
 
 // ask makes a transaction with a chip on a segment, which must have its turn.
 func (w *wire) ask(s *segment, address uint16, out, in []byte) error {
+	if w.gone {
+		if err := w.reopen(); err != nil {
+			return err
+		}
+	}
 	way := s.way()
 	err := w.route(way)
 	if err == nil {
@@ -191,8 +199,22 @@ func (w *wire) ask(s *segment, address uint16, out, in []byte) error {
 func (w *wire) transact(s *segment, address uint16, out, in []byte) error {
 	begun := time.Now()
 	err := explain(w.bus.Tx(address, out, in))
+	w.gone = errors.Is(err, errGone)
 	w.record(Transaction{Bus: s.name, At: AtI2C(s.name, address).At, Wrote: out, Read: in, Err: err, Took: time.Since(begun)})
 	return err
+}
+
+// reopen opens a bus whose adapter was unplugged, if it is back.
+func (w *wire) reopen() error {
+	_ = w.bus.Close() // it leads nowhere
+	opened, err := w.open()
+	if err != nil {
+		w.bus = absentBus{errGone}
+		return errGone
+	}
+	w.bus, w.gone = opened, false
+	w.forgetAll()
+	return nil
 }
 
 // find is the segment with a name, which must be there.

@@ -182,6 +182,48 @@ func TestBusesThatCannotBeOpened(t *testing.T) {
 	}
 }
 
+// TestAdapterUnpluggedAndBack: the file that was open leads nowhere for ever, so
+// it is opened anew.
+func TestAdapterUnpluggedAndBack(t *testing.T) {
+	sim := i2csim.New(map[uint16]i2csim.Chip{0x76: i2csim.NewBME280()})
+	plugged, opened := true, 0
+	hardware := bus.Hardware{I2C: func(number int) (i2c.BusCloser, error) {
+		if !plugged {
+			return nil, fs.ErrNotExist
+		}
+		opened++
+		mine := opened
+		sim.Fault(func(uint16, []byte, []byte) error {
+			if !plugged || mine != opened {
+				return errors.New("sysfs-i2c: no such device")
+			}
+			return nil
+		})
+		return sim.Hardware().I2C(number)
+	}}
+	b := open(t, hardware, nil)
+	id := make([]byte, 1)
+	ask := func() error { return b.Tx(0x76, []byte{0xd0}, id) }
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	plugged = false
+	for range 3 {
+		if err := ask(); !errors.Is(err, gateway.ErrUnavailable) || !strings.Contains(err.Error(), "unplugged") {
+			t.Errorf("without the adapter: %v", err)
+		}
+	}
+	plugged = true
+	for range 2 {
+		if err := ask(); err != nil || id[0] != 0x60 {
+			t.Errorf("with the adapter back: %v, id %#x", err, id[0])
+		}
+	}
+	if opened != 2 {
+		t.Errorf("opened %d times, want 2", opened)
+	}
+}
+
 // TestSpeedIsNotTheDevices: one driver must not change what others rely on.
 func TestSpeedIsNotTheDevices(t *testing.T) {
 	b := open(t, i2csim.New(nil).Hardware(), nil)

@@ -16,6 +16,10 @@ var ErrNoAnswer = fmt.Errorf("no answer: %w", gateway.ErrUnavailable)
 // errArbitration is that the wires did not have the level that the board gave them.
 var errArbitration = fmt.Errorf("the bus was lost to somebody else (arbitration); check for noise and a second controller: %w", gateway.ErrUnavailable)
 
+// errGone is that the kernel has no such bus any more: an adapter on USB was
+// unplugged.
+var errGone = fmt.Errorf("the bus is gone; was its adapter unplugged? %w", gateway.ErrUnavailable)
+
 // explain gives the errors of I2C adapters a meaning. Which errno stands for
 // what differs by adapter: Documentation/i2c/fault-codes.rst of the kernel.
 // periph passes them on as text only.
@@ -25,6 +29,8 @@ func explain(err error) error {
 		return nil
 	case isErrno(err, syscall.EREMOTEIO), isErrno(err, syscall.ENXIO):
 		return ErrNoAnswer
+	case isErrno(err, syscall.ENODEV):
+		return errGone
 	case isErrno(err, syscall.ETIMEDOUT):
 		return fmt.Errorf("the bus has timed out; is a wire held low, or without pull-up? %w: %w", gateway.ErrTimeout, gateway.ErrUnavailable)
 	case isErrno(err, syscall.EAGAIN):
