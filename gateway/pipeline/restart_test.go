@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,6 +144,74 @@ func TestRunnerStop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSilentStreamDoesNotFlap: one that is given up each time it has been silent for
+// too long is failing all the time, whatever it says that makes no sense, and good
+// again with the first thing that does.
+func TestSilentStreamDoesNotFlap(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const silence = 30 * time.Second
+		var speak atomic.Bool
+		s := &stream{run: func(ctx context.Context, to gateway.Sink, _ int) error {
+			babble := []gateway.Reading{{Name: "unmatched", Value: gateway.Number(1)}, {Name: "unmatched.line", Value: gateway.Text("?"), Quality: gateway.Bad}}
+			if speak.Load() {
+				babble = babble[:1]
+			}
+			if err := to.Emit(ctx, babble...); err != nil {
+				return err
+			}
+			select {
+			case <-time.After(silence):
+				return gateway.ErrTimeout
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		r, _, stop := follow(t, s)
+		time.Sleep(silence + time.Millisecond)
+		for range 600 { // 10 min
+			synctest.Wait()
+			if state := r.Stats().State; state != pipeline.Failing {
+				t.Fatalf("it is %s", state)
+			}
+			time.Sleep(time.Second)
+		}
+		speak.Store(true)
+		time.Sleep(silence)
+		synctest.Wait()
+		if state := r.Stats().State; state != pipeline.Good {
+			t.Errorf("it speaks, and is %s", state)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSilentStreamThatWasAbsent is good once it has run for a while: a door need not
+// move for that.
+func TestSilentStreamThatWasAbsent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, _, stop := follow(t, &stream{run: func(ctx context.Context, to gateway.Sink, n int) error {
+			if n == 1 {
+				return errors.Join(gateway.ErrTimeout, gateway.ErrUnavailable)
+			}
+			return mute(ctx, to, n)
+		}})
+		synctest.Wait()
+		if state := r.Stats().State; state != pipeline.Absent {
+			t.Errorf("at first it is %s", state)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if state := r.Stats().State; state != pipeline.Good {
+			t.Errorf("after a minute it is %s", state)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestStreamThatSpeaksAfterTheStop: its readings are refused, not swallowed.

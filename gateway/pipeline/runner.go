@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -48,6 +50,10 @@ type Runner struct {
 	device *device
 	sink   *deviceSink
 	pause  backoff
+	// doubted is set from the end of a run in which the device was silent, or was
+	// not understood, for too long. Silence proves nothing then: it stays failing
+	// until it says something that is not bad.
+	doubted atomic.Bool
 }
 
 // NewRunner returns a Runner that does nothing until Run.
@@ -65,17 +71,38 @@ func NewRunner(o RunnerOptions) (*Runner, error) {
 		return nil, fmt.Errorf("pipeline: device %s has alerts, and nobody takes them", o.Device)
 	}
 	d := newDevice(o.Device, o.Label, o.Health)
-	return &Runner{
-		opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause},
-		sink: &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: d.heard, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
-	}, nil
+	r := &Runner{opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause}}
+	r.sink = &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: r.heard, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain}
+	return r, nil
 }
 
-// heard notes readings of a stream: it works.
-func (d *device) heard(readings []gateway.Reading) {
-	d.began()
-	d.delivered(readings)
-	d.good()
+// heard notes readings of a stream.
+func (r *Runner) heard(readings []gateway.Reading) {
+	r.device.began()
+	r.device.delivered(readings)
+	r.settled()
+}
+
+// settled notes that the stream works, unless that is doubted.
+func (r *Runner) settled() {
+	if !r.doubted.Load() {
+		r.device.good()
+	}
+}
+
+// ear is the sink of a stream as the stream sees it. What it says is judged before
+// the config has its say.
+type ear struct {
+	*deviceSink
+	doubted *atomic.Bool
+}
+
+// Emit implements gateway.Sink.
+func (e ear) Emit(ctx context.Context, readings ...gateway.Reading) error {
+	if !slices.ContainsFunc(readings, func(r gateway.Reading) bool { return r.Quality == gateway.Bad }) {
+		e.doubted.Store(false)
+	}
+	return e.deviceSink.Emit(ctx, readings...)
 }
 
 // Stats is a snapshot for status displays.
@@ -88,13 +115,14 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	r.sink.start()
 	defer func() { err = errors.Join(err, r.sink.stop(context.WithoutCancel(ctx))) }()
 	for ctx.Err() == nil {
-		c := enter(r.opts.Log, r.device, func() ([]gateway.Reading, error) { return nil, r.opts.Stream.Run(ctx, r.sink) })
+		c := enter(r.opts.Log, r.device, func() ([]gateway.Reading, error) { return nil, r.opts.Stream.Run(ctx, ear{r.sink, &r.doubted}) })
 		if err := r.follow(ctx, c); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
 			break
 		}
+		r.doubted.Store(errors.Is(c.err, gateway.ErrTimeout) && !errors.Is(c.err, gateway.ErrUnavailable))
 		r.device.failed(cmp.Or(c.err, errors.New("the stream ended by itself")))
 		r.rest(ctx, time.Since(c.began))
 	}
@@ -110,7 +138,7 @@ func (r *Runner) follow(ctx context.Context, c *call) error {
 		case <-c.done:
 			return nil
 		case <-settling.C:
-			r.device.good()
+			r.settled()
 		case <-ctx.Done():
 			if c.await(context.WithoutCancel(ctx), stopGrace, func() {}) {
 				return nil
