@@ -205,7 +205,13 @@ func (c *Chip) Plug() {
 	c.gone = false
 }
 
+// maxHistory bounds what is remembered of the levels of a line.
+const maxHistory = 4096
+
 func (w *wire) drive(high bool) {
 	w.output, w.high = true, high
+	if len(w.history) >= maxHistory {
+		w.history = w.history[:copy(w.history, w.history[maxHistory/2:])]
+	}
 	w.history = append(w.history, high)
 }

@@ -147,3 +147,7 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestEndures(t *testing.T) {
+	drivertest.Endure(t, open(t, board(t, map[string]string{code: good}), Config{Sensor: code}))
+}

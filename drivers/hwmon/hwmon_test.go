@@ -162,3 +162,7 @@ func TestSameLabels(t *testing.T) {
 		t.Errorf("%s, %v; want %s", got, err, want)
 	}
 }
+
+func TestEndures(t *testing.T) {
+	drivertest.Endure(t, open(t, board(t, chips), Config{Chip: "ina3221"}))
+}

@@ -412,3 +412,9 @@ func TestValidate(t *testing.T) {
 		t.Errorf("places %s", places)
 	}
 }
+
+func TestEndures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		drivertest.Endure(t, opened(t, newCell(t, 4711), plain()))
+	})
+}

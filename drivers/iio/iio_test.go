@@ -179,3 +179,7 @@ func TestOneChannelFails(t *testing.T) {
 		t.Errorf("%s, %v", show(readings), err)
 	}
 }
+
+func TestEndures(t *testing.T) {
+	drivertest.Endure(t, open(t, board(t, "1-0076"), Config{Chip: "bmp280"}))
+}

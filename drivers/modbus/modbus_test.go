@@ -341,3 +341,7 @@ func FuzzValue(f *testing.F) {
 		}
 	})
 }
+
+func TestEndures(t *testing.T) {
+	drivertest.Endure(t, open(t, &unit{}, Config{Registers: boiler[:2], MaxGap: 8}))
+}

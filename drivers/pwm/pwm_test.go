@@ -331,3 +331,7 @@ func TestTroubles(t *testing.T) {
 		}
 	}
 }
+
+func TestEndures(t *testing.T) {
+	drivertest.Endure(t, boot(t).open(t, fan()))
+}

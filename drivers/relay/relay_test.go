@@ -301,3 +301,7 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+func TestEndures(t *testing.T) {
+	drivertest.Endure(t, wire(t, Config{Safe: "off"}, false))
+}

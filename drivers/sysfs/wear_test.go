@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fieldpost/fieldpost/drivers/drivertest"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -130,4 +131,12 @@ func FuzzWireless(f *testing.F) {
 			t.Errorf("%q %q: %v, %v", text, name, level, err)
 		}
 	})
+}
+
+func TestEndures(t *testing.T) {
+	d, err := open(Config{Disks: []string{"/"}}, withEMMC(t), third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drivertest.Endure(t, d)
 }
