@@ -71,7 +71,7 @@ func (d *decoder) unknown(n *node, known []string) bool {
 		}
 		found = true
 		hint := ""
-		if near := nearest(e.key, known); near != "" {
+		if near := Nearest(e.key, known); near != "" {
 			hint = fmt.Sprintf(" (did you mean %s?)", near)
 		}
 		problem := fmt.Sprintf("is not a key that is known here%s; want one of %s", hint, strings.Join(known, ", "))

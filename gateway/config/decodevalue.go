@@ -103,7 +103,7 @@ func (d *decoder) scalar(n *node, v reflect.Value, f *field) {
 		if !errors.Is(why, errShape) {
 			reason = ": " + why.Error()
 		}
-		if near := nearest(n.text, f.oneof); near != "" && !secret && !n.foreign {
+		if near := Nearest(n.text, f.oneof); near != "" && !secret && !n.foreign {
 			reason = fmt.Sprintf(" (did you mean %s?)", near)
 		}
 		d.fault(n, fmt.Sprintf("%s is not allowed%s; want %s", what, reason, f.wanted(v.Type())))

@@ -98,7 +98,7 @@ func (s *source) resolve(reference string) (string, error) {
 		return credential(name)
 	default:
 		hint := ""
-		if near := nearest(kind, []string{"env", "file", "credential"}); near != "" {
+		if near := Nearest(kind, []string{"env", "file", "credential"}); near != "" {
 			hint = fmt.Sprintf(" (did you mean ${%s:…}?)", near)
 		}
 		return "", fmt.Errorf("${…} does not say where the value is%s; want %s, or $${ for the characters themselves", hint, references)

@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// nearest finds the name that was probably meant; empty if none is close: a
+// Nearest finds the name that was probably meant; empty if none is close: a
 // third of its letters may be wrong.
-func nearest(name string, names []string) string {
+func Nearest(name string, names []string) string {
 	if len(name) > 64 {
 		return ""
 	}

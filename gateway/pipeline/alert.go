@@ -17,7 +17,7 @@ type AlertRule struct {
 	ID    string        `yaml:"id" doc:"Name of the alert, unique with this device." required:"true" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" want:"up to 63 letters, digits, dots, underscores and hyphens" example:"too_hot"`
 	When  string        `yaml:"when" doc:"The condition, written as in derive. While a quantity in it is bad or has never come, nothing begins and nothing ends." required:"true" example:"temperature > 35"`
 	For   time.Duration `yaml:"for" doc:"It must have held for so long before the alert begins." default:"0s" max:"24h" example:"2m"`
-	Until string        `yaml:"until" doc:"The alert lasts until this holds, so that a value about the limit is no alert each time. Left out: as long as when holds." example:"temperature < 33"`
+	Until string        `yaml:"until" doc:"The alert lasts until this holds and when does not, so that a value about the limit is no alert each time. Left out: as long as when holds." example:"temperature < 33"`
 	Text  string        `yaml:"text" doc:"What the message says to people." example:"The greenhouse is too hot."`
 }
 
@@ -84,28 +84,40 @@ func condition(text string, f *faults, field string) *expression {
 // judge follows the condition through what is fresh in a scope, and tells
 // whether the alert has begun or ended.
 func (r *rule) judge(s *scope, w *watch, now time.Time, machine *vm.VM, p *problems) (changed bool) {
-	deciding := r.when
+	deciding, inputs := r.when, r.when.inputs
 	if w.active && r.until != nil {
-		deciding = r.until
+		deciding, inputs = r.until, r.inputs
 	}
-	if !s.isFresh(deciding.inputs) {
+	if !s.isFresh(inputs) {
 		return false
 	}
-	quality, _, complete := s.state(deciding.inputs, now, 0)
-	if w.unsure = !complete || quality == gateway.Bad; w.unsure {
+	holds, sure := r.test(deciding, s, now, machine, p)
+	if w.unsure = !sure; w.unsure {
 		return false
 	}
-	result, err := deciding.run(machine, s.values)
-	holds, isBool := result.(bool)
-	if err == nil && !isBool {
+	if holds && deciding == r.until {
+		begins, _ := r.test(r.when, s, now, machine, p)
+		holds = !begins // else it would begin anew with the next reading, and so on
+	}
+	return w.step(r, holds, now)
+}
+
+// test tells whether a condition holds, if that is sure.
+func (r *rule) test(e *expression, s *scope, now time.Time, machine *vm.VM, p *problems) (holds, sure bool) {
+	quality, _, complete := s.state(e.inputs, now, 0)
+	if !complete || quality == gateway.Bad {
+		return false, false
+	}
+	result, err := e.run(machine, s.values)
+	holds, sure = result.(bool)
+	if err == nil && !sure {
 		err = fmt.Errorf("the result is %v; want true or false", result)
 	}
 	if err != nil {
-		w.unsure = true
 		p.note("alerts["+r.ID+"]", err.Error(), now)
-		return false
+		return false, false
 	}
-	return w.step(r, holds, now)
+	return holds, true
 }
 
 // step takes what the deciding condition says.

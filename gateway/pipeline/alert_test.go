@@ -51,6 +51,15 @@ func TestAlerts(t *testing.T) {
 			{3, 32.0, "", "-a map[q:32]"},
 			{4, 34.0, "", ""},
 		}},
+		"until is no end while when holds": {AlertRule{When: "q > 20", Until: "q > 10"}, []at{
+			{0, 21.0, "", "+a map[q:21]"},
+			{1, 22.0, "", ""},
+			{2, 21.0, "", ""},
+			{3, 15.0, "", "-a map[q:15]"},
+			{4, 21.0, "", "+a map[q:21]"},
+			{5, 5.0, "", ""},
+			{6, 15.0, "", "-a map[q:15]"},
+		}},
 		"for": {AlertRule{When: "q > 35", For: 2 * time.Minute}, []at{
 			{0, 36.0, "", ""},
 			{60, 34.0, "", ""}, // begins anew

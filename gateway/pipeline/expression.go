@@ -119,5 +119,8 @@ func oneFault(err error) error {
 		return err
 	}
 	message, _, _ := strings.Cut(fault.Message, "\n")
+	if strings.Contains(message, `Operator("=")`) {
+		message = "= compares nothing; want =="
+	}
 	return fmt.Errorf("%s, at character %d", message, fault.Column+1)
 }

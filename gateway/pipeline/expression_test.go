@@ -71,6 +71,7 @@ func TestRefusedExpressions(t *testing.T) {
 		"":                                    "unexpected",
 		"temperature >":                       "unexpected token EOF, at character 13",
 		"temperature 35":                      "unexpected token Number",
+		"temperature = 35":                    "= compares nothing; want ==, at character 13",
 		"35 °C":                               "unrecognized character",
 		"temperatur(1)":                       "there is no function temperatur; want one of abs, atan, ceil",
 		"len(mode)":                           "there is no function len",

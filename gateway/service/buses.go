@@ -35,7 +35,7 @@ func loadBus(section *config.Section) (any, error) {
 	kinds := bus.Kinds()
 	i := slices.IndexFunc(kinds, func(k bus.Kind) bool { return k.Name == name })
 	if i < 0 {
-		return nil, section.Errorf("type", "%s; want %s", unknown("type of bus", name), strings.Join(busKindNames(), ", "))
+		return nil, section.Errorf("type", "%s; want %s", unknown("type of bus", name, busKindNames()), strings.Join(busKindNames(), ", "))
 	}
 	c := kinds[i].Config()
 	return c, section.Decode(&BusConfig{}, c)

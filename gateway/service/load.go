@@ -132,7 +132,7 @@ func loadDevice(section *config.Section) (deviceSpec, error) {
 	name, _ := section.Text("driver")
 	driver, known := drivers.Lookup(name)
 	if !known {
-		return spec, section.Errorf("driver", "%s; want %s", unknown("driver", name), strings.Join(driverNames(), ", "))
+		return spec, section.Errorf("driver", "%s; want %s", unknown("driver", name, driverNames()), strings.Join(driverNames(), ", "))
 	}
 	spec.driver, spec.config = driver, driver.Config()
 	if err := section.Decode(&spec.DeviceConfig, spec.config); err != nil {
@@ -186,11 +186,16 @@ func (s *deviceSpec) checkProcessing(section *config.Section) error {
 	return config.Join(errs...)
 }
 
-func unknown(what, name string) string {
+// unknown says that there is no such kind of thing, and which was perhaps meant.
+func unknown(what, name string, known []string) string {
 	if name == "" {
 		return "is missing"
 	}
-	return fmt.Sprintf("there is no %s %q", what, name)
+	hint := ""
+	if near := config.Nearest(name, known); near != "" {
+		hint = fmt.Sprintf(" (did you mean %s?)", near)
+	}
+	return fmt.Sprintf("there is no %s %q%s", what, name, hint)
 }
 
 func driverNames() []string {

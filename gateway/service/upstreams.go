@@ -93,7 +93,7 @@ func loadUpstream(section *config.Section) (upstreamSpec, error) {
 	kind, known := upstreamKinds[name]
 	if !known {
 		names := slices.Sorted(maps.Keys(upstreamKinds))
-		return upstreamSpec{}, section.Errorf("type", "%s; want %s", unknown("upstream", name), strings.Join(names, ", "))
+		return upstreamSpec{}, section.Errorf("type", "%s; want %s", unknown("upstream", name, names), strings.Join(names, ", "))
 	}
 	spec := upstreamSpec{kind: kind, config: kind.config()}
 	err := section.Decode(&spec.UpstreamConfig, spec.config)
