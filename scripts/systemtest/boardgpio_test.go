@@ -143,7 +143,7 @@ func boardRelay(t *testing.T, b *boardGateway) {
 func boardInputs(t *testing.T, b *boardGateway) {
 	const (
 		config = `devices:
-  - {id: door, driver: gpio-input, kind: contact, line: DOOR, debounce: 300ms, report_every: 1s}
+  - {id: door, driver: gpio-input, kind: contact, line: DOOR, debounce: 1s, report_every: 1s}
   - {id: flow, driver: gpio-input, kind: counter, line: FLOW, report_every: 1s, per_pulse: 0.5, unit: l}
 `
 		pulses = 500
