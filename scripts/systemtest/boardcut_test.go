@@ -86,5 +86,10 @@ func (b *boardGateway) ingestUntilCut(t *testing.T, d *disk) (ids []string) {
 	}
 	<-dead
 	d.lose(t)
+	// As a board does when it starts; 1 is that something was put right.
+	check := exec.Command("e2fsck", "-p", d.file.Name())
+	if out, err := check.CombinedOutput(); check.ProcessState == nil || check.ProcessState.ExitCode() > 1 {
+		t.Fatalf("e2fsck: %v\n%s", err, out)
+	}
 	return ids
 }

@@ -31,7 +31,10 @@ type disk struct {
 	off  chan struct{} // closed when it has gone
 }
 
-const sectorBytes = 512
+const (
+	sectorBytes = 512
+	pageBytes   = 4096 // what flash writes at once
+)
 
 // newDisk makes an empty disk that a guest may connect to.
 func newDisk(t *testing.T, dir string, size int64) *disk {
@@ -78,16 +81,21 @@ func (d *disk) cutAfter(writes int) <-chan struct{} {
 	return d.off
 }
 
-// lose loses what is in the cache, but for a random part of the sectors: a disk
-// writes them in any order. It is called once the guest is dead.
+// lose loses what is in the cache, but for a random part of its pages: a disk
+// writes them in any order, each whole. It is called once the guest is dead.
 func (d *disk) lose(t *testing.T) {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.left = -1
 	kept := 0
+	survives := make(map[int64]bool)
 	for sector, data := range d.cached {
-		if rand.IntN(2) == 0 {
+		page := sector * sectorBytes / pageBytes
+		if _, decided := survives[page]; !decided {
+			survives[page] = rand.IntN(2) == 0
+		}
+		if survives[page] {
 			kept++
 			d.store(sector, data)
 		}
