@@ -123,7 +123,7 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 		return nil, err
 	}
 	if d.file == "" {
-		return nil, fmt.Errorf("it is not open: %w", gateway.ErrUnavailable)
+		return nil, bus.ErrNotOpen
 	}
 	text, err := attr.Text(d.file)
 	switch {

@@ -34,7 +34,6 @@ package gpioinput
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -132,7 +131,7 @@ func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
 	in := d.in
 	d.mu.Unlock()
 	if in == nil {
-		return fmt.Errorf("the line is not open: %w", gateway.ErrUnavailable)
+		return bus.ErrNotOpen
 	}
 	level, err := in.Level()
 	if err != nil {

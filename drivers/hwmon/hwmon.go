@@ -88,7 +88,7 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.channels) == 0 {
-		return nil, fmt.Errorf("it is not open: %w", gateway.ErrUnavailable)
+		return nil, bus.ErrNotOpen
 	}
 	var readings []gateway.Reading
 	var errs []error

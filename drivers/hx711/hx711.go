@@ -126,7 +126,7 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.wire == nil {
-		return nil, fmt.Errorf("the lines are not open: %w", gateway.ErrUnavailable)
+		return nil, bus.ErrNotOpen
 	}
 	if err := d.wire.drop(ctx); err != nil {
 		return nil, err

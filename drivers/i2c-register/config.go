@@ -146,13 +146,28 @@ func (c *checker) value(at string, v Value) {
 	c.name(at, v.Name)
 	switch {
 	case !c.cells(at, v.Cells):
-	case v.Bit == nil && v.Invert:
-		c.fault(at+"invert", "is for a bit; want it left out")
-	case v.Bit != nil && (v.Mask != math.MaxUint32 || v.Shift != 0 || v.Signed || v.Scale != 1 || v.Offset != 0 || v.Unit != "" || v.Min != nil || v.Max != nil):
+	case v.Bit != nil:
+		c.state(at, v)
+	default:
+		c.number(at, v)
+	}
+}
+
+// state checks a value that is one bit.
+func (c *checker) state(at string, v Value) {
+	switch {
+	case v.Mask != math.MaxUint32 || v.Shift != 0 || v.Signed || v.Scale != 1 || v.Offset != 0 || v.Unit != "" || v.Min != nil || v.Max != nil:
 		c.fault(at+"bit", "makes it a state, for which mask, shift, signed, scale, offset, unit, min and max mean nothing; want them left out")
-	case v.Bit != nil && (*v.Bit < 0 || *v.Bit >= 8*v.Bytes):
+	case *v.Bit < 0 || *v.Bit >= 8*v.Bytes:
 		c.fault(at+"bit", "is %d; want one of the %d bits that are read", *v.Bit, 8*v.Bytes)
-	case v.Bit == nil && (v.Shift < 0 || v.Shift > 31 || v.Mask&full(v.Bytes)>>v.Shift == 0):
+	}
+}
+
+func (c *checker) number(at string, v Value) {
+	switch {
+	case v.Invert:
+		c.fault(at+"invert", "is for a bit; want it left out")
+	case v.Shift < 0 || v.Shift > 31 || v.Mask&full(v.Bytes)>>v.Shift == 0:
 		c.fault(at+"mask", "no bit of %#x is left of %d bytes that are moved by %d; want at least one", v.Mask, v.Bytes, v.Shift)
 	case v.Scale == 0 || !finite(v.Scale, v.Offset):
 		c.fault(at+"scale", "is %v, and offset %v; want a number that is not 0", v.Scale, v.Offset)

@@ -97,7 +97,7 @@ func (d *Dev) Open(ctx context.Context) error {
 func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
 	port := d.port.Load()
 	if port == nil {
-		return errNotOpen()
+		return bus.ErrNotOpen
 	}
 	return dialog.Run(ctx, port, d.config.Config, d.format.decode, sink)
 }
@@ -110,5 +110,3 @@ func (d *Dev) Close() error {
 	}
 	return port.Close()
 }
-
-func errNotOpen() error { return fmt.Errorf("the port is not open: %w", gateway.ErrUnavailable) }

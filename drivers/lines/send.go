@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -37,7 +38,7 @@ func (d *Dev) Do(ctx context.Context, cmd gateway.Command) (map[string]any, erro
 	}
 	port := d.port.Load()
 	if port == nil {
-		return nil, errNotOpen()
+		return nil, bus.ErrNotOpen
 	}
 	return nil, port.Write(ctx, []byte(text))
 }

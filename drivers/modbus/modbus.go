@@ -69,7 +69,7 @@ func (d *Dev) open() (*bus.Modbus, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.line == nil {
-		return nil, fmt.Errorf("it is not open: %w", gateway.ErrUnavailable)
+		return nil, bus.ErrNotOpen
 	}
 	return d.line, nil
 }

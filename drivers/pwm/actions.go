@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -45,7 +46,7 @@ func (d *Dev) setTo(duty, frequency float64) (map[string]any, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.out == nil {
-		return nil, errNotOpen
+		return nil, bus.ErrNotOpen
 	}
 	if frequency == 0 {
 		frequency = d.frequency

@@ -179,7 +179,7 @@ func (d *Dev) Read(context.Context) ([]gateway.Reading, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.out == nil {
-		return nil, errNotOpen
+		return nil, bus.ErrNotOpen
 	}
 	if err := d.out.check(); err != nil {
 		return nil, err
@@ -190,14 +190,12 @@ func (d *Dev) Read(context.Context) ([]gateway.Reading, error) {
 	}, nil
 }
 
-var errNotOpen = fmt.Errorf("the output is not open: %w", gateway.ErrUnavailable)
-
 // Safe implements gateway.Safer.
 func (d *Dev) Safe(context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.out == nil {
-		return errNotOpen
+		return bus.ErrNotOpen
 	}
 	return d.safe()
 }

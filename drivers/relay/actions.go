@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
@@ -75,7 +76,7 @@ func (d *Dev) set(on bool) (map[string]any, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.out == nil {
-		return nil, errNotOpen
+		return nil, bus.ErrNotOpen
 	}
 	if err := d.allowed(on); err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func (d *Dev) pulse(ctx context.Context, length time.Duration) (map[string]any, 
 		err = fmt.Errorf("the pulse was cut short after %v, since the safe state was taken", lasted.Round(time.Millisecond))
 	}
 	if d.out == nil {
-		return nil, errors.Join(err, errNotOpen)
+		return nil, errors.Join(err, bus.ErrNotOpen)
 	}
 	return d.values(), errors.Join(err, d.overdue)
 }
@@ -117,7 +118,7 @@ func (d *Dev) beginPulse(length time.Duration) (off chan struct{}, err error) {
 	defer d.mu.Unlock()
 	switch {
 	case d.out == nil:
-		return nil, errNotOpen
+		return nil, bus.ErrNotOpen
 	case d.out.Active():
 		return nil, fmt.Errorf("it is on, and a pulse would end that: %w", gateway.ErrDenied)
 	}

@@ -111,7 +111,7 @@ func (d *Dev) Read(context.Context) ([]gateway.Reading, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.out == nil {
-		return nil, errNotOpen
+		return nil, bus.ErrNotOpen
 	}
 	if err := d.out.Check(); err != nil {
 		return nil, fmt.Errorf("the relay cannot be switched: %w", err)
@@ -119,14 +119,12 @@ func (d *Dev) Read(context.Context) ([]gateway.Reading, error) {
 	return []gateway.Reading{{Name: "on", Value: gateway.Bool(d.out.Active())}}, d.overdue
 }
 
-var errNotOpen = fmt.Errorf("the line is not open: %w", gateway.ErrUnavailable)
-
 // Safe implements gateway.Safer.
 func (d *Dev) Safe(context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.out == nil {
-		return errNotOpen
+		return bus.ErrNotOpen
 	}
 	return d.safe()
 }

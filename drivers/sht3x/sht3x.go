@@ -17,8 +17,6 @@ package sht3x
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -38,20 +36,12 @@ type Config struct {
 // Places implements bus.Placed.
 func (c Config) Places() []bus.Place { return []bus.Place{bus.AtI2C(c.Bus, c.Address)} }
 
-// Chips implements bus.Chipped. The chip has no id that tells it from others, but
-// none else answers the question for its status with the right checksum.
-func (Config) Chips() []bus.Chip {
-	return []bus.Chip{{Name: "SHT3x", Addresses: []uint16{0x44, 0x45}, Ask: []byte{0xf3, 0x2d}, Answer: 3, Pause: between, Is: sensirion.Sound}}
-}
+// Chips implements bus.Chipped.
+func (Config) Chips() []bus.Chip { return []bus.Chip{sensirion.SHT3x()} }
 
 // Quantities are what a chip delivers.
 func (Config) Quantities() map[string]gateway.Value {
 	return map[string]gateway.Value{"temperature": {}, "humidity": {}}
-}
-
-// relatives answer at the same address.
-func relatives() []bus.Chip {
-	return []bus.Chip{{Name: "SHT4x", Addresses: []uint16{0x44, 0x45}, Ask: []byte{0x89}, Answer: 6, Pause: 10 * time.Millisecond, Is: sensirion.Sound}}
 }
 
 // Commands: section 4; times: table 4 and section 4.9.
@@ -88,7 +78,7 @@ func (d *Dev) Open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := b.Identify(ctx, d.config.Address, d.config.Chips(), relatives()...); err != nil {
+	if _, err := b.Identify(ctx, d.config.Address, d.config.Chips(), sensirion.SHT4x()); err != nil {
 		return err
 	}
 	chip := &i2c.Dev{Bus: b, Addr: d.config.Address}
@@ -122,42 +112,14 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 	if d.chip == nil {
 		return nil, bus.ErrNotOpen
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	err := d.chip.Tx(measure, nil)
-	if errors.Is(err, bus.ErrNoAnswer) { // a measurement that was cancelled may be under way
-		if err := bus.Wait(ctx, measureTakes); err != nil {
-			return nil, err
-		}
-		err = d.chip.Tx(measure, nil)
-	}
+	temperature, humidity, err := sensirion.Measure(ctx, d.chip, measure, measureTakes)
 	if err != nil {
 		return nil, err
 	}
-	if err := bus.Wait(ctx, measureTakes); err != nil {
-		return nil, err
-	}
-	var answer [6]byte
-	if err := d.chip.Tx(nil, answer[:]); err != nil {
-		return nil, err
-	}
-	return readings(answer[:])
+	return readings(temperature, humidity)
 }
 
-// readings makes values of the two words of an answer: section 4.13.
-func readings(answer []byte) ([]gateway.Reading, error) {
-	words, err := sensirion.Words(answer)
-	if err != nil {
-		return nil, err
-	}
-	temperature := -45 + 175*float64(words[0])/65535
-	humidity := 100 * float64(words[1]) / 65535
-	if temperature < -40 || temperature > 125 {
-		return nil, fmt.Errorf("temperature %.2f Cel is beyond what the chip measures, -40 to 125: %w", temperature, gateway.ErrInvalid)
-	}
-	return []gateway.Reading{
-		{Name: "temperature", Value: gateway.Number(temperature), Unit: "Cel"},
-		{Name: "humidity", Value: gateway.Number(humidity), Unit: "%RH"},
-	}, nil
+// readings makes values of the words that the chip has measured: section 4.13.
+func readings(temperature, humidity uint16) ([]gateway.Reading, error) {
+	return sensirion.Readings(temperature, 100*float64(humidity)/65535)
 }

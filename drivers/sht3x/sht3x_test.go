@@ -98,21 +98,18 @@ func TestRange(t *testing.T) {
 
 // FuzzReadings: whatever comes, a value is within the range of the chip.
 func FuzzReadings(f *testing.F) {
-	f.Add([]byte{0x66, 0x66, 0x93, 0x80, 0x00, 0xa2})
-	f.Add([]byte{0xff, 0xff, 0xac, 0xff, 0xff, 0xac})
-	f.Add([]byte{0x00, 0x00, 0x81, 0x00, 0x00, 0x81})
-	f.Fuzz(func(t *testing.T, answer []byte) {
-		if len(answer) != 6 {
-			return
-		}
-		readings, err := readings(answer)
+	f.Add(uint16(0x6666), uint16(0x8000))
+	f.Add(uint16(0xffff), uint16(0xffff))
+	f.Add(uint16(0), uint16(0))
+	f.Fuzz(func(t *testing.T, rawTemperature, rawHumidity uint16) {
+		readings, err := readings(rawTemperature, rawHumidity)
 		if err != nil {
 			return
 		}
 		temperature, _ := readings[0].Value.Number()
 		humidity, _ := readings[1].Value.Number()
 		if temperature < -40 || temperature > 125 || humidity < 0 || humidity > 100 {
-			t.Errorf("% x: %v", answer, readings)
+			t.Errorf("%#04x %#04x: %v", rawTemperature, rawHumidity, readings)
 		}
 	})
 }

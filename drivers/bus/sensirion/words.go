@@ -1,5 +1,7 @@
 // Package sensirion knows the words that Sensirion's chips speak on I2C, and some
-// of others: two bytes, the most significant first, and a checksum of them.
+// of others: two bytes, the most significant first, and a checksum of them; and how
+// its thermometers and hygrometers SHT3x and SHT4x are found and asked, which are
+// alike but for their commands, times and formula of the humidity.
 //
 // The checksum is a CRC-8 with the polynomial x⁸+x⁵+x⁴+1 (0x31) that begins with
 // 0xff and is neither reflected nor inverted; of BE EF it is 92. (Datasheet:
