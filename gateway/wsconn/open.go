@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -33,7 +34,9 @@ func Open(ctx context.Context, line net.Conn, url string) (*Conn, error) {
 		return nil, fmt.Errorf("the WebSocket at %s does not speak MQTT", url)
 	}
 	hello.left = unbounded
-	return New(ws), nil
+	c := New(ws)
+	c.Conn = line // whose deadlines the WebSocket does not touch
+	return c, nil
 }
 
 // subprotocol is what a server that speaks MQTT 3.1.1 calls it.
@@ -50,6 +53,11 @@ type bounded struct {
 	net.Conn
 	left int
 }
+
+// SetWriteDeadline does nothing: the WebSocket sets its deadline before each
+// write, and would take back one that was set amid that. The Conn sets those of
+// the line itself.
+func (*bounded) SetWriteDeadline(time.Time) error { return nil }
 
 var errTooLong = errors.New("the answer of the server has no end")
 

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,12 @@ import (
 
 // serve answers one WebSocket with f, and gives the client's end.
 func serve(t *testing.T, f func(ws *websocket.Conn)) *wsconn.Conn {
+	t.Helper()
+	return serveOn(t, func(line net.Conn) net.Conn { return line }, f)
+}
+
+// serveOn is serve on a line that is wrapped.
+func serveOn(t *testing.T, wrap func(net.Conn) net.Conn, f func(ws *websocket.Conn)) *wsconn.Conn {
 	t.Helper()
 	upgrader := websocket.Upgrader{Subprotocols: []string{"mqtt"}}
 	var serving sync.WaitGroup
@@ -38,7 +45,7 @@ func serve(t *testing.T, f func(ws *websocket.Conn)) *wsconn.Conn {
 		f(ws)
 	}))
 	t.Cleanup(func() { s.Close(); serving.Wait() })
-	c, err := open(t, s.Listener.Addr().String())
+	c, err := openOn(t, s.Listener.Addr().String(), wrap)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,10 +55,16 @@ func serve(t *testing.T, f func(ws *websocket.Conn)) *wsconn.Conn {
 
 func open(t *testing.T, address string) (*wsconn.Conn, error) {
 	t.Helper()
-	line, err := net.Dial("tcp", address)
+	return openOn(t, address, func(line net.Conn) net.Conn { return line })
+}
+
+func openOn(t *testing.T, address string, wrap func(net.Conn) net.Conn) (*wsconn.Conn, error) {
+	t.Helper()
+	raw, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
+	line := wrap(raw)
 	c, err := wsconn.Open(t.Context(), line, "ws://"+address+"/mqtt?token=secret")
 	if err != nil {
 		_ = line.Close()
@@ -126,6 +139,37 @@ func TestWriteDeadline(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("still stuck")
+	}
+}
+
+// deadlines counts the deadlines that are set on a line.
+type deadlines struct {
+	net.Conn
+	set atomic.Int64
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.set.Add(1)
+	return d.Conn.SetWriteDeadline(t)
+}
+
+// TestWriteDeadlineIsNotTakenBack: one that is set just as a Write begins counts.
+func TestWriteDeadlineIsNotTakenBack(t *testing.T) {
+	var line *deadlines
+	c := serveOn(t, func(raw net.Conn) net.Conn {
+		line = &deadlines{Conn: raw}
+		return line
+	}, func(ws *websocket.Conn) { _, _ = io.Copy(io.Discard, wsconn.New(ws)) })
+	if err := c.SetWriteDeadline(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := line.set.Load(); n != 1 {
+		t.Errorf("the deadline was set %d times, want once", n)
 	}
 }
 
