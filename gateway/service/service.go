@@ -206,40 +206,7 @@ func (s *Service) assemble() error {
 
 // work runs the stages until ctx ends or one of them fails for good.
 func (s *Service) work(ctx context.Context, api *api) error {
-	report := func(err error) {
-		select {
-		case s.fatal <- err:
-		default:
-			s.log.Error("stopped with an error", "error", err)
-		}
-	}
-	// In the order of the data's way back: each stage is stopped before the
-	// one that it delivers to.
-	uplinkStage := newStage(ctx, "uplink", report)
-	commandStage := newStage(ctx, "commands", report)
-	batchStage := newStage(ctx, "batches", report)
-	deviceStage := newStage(ctx, "devices", report)
-	frontStage := newStage(ctx, "front", report)
-
-	uplinkStage.start(s.sender.Run)
-	for _, c := range s.children {
-		uplinkStage.start(c.sender.Run)
-	}
-	if s.uploads != nil {
-		uplinkStage.start(s.uploads.Run)
-	}
-	commandStage.start(s.dispatcher.Run)
-	for _, b := range s.batchers {
-		batchStage.start(b.Run)
-	}
-	for _, d := range s.devices {
-		deviceStage.start(d.source.Run)
-	}
-	deviceStage.start(s.remote.Run) // a link that a stop has ended is no fault of the settings
-	frontStage.start(api.run)
-	frontStage.start(s.watch)
-	frontStage.start(s.meter.Run)
-
+	stages := s.start(ctx, api)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -248,19 +215,63 @@ func (s *Service) work(ctx context.Context, api *api) error {
 		s.log.Error("stopping because a part has failed", "error", err)
 	}
 	s.notifyStopping()
-	var wg sync.WaitGroup // sensors and commands do not depend on each other
-	wg.Go(deviceStage.stop)
-	wg.Go(commandStage.stop)
-	wg.Wait()
-	batchStage.stop()
-	uplinkStage.stop()
-	frontStage.stop()
+	stages.stop()
 	select {
 	case late := <-s.fatal: // of the stop itself: what it had to leave behind or lose
 		err = errors.Join(err, late)
 	default:
 	}
 	return err
+}
+
+// fail takes the error that a part has ended with.
+func (s *Service) fail(err error) {
+	select {
+	case s.fatal <- err:
+	default:
+		s.log.Error("stopped with an error", "error", err)
+	}
+}
+
+// stages are those of the gateway, in the order of the data's way back.
+type stages struct{ uplink, commands, batches, devices, front *stage }
+
+// start starts all that works for as long as the gateway does.
+func (s *Service) start(ctx context.Context, api *api) stages {
+	all := stages{
+		newStage(ctx, "uplink", s.fail), newStage(ctx, "commands", s.fail), newStage(ctx, "batches", s.fail),
+		newStage(ctx, "devices", s.fail), newStage(ctx, "front", s.fail),
+	}
+	all.uplink.start(s.sender.Run)
+	for _, c := range s.children {
+		all.uplink.start(c.sender.Run)
+	}
+	if s.uploads != nil {
+		all.uplink.start(s.uploads.Run)
+	}
+	all.commands.start(s.dispatcher.Run)
+	for _, b := range s.batchers {
+		all.batches.start(b.Run)
+	}
+	for _, d := range s.devices {
+		all.devices.start(d.source.Run)
+	}
+	all.devices.start(s.remote.Run) // a link that a stop has ended is no fault of the settings
+	all.front.start(api.run)
+	all.front.start(s.watch)
+	all.front.start(s.meter.Run)
+	return all
+}
+
+// stop stops each stage before the one that it delivers to.
+func (s stages) stop() {
+	var wg sync.WaitGroup // sensors and commands do not depend on each other
+	wg.Go(s.devices.stop)
+	wg.Go(s.commands.stop)
+	wg.Wait()
+	s.batches.stop()
+	s.uplink.stop()
+	s.front.stop()
 }
 
 // socketPath is where the command line tools find the gateway.
