@@ -157,9 +157,9 @@ func (c *Chain) Tick(now time.Time) []gateway.Reading {
 	return c.summed(c.windows.tick(now, c.summaries[:0]), now, held)
 }
 
-// Due is when Tick has something to do; zero is never.
+// Due is when Tick has something to do, or a problem is over; zero is never.
 func (c *Chain) Due() time.Time {
-	return sooner(c.calculate.soonest, sooner(c.windows.soonest, c.limit.soonest))
+	return sooner(sooner(c.calculate.soonest, c.problems.due()), sooner(c.windows.soonest, c.limit.soonest))
 }
 
 // Alerts returns what has begun or ended since it was last called. Their time

@@ -57,6 +57,14 @@ func (p *problems) news(now time.Time) bool {
 	return changed
 }
 
+// due is when the next of them is over unless it is seen again; zero is never.
+func (p *problems) due() (soonest time.Time) {
+	for _, one := range p.byPlace {
+		soonest = sooner(soonest, one.last.Add(problemLasts))
+	}
+	return soonest
+}
+
 // summary is in words; empty if all is well.
 func (p *problems) summary() string {
 	var parts []string

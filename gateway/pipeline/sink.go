@@ -72,7 +72,9 @@ func (s *deviceSink) tick() {
 	if !s.running {
 		return
 	}
-	s.push(s.chain.Tick(time.Now()))
+	now := time.Now()
+	s.push(s.chain.Tick(now))
+	s.report(now)
 	s.arm()
 }
 

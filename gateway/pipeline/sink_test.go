@@ -178,31 +178,40 @@ func TestCommitHoldsNothingBack(t *testing.T) {
 	})
 }
 
-// TestProcessingHasACondition while a sensor gives what cannot be sent.
+// TestProcessingHasACondition while a sensor gives what cannot be sent; also if it
+// gives nothing any more afterwards.
 func TestProcessingHasACondition(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := &sensor{read: func(_ context.Context, n int) ([]gateway.Reading, error) {
-			if n < 5 {
-				return []gateway.Reading{{Name: "q", Value: gateway.Number(math.NaN())}}, nil
-			}
-			return []gateway.Reading{{Name: "q", Value: gateway.Number(1)}}, nil
-		}}
-		board := newBoard()
-		p := processed(t, s, &tray{}, func(o *pipeline.PollerOptions) { o.Health = board })
-		stop := running(p.Run)
-		time.Sleep(5 * every)
-		synctest.Wait()
-		if c := condition(board, "processing:air"); !strings.HasPrefix(c, "device air: q: is not finite") || p.Stats().Processing.Dropped != 4 {
-			t.Errorf("condition %q, %+v", c, p.Stats().Processing)
+	for _, then := range []error{nil, errBroken} {
+		bubble(t, func(t *testing.T) { processingHasACondition(t, then) })
+	}
+}
+
+func processingHasACondition(t *testing.T, then error) {
+	t.Helper()
+	s := &sensor{read: func(_ context.Context, n int) ([]gateway.Reading, error) {
+		if n < 5 {
+			return []gateway.Reading{{Name: "q", Value: gateway.Number(math.NaN())}}, nil
 		}
-		time.Sleep(11 * time.Minute)
-		if c := condition(board, "processing:air"); c != "" {
-			t.Errorf("after it is over: %s", c)
+		if then != nil {
+			return nil, then
 		}
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	})
+		return []gateway.Reading{{Name: "q", Value: gateway.Number(1)}}, nil
+	}}
+	board := newBoard()
+	p := processed(t, s, &tray{}, func(o *pipeline.PollerOptions) { o.Health = board })
+	stop := running(p.Run)
+	time.Sleep(5 * every)
+	synctest.Wait()
+	if c := condition(board, "processing:air"); !strings.HasPrefix(c, "device air: q: is not finite") || p.Stats().Processing.Dropped != 4 {
+		t.Errorf("condition %q, %+v", c, p.Stats().Processing)
+	}
+	time.Sleep(11 * time.Minute)
+	if c := condition(board, "processing:air"); c != "" {
+		t.Errorf("after it is over: %s", c)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestAlertLeavesAtOnce, behind what came before it, as a message of its own;

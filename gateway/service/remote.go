@@ -94,6 +94,7 @@ func (r *remote) resume() {
 	parsed, faults := r.opts.Scope.parse(r.record.InForce, time.Time{})
 	if len(faults) > 0 { // the config has changed since
 		r.opts.Log.Error("the settings of the hub do not fit the config any more and are not in force", "faults", faults)
+		r.verdict = rejected(r.record.Version, faults)
 		return
 	}
 	r.apply(parsed)

@@ -315,6 +315,9 @@ func TestSettingsFileThatCannotBeUsed(t *testing.T) {
 				if !strings.Contains(r.logs.String(), "level=ERROR") {
 					t.Errorf("log: %s", r.logs)
 				}
+				if name == "other config" { // they are not in force, and not said to be
+					r.want(SettingsRejected, 1, false, "there is no such device")
+				}
 				r.desire(5, fastAir)
 				r.want(SettingsApplied, 5, true)
 			})
