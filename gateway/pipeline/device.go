@@ -154,8 +154,7 @@ func (d *device) failing(err error) { d.trouble(Failing, err) }
 
 // trouble notes a failure that leaves the device failing, absent or stuck.
 func (d *device) trouble(state State, err error) {
-	// Of what is absent it is plain that it is unavailable.
-	reason := strings.TrimSuffix(err.Error(), ": "+gateway.ErrUnavailable.Error())
+	reason := reasonOf(err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	changed := d.enter(state, reason)
@@ -168,6 +167,16 @@ func (d *device) trouble(state State, err error) {
 	}
 	d.stated = time.Now()
 	d.board.Raise(d.code, health.Warning, d.label+": "+reason)
+}
+
+// reasonOf is what an error says, in one line: errors that were joined are apart
+// by semicolons. That it is unavailable is plain of what is absent.
+func reasonOf(err error) string {
+	parts := strings.Split(err.Error(), "\n")
+	for i, part := range parts {
+		parts[i] = strings.TrimSuffix(part, ": "+gateway.ErrUnavailable.Error())
+	}
+	return strings.Join(parts, "; ")
 }
 
 // is tells whether the device is in a state.

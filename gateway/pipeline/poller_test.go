@@ -162,7 +162,7 @@ func TestFailingDevice(t *testing.T) {
 		s := &sensor{read: func(_ context.Context, n int) ([]gateway.Reading, error) {
 			readings := []gateway.Reading{{Name: "half", Value: gateway.Number(float64(n))}}
 			if n <= 3 {
-				return readings, fmt.Errorf("humidity: %w", errBroken)
+				return readings, errors.Join(fmt.Errorf("humidity: %w", errBroken), errors.New("pressure: gone"))
 			}
 			return readings, nil
 		}}
@@ -172,10 +172,10 @@ func TestFailingDevice(t *testing.T) {
 		time.Sleep(3 * every)
 		synctest.Wait()
 		stats := p.Stats()
-		if stats.State != pipeline.Failing || stats.Failures != 3 || !strings.Contains(stats.Reason, "humidity: broken") {
+		if stats.State != pipeline.Failing || stats.Failures != 3 || stats.Reason != "humidity: broken; pressure: gone" { // in one line
 			t.Errorf("stats %+v", stats)
 		}
-		if c := condition(board, "device:air"); !strings.Contains(c, "device air: humidity: broken") {
+		if c := condition(board, "device:air"); c != "device air: humidity: broken; pressure: gone" {
 			t.Errorf("condition %q", c)
 		}
 		if n := len(sink.got()); n != 3 {
