@@ -21,9 +21,10 @@
 // Pulses are counted by the kernel's numbers of the edges, so that none is lost
 // while the gateway is busy; but one that comes before the kernel itself has noted
 // the one before is lost to it, unseen, as can happen on a busy board with several
-// cores. With debounce a pulse is counted when the line has settled. A count is written to the card at most every save_every, and at the
-// end, and is told only when it is safe there: what was told never goes back, and
-// a power cut costs what came since the count that was told last.
+// cores. With debounce a pulse is counted when the line has settled. A count is
+// written to the card at most every save_every, and at the end, and is told only when
+// it is safe there: what was told never goes back, and a power cut costs what came
+// since the count that was told last.
 //
 // Both kinds, when it happens:
 //

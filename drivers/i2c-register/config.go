@@ -47,7 +47,7 @@ type Write struct {
 // Value is a reading.
 type Value struct {
 	Cells
-	Name   string   `yaml:"name" doc:"Name of the reading." required:"true" pattern:"^[a-z][a-z0-9_]*(\\.[A-Za-z0-9_-]+)?$" want:"small letters, digits and _, perhaps a dot and more" example:"temperature"`
+	Name   string   `yaml:"name" doc:"Name of the reading." required:"true" pattern:"^[a-z][a-z0-9_]*(\\.[A-Za-z0-9_-]+)?$" want:"small letters, digits and _, then perhaps a dot and what it is of" example:"temperature"`
 	Mask   uint32   `yaml:"mask" doc:"Bits that count. Left out: all." default:"0xffffffff"`
 	Shift  int      `yaml:"shift" doc:"By how many bits the number then moves to the right." default:"0" min:"0" max:"31"`
 	Signed bool     `yaml:"signed" doc:"The number is a two's complement; its sign is the highest bit that counts." default:"false"`

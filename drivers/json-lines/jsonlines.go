@@ -22,7 +22,7 @@ type Config struct {
 
 // Quantity is what a member stands for.
 type Quantity struct {
-	Name string `yaml:"name" doc:"Name of the reading; left out: the path in lower case." default:"" pattern:"^([a-z][a-z0-9_]*(\\.[A-Za-z0-9_.-]+)?)?$" want:"lower-case letters, digits and _, perhaps with a dot and what it is of, such as voltage.0"`
+	Name string `yaml:"name" doc:"Name of the reading; left out: the path in lower case." default:"" pattern:"^([a-z][a-z0-9_]*(\\.[A-Za-z0-9_.-]+)?)?$" want:"small letters, digits and _, then perhaps a dot and what it is of"`
 	Type string `yaml:"type" doc:"Type of the value: any takes it as it is, number takes digits in quotes too, bool takes 0 and 1 too, text takes everything." default:"any" oneof:"any|number|text|bool"`
 	Unit string `yaml:"unit" doc:"Unit of a number, as a UCUM code such as Cel, kg, m/s." default:""`
 }
@@ -46,6 +46,28 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Quantities are the readings that are listed, and what is told of other lines. They
+// are not known before if members are taken that are not listed, or of any type.
+func (c Config) Quantities() map[string]gateway.Value {
+	if c.Take == "all" {
+		return nil
+	}
+	all := dialog.Quantities()
+	for path, q := range c.Readings {
+		switch q.Type {
+		case "number":
+			all[q.nameOf(path)] = gateway.Number(0)
+		case "bool":
+			all[q.nameOf(path)] = gateway.Bool(false)
+		case "text":
+			all[q.nameOf(path)] = gateway.Text("")
+		default:
+			return nil
+		}
+	}
+	return all
 }
 
 // Dev is a device that sends JSON.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"strings"
@@ -73,6 +74,26 @@ func TestLinesAreDecoded(t *testing.T) {
 				t.Errorf("%s: %v, want %q", c.line, err, c.problem)
 			}
 		}
+	}
+}
+
+func TestQuantitiesAreKnownWhereTypesAre(t *testing.T) {
+	c := configOf("/dev/x")
+	if got := c.Quantities(); got != nil {
+		t.Errorf("of any type: %v, want none", got)
+	}
+	delete(c.Readings, "door")
+	delete(c.Readings, "air.comment")
+	want := map[string]gateway.Value{
+		"temperature": gateway.Number(0), "relays.1": gateway.Bool(false), "serial_no": gateway.Text(""),
+		"unmatched": gateway.Number(0), "unmatched.line": gateway.Text(""),
+	}
+	if got := c.Quantities(); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	c.Take = "all"
+	if got := c.Quantities(); got != nil {
+		t.Errorf("of all: %v, want none", got)
 	}
 }
 

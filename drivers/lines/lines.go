@@ -29,7 +29,7 @@ func (c Config) Validate() error {
 	}
 	for name := range c.Send {
 		if !groupShape.MatchString(name) {
-			errs = append(errs, &gateway.FieldError{Field: "send." + name, Problem: "the name of a text is made of lower-case letters, digits and _"})
+			errs = append(errs, &gateway.FieldError{Field: "send." + name, Problem: "the name of a text is made of small letters, digits and _"})
 		}
 	}
 	for i, p := range c.Patterns {

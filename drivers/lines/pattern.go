@@ -18,7 +18,7 @@ type Pattern struct {
 
 // Quantity is what a group of a pattern stands for.
 type Quantity struct {
-	Name  string   `yaml:"name" doc:"Name of the reading; left out: that of the group." default:"" pattern:"^([a-z][a-z0-9_]*(\\.[A-Za-z0-9_-]+)?)?$" want:"lower-case letters, digits and _, perhaps with a dot and what it is of, such as voltage.0"`
+	Name  string   `yaml:"name" doc:"Name of the reading; left out: that of the group." default:"" pattern:"^([a-z][a-z0-9_]*(\\.[A-Za-z0-9_-]+)?)?$" want:"small letters, digits and _, then perhaps a dot and what it is of"`
 	Type  string   `yaml:"type" doc:"Type of the value." default:"number" oneof:"number|text|bool"`
 	Unit  string   `yaml:"unit" doc:"Unit of a number, as a UCUM code such as Cel, kg, m/s." default:""`
 	True  []string `yaml:"true" doc:"Texts that mean true, whatever their case." default:"[\"1\", \"true\", \"on\", \"yes\"]"`
@@ -59,7 +59,7 @@ func (p Pattern) compile(field string) (matcher, error) {
 			q.Name = group
 		}
 		if !groupShape.MatchString(group) {
-			fault(".match", "the group %q is no name of a reading; want lower-case letters, digits and _", group)
+			fault(".match", "the group %q is no name of a reading; want small letters, digits and _", group)
 		}
 		if seen[q.Name] {
 			fault(".match", "two groups give a reading %s; want a name for each", q.Name)

@@ -156,7 +156,7 @@ func (s *deviceSpec) checkIdle(section *config.Section) error {
 }
 
 // measuring is a driver's config that tells what its device delivers, by the
-// names of quantities, with any value of the kind.
+// names of quantities, with any value of the kind; nil if that is not known before.
 type measuring interface {
 	Quantities() map[string]gateway.Value
 }
@@ -181,7 +181,9 @@ func (s *deviceSpec) checkProcessing(section *config.Section) error {
 		}
 	}
 	if m, ok := s.config.(measuring); ok {
-		errs = append(errs, section.Place(s.Check(m.Quantities())))
+		if known := m.Quantities(); known != nil {
+			errs = append(errs, section.Place(s.Check(known)))
+		}
 	}
 	return config.Join(errs...)
 }

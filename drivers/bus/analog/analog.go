@@ -17,7 +17,7 @@ import (
 // Input says what the voltage at an input stands for. It is part of the config
 // of drivers.
 type Input struct {
-	Name    string  `yaml:"name" doc:"Name of the reading, such as pressure. Left out: voltage or current, with the input behind a dot." pattern:"^[a-z][a-z0-9_]*(\\.[A-Za-z0-9_-]+)?$" want:"small letters, digits and _, perhaps a dot and more" example:"pressure"`
+	Name    string  `yaml:"name" doc:"Name of the reading, such as pressure. Left out: voltage or current, with the input behind a dot." pattern:"^[a-z][a-z0-9_]*(\\.[A-Za-z0-9_-]+)?$" want:"small letters, digits and _, then perhaps a dot and what it is of" example:"pressure"`
 	Divider float64 `yaml:"divider" doc:"How many times the voltage is higher than at the input: 11 for 100 kOhm above 10 kOhm. With a shunt: what an amplifier behind it divides by, usually 1." default:"1" min:"0.001" max:"10000"`
 	Shunt   float64 `yaml:"shunt" doc:"Resistor in Ohm that a current flows through; the input is at its ends, and the quantity is that current. 150 goes well with 4 to 20 mA and 3.3 V. Left out: the quantity is the voltage." min:"0.0001" max:"100000" example:"150"`
 	Scale   *Scale  `yaml:"scale" doc:"What voltage (in V) or current (in mA) stands for. Left out: itself."`
