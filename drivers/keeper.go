@@ -37,9 +37,10 @@ type KeeperOptions struct {
 //
 // An absent device is looked for when it is asked for something, at most once in
 // each of the pauses, which grow from 1 s to 1 min and are random; at once if a
-// command is for it, or if its device file has appeared. In between, the reason of the last attempt is the answer,
-// and the hardware is left alone. It is never opened or closed while a call into
-// it is under way, so that one that hangs holds up the device, and nobody else.
+// command is for it, or if its device file has appeared. In between, the reason of
+// the last attempt is the answer, and the hardware is left alone. It is never
+// opened or closed while a call into it is under way, so that one that hangs holds
+// up the device, and nobody else.
 //
 // A sensor or actuator that need not be opened is passed through. A Keeper is safe
 // for concurrent use.

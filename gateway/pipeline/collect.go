@@ -12,8 +12,9 @@ import (
 )
 
 // Emit adds readings to the message that is being filled, or to the window
-// while they are thinned. It does not wait for the queue. A reading that has no encoding is left out, counted and
-// logged; the error is for a batcher that has stopped.
+// while they are thinned. It does not wait for the queue. A reading that has no
+// encoding is left out, counted and logged; the error is for a batcher that has
+// stopped.
 func (b *Batcher) Emit(_ context.Context, readings ...gateway.Reading) error {
 	window := b.opts.Thinning()
 	b.mu.Lock()

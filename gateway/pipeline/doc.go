@@ -28,12 +28,13 @@
 // and, from any of them and back to starting, disabled: a sensor is left alone by
 // [Poller.SetPace].
 //
-// starting: nothing known yet. good: it delivers, or it is a stream that has run for a
-// while; one that was given up for its silence must say something first. failing: the last read, or
-// run, ended with an error. absent: that error was [gateway.ErrUnavailable],
-// nobody is there to be asked; it is asked again each second, which costs nothing
-// while what keeps it waits. stuck: a call into the driver has not come back
-// although its time is over; nothing more is asked of the device until it does.
+// starting: nothing known yet. good: it delivers, or it is a stream that has
+// run for a while; one that was given up for its silence must say something
+// first. failing: the last read, or run, ended with an error. absent: that
+// error was [gateway.ErrUnavailable], nobody is there to be asked; it is asked
+// again each second, which costs nothing while what keeps it waits. stuck: a
+// call into the driver has not come back although its time is over; nothing
+// more is asked of the device until it does.
 //
 // Each change is one condition, and one line in the log; failures that only
 // repeat are counted.
