@@ -176,10 +176,11 @@ func (t *talk) act(ctx context.Context) error {
 // patience is how long to wait for an answer; the next poll does not wait for it.
 func (t *talk) patience() time.Duration { return min(t.Timeout, t.Every) }
 
-// hint says what to look for.
+// hint says what to look for. How many lines made no sense is left to the reading:
+// a condition that is never the same twice would be a line in the log each time.
 func (t *talk) hint() string {
 	if t.unmatched > 0 {
-		return fmt.Sprintf(", but %d lines that do not; see the reading unmatched.line, and check baud, parity and the format", t.unmatched)
+		return ", but lines that do not; see the reading unmatched.line, and check baud, parity and the format"
 	}
 	return "; check the wires (are RX and TX swapped?), the device's power and baud"
 }

@@ -193,7 +193,7 @@ func TestDeviceIsReported(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 				}
 			},
-			"lines that do not; see the reading unmatched.line, and check baud", gateway.ErrTimeout,
+			", but lines that do not; see the reading unmatched.line, and check baud", gateway.ErrTimeout,
 		},
 		"unplugged": {
 			Config{},
