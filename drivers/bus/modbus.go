@@ -58,7 +58,10 @@ type Modbus struct {
 
 // asker is a connection that asks units.
 type asker interface {
+	// Ask waits no longer than a unit may take.
 	Ask(ctx context.Context, r modbus.Request) ([]byte, error)
+	// alive is false if it is known to be of no use, before anything is sent.
+	alive() bool
 	// spent tells whether the connection is of no use after an error.
 	spent(err error) bool
 	close() error
@@ -152,30 +155,47 @@ func (b *Modbus) ask(ctx context.Context, r modbus.Request) ([]byte, error) {
 }
 
 func (b *Modbus) try(ctx context.Context, r modbus.Request) ([]byte, error) {
-	if b.line == nil {
-		connecting, cancel := context.WithTimeout(ctx, b.timeout)
-		defer cancel()
-		line, err := b.connect(connecting)
-		if err != nil {
-			return nil, err
-		}
-		b.line = line
+	if err := b.join(ctx); err != nil {
+		return nil, err
 	}
-	asking, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
-	values, err := b.line.Ask(asking, r)
+	values, err := b.line.Ask(ctx, r)
 	var refused modbus.Exception
 	if err == nil || errors.As(err, &refused) {
 		return values, err
 	}
 	if b.line.spent(err) {
-		_ = b.line.close() // it does not work any more; that it does not close either says nothing
-		b.line = nil
+		b.part()
 	}
-	if errors.Is(err, gateway.ErrTimeout) {
+	if errors.Is(err, gateway.ErrTimeout) && ctx.Err() == nil { // else it has not had its time
 		err = fmt.Errorf("%w: %w", err, gateway.ErrUnavailable)
 	}
 	return nil, err
+}
+
+// join connects, if there is no connection that can be used. To learn that from
+// a write would leave open whether it was carried out.
+func (b *Modbus) join(ctx context.Context) error {
+	if b.line != nil && !b.line.alive() {
+		b.part()
+	}
+	if b.line != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	line, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	b.line = line
+	return nil
+}
+
+// part closes a connection that does not work any more; that it does not close
+// either says nothing.
+func (b *Modbus) part() {
+	_ = b.line.close()
+	b.line = nil
 }
 
 // close lets nobody have the bus any more and closes the connection.

@@ -96,6 +96,34 @@ func TestModbusLineUnplugged(t *testing.T) {
 	}
 }
 
+// TestModbusSlowLine: what a frame takes on the line, and the silence before it,
+// are not taken from the time of the unit.
+func TestModbusSlowLine(t *testing.T) {
+	l, _, _ := modbusLine(t, time.Second, answer)
+	slow := l.config()
+	slow.Baud = 300
+	set := bus.New(bus.Options{Configs: map[string]any{"slow": &bus.RTUConfig{PortConfig: slow, Timeout: 50 * time.Millisecond}}})
+	t.Cleanup(func() { _ = set.Close() })
+	b, err := set.Modbus("slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Ask(t.Context(), readRegister); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestModbusUnitWithoutItsTime: that a caller has no time left says nothing of the
+// unit, which must not be closed for it.
+func TestModbusUnitWithoutItsTime(t *testing.T) {
+	_, b, _ := modbusLine(t, time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := b.Ask(ctx, readRegister); !errors.Is(err, gateway.ErrTimeout) || errors.Is(err, gateway.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestModbusWriteIsNotRepeated: it may have been carried out.
 func TestModbusWriteIsNotRepeated(t *testing.T) {
 	_, b, _ := modbusLine(t, 10*time.Second, damaged+"\x00", "\x01\x06\x00\x01\x00\x03\x98\x0b")
@@ -112,6 +140,12 @@ func TestModbusWriteIsNotRepeated(t *testing.T) {
 // so many of them.
 func tcpUnit(t *testing.T, perConnection int) (address string, connections *atomic.Int32) {
 	t.Helper()
+	return tcpUnitThatTells(t, perConnection, func() {})
+}
+
+// tcpUnitThatTells says when it has closed a connection.
+func tcpUnitThatTells(t *testing.T, perConnection int, closed func()) (address string, connections *atomic.Int32) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -126,11 +160,16 @@ func tcpUnit(t *testing.T, perConnection int) (address string, connections *atom
 			}
 			connections.Add(1)
 			go func() {
+				defer closed()
 				defer conn.Close()
 				request := make([]byte, 12)
 				for range perConnection {
 					if _, err := io.ReadFull(conn, request); err != nil {
 						return
+					}
+					if request[7] > 4 { // it confirms a write
+						_, _ = conn.Write(request)
+						continue
 					}
 					_, _ = conn.Write(append(request[:4:4], 0, 5, request[6], 3, 2, request[8], request[9]))
 				}
@@ -166,6 +205,20 @@ func TestModbusConnectionClosedWhileIdle(t *testing.T) {
 	}
 	if n := connections.Load(); n != 5 {
 		t.Errorf("%d connections, want 5", n)
+	}
+}
+
+// TestModbusWriteAfterIdle: a connection that was closed while nobody asked is
+// replaced before a write is sent on it, since that must not be repeated.
+func TestModbusWriteAfterIdle(t *testing.T) {
+	closed := make(chan struct{})
+	address, _ := tcpUnitThatTells(t, 1, func() { closed <- struct{}{} })
+	b := overTCP(t, address, 10*time.Second)
+	for range 3 {
+		if _, err := b.Ask(t.Context(), modbus.WriteRegister(1, 1, 3)); err != nil {
+			t.Fatal(err)
+		}
+		<-closed
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -154,6 +155,72 @@ func TestLateAnswers(t *testing.T) {
 	if want := []time.Duration{time.Millisecond, lateAnswers, time.Millisecond}; len(line.settled) != 3 || line.settled[1] != want[1] || line.settled[2] != want[2] {
 		t.Errorf("settled for %v, want %v", line.settled, want)
 	}
+}
+
+// TestAnswerToAnEarlierRequest cannot be told from that to another one of its
+// shape; so the unit gets its time twice before that is asked.
+func TestAnswerToAnEarlierRequest(t *testing.T) {
+	const timeout = time.Second
+	for _, c := range []struct {
+		name    string
+		answers [][]byte // to the first request
+		then    Request
+		quiet   time.Duration
+	}{
+		{"other registers", nil, Read(1, Holding, 10, 1), timeout},
+		{"the same", nil, Read(1, Holding, 0, 1), timeout},
+		{"of another length", nil, Read(1, Holding, 10, 2), lateAnswers},
+		{"of another unit", nil, Read(2, Holding, 10, 1), lateAnswers},
+		{"answered", [][]byte{rtuFrame(t, "01 03 02 0001")}, Read(1, Holding, 10, 1), time.Millisecond},
+		{"damaged", [][]byte{unhex(t, "01 03 02 0001 0000")}, Read(1, Holding, 10, 1), lateAnswers},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				line := &silent{tape{answers: c.answers}}
+				l := &RTU{Line: line, Gap: time.Millisecond, Timeout: timeout}
+				_, _ = l.Ask(t.Context(), Read(1, Holding, 0, 1))
+				_, _ = l.Ask(t.Context(), c.then)
+				if got := line.settled[1]; got != c.quiet {
+					t.Errorf("settled for %v, want %v", got, c.quiet)
+				}
+			})
+		})
+	}
+}
+
+// silent is a tape on which silence takes time.
+type silent struct{ tape }
+
+func (l *silent) Read(ctx context.Context, b []byte) (int, error) {
+	if len(l.now) == 0 {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return l.tape.Read(ctx, b)
+}
+
+func (l *silent) Settle(ctx context.Context, quiet time.Duration) error {
+	_ = l.tape.Settle(ctx, quiet)
+	select {
+	case <-time.After(quiet):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestWaitingForSilence is not taken from the time of the unit.
+func TestWaitingForSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line := &silent{tape{answers: [][]byte{nil, rtuFrame(t, "01 03 02 0001")}}}
+		l := &RTU{Line: line, Gap: time.Millisecond, Timeout: lateAnswers / 2}
+		if _, err := l.Ask(t.Context(), Read(1, Holding, 0, 1)); !errors.Is(err, gateway.ErrTimeout) {
+			t.Errorf("silence: %v", err)
+		}
+		if _, err := l.Ask(t.Context(), Read(1, Holding, 0, 1)); err != nil {
+			t.Errorf("after one answer that did not come: %v", err)
+		}
+	})
 }
 
 func TestEcho(t *testing.T) {

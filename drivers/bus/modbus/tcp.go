@@ -32,8 +32,16 @@ func (c *TCP) Ask(ctx context.Context, r Request) ([]byte, error) {
 	if err := c.Conn.SetDeadline(time.Time{}); err != nil {
 		return nil, gone(err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.Conn.SetDeadline(time.Unix(1, 0)) }) // fails on a closed one, as does what it is for
-	defer stop()
+	hurried := make(chan struct{})
+	hurry := context.AfterFunc(ctx, func() {
+		_ = c.Conn.SetDeadline(time.Unix(1, 0)) // fails on a closed one, as does what it is for
+		close(hurried)
+	})
+	defer func() {
+		if !hurry() {
+			<-hurried // the next Ask sets its own deadline
+		}
+	}()
 	c.last++
 	frame := binary.BigEndian.AppendUint16(nil, c.last)
 	frame = binary.BigEndian.AppendUint16(frame, 0)
