@@ -27,12 +27,18 @@ func (k *Keeper) Close() error {
 		return fmt.Errorf("opening it has not come back and is left behind: %w", gateway.ErrTimeout)
 	}
 	k.mu.Lock()
-	device, phase := k.device, k.phase
+	device, now, used := k.device, k.phase, !k.openedAt.IsZero()
 	k.mu.Unlock()
-	if phase == open && device.Safer != nil {
-		within(safeTime+2*courtesy, func() { _ = k.safe(context.Background(), device) }) // Safety is told
+	if used && device.Safer != nil {
+		end := make(chan phase, 1)
+		switch {
+		case within(safeTime+2*courtesy, func() { end <- k.endSafe(device, now) }):
+			now = <-end
+		case now != open:
+			return fmt.Errorf("taking its safe state has not come back and is left behind: %w", gateway.ErrTimeout)
+		}
 	}
-	if phase == closed || device.Close == nil {
+	if now == closed || device.Close == nil {
 		return nil
 	}
 	result := make(chan error, 1)
@@ -43,6 +49,29 @@ func (k *Keeper) Close() error {
 		return fmt.Errorf("close: %w", err)
 	}
 	return nil
+}
+
+// endSafe takes the safe state for the last time, and returns what the device is
+// then. One that could not be reached is tried once more: what it was told last
+// holds there still. Safety is told how that went.
+func (k *Keeper) endSafe(device Device, was phase) phase {
+	ctx, cancel := context.WithTimeout(context.Background(), safeTime)
+	defer cancel()
+	if was == open {
+		_ = k.safe(ctx, device)
+		return open
+	}
+	if was == lost {
+		if k.safe(ctx, device) == nil {
+			return lost
+		}
+		k.shut(device)
+	}
+	if err := k.open(ctx, device); err != nil {
+		k.opts.Safety(fmt.Errorf("it cannot be reached: %w", err))
+		return closed
+	}
+	return open
 }
 
 // within reports whether f has come back in time.

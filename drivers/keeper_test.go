@@ -146,6 +146,48 @@ type onFile struct{ path string }
 func (c *onFile) Places() []bus.Place { return []bus.Place{{At: c.path}} }
 
 // TestPluggedInAgain: it is opened within a second of coming back.
+// TestSafeStateAtTheEnd is taken of a device that was lost, too, if it can be
+// reached, and it is told if it cannot.
+func TestSafeStateAtTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		before, last func(*pump) // before the end, and at it
+		want         string
+		reached      bool
+	}{
+		{"lost by a read", nil, func(p *pump) {}, "read safe close", true},
+		{"lost, and has to be opened anew", nil, func(p *pump) { p.stale = true }, "read safe close open safe close", true},
+		{"lost, and gone", nil, func(p *pump) { p.safe, p.open = errGone, errGone }, "read safe close open close", false},
+		{"not found again", func(p *pump) { p.open = errGone }, func(p *pump) { p.open = nil }, "read close open close open safe close", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var told error
+				p := &pump{}
+				k := keep(p, func(o *KeeperOptions) { o.Safety = func(problem error) { told = problem } })
+				if err := k.Check(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				p.set(func(p *pump) { p.read = errGone })
+				_, _ = k.Read(t.Context())
+				if c.before != nil {
+					p.set(c.before)
+					time.Sleep(time.Second)
+					_, _ = k.Read(t.Context())
+				}
+				p.set(c.last)
+				if err := k.Close(); err != nil {
+					t.Error(err)
+				}
+				wantJournal(t, p, "remember:42 open safe "+c.want)
+				if (told == nil) != c.reached {
+					t.Errorf("told %v", told)
+				}
+			})
+		})
+	}
+}
+
 func TestPluggedInAgain(t *testing.T) {
 	// What stands for the device file must be below /dev, where such files are.
 	shm, err := os.MkdirTemp("/dev/shm", "fieldpost-")

@@ -60,7 +60,9 @@ func (k *Keeper) begin() {
 			k.shut(device)
 		}
 		if err == nil {
-			err = k.open(device)
+			ctx, cancel := context.WithTimeout(k.life, openTime)
+			err = k.open(ctx, device)
+			cancel()
 		}
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -97,9 +99,7 @@ func (k *Keeper) make() (device Device, err error) {
 }
 
 // open opens the device and brings it into its safe state. On error it is closed.
-func (k *Keeper) open(device Device) error {
-	ctx, cancel := context.WithTimeout(k.life, openTime)
-	defer cancel()
+func (k *Keeper) open(ctx context.Context, device Device) error {
 	var err error
 	if device.Opener != nil {
 		err = k.guard(func() error { return device.Opener.Open(ctx) })

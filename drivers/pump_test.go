@@ -19,6 +19,7 @@ type pump struct {
 	read    error
 	safe    error
 	do      error
+	stale   bool          // it has to be opened anew before it can be made safe
 	hang    chan struct{} // calls come back when it is closed
 	closing chan struct{} // likewise Close
 	took    []string      // what was asked, in order
@@ -58,7 +59,12 @@ func (p *pump) answer(err *error) error {
 	return *err
 }
 
-func (p *pump) Open(context.Context) error { p.note("open"); return p.answer(&p.open) }
+func (p *pump) Open(context.Context) error {
+	p.note("open")
+	p.set(func(p *pump) { p.stale = false })
+	return p.answer(&p.open)
+}
+
 func (p *pump) Close() error {
 	p.note("close")
 	if p.closing != nil {
@@ -67,7 +73,15 @@ func (p *pump) Close() error {
 	return nil
 }
 
-func (p *pump) Safe(context.Context) error { p.note("safe"); return p.answer(&p.safe) }
+func (p *pump) Safe(context.Context) error {
+	p.note("safe")
+	stale := false
+	if p.set(func(p *pump) { stale = p.stale }); stale {
+		return errGone
+	}
+	return p.answer(&p.safe)
+}
+
 func (p *pump) Read(context.Context) ([]gateway.Reading, error) {
 	p.note("read")
 	if err := p.answer(&p.read); err != nil {

@@ -62,17 +62,20 @@ func (s *Set) Output(c LineConfig, o OutputOptions) (*Output, error) {
 	return out, nil
 }
 
-// line finds a line and takes it.
+// line finds a line and takes it. The kernel may take its time for one of an
+// expander: no other device waits for that.
 func (s *Set) line(c LineConfig, config gpiochip.Config) (gpiochip.Line, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
 		return nil, errClosed()
 	}
 	return s.request(c, config)
 }
 
-// request finds a line and takes it, while the set is locked.
+// request finds a line and takes it. Of two who ask for the same, the kernel
+// gives it to one.
 func (s *Set) request(c LineConfig, config gpiochip.Config) (gpiochip.Line, error) {
 	chip, offset, err := s.findFree(c)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"periph.io/x/conn/v3/i2c"
+
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/drivers/bus/gpiochip"
 	"github.com/fieldpost/fieldpost/drivers/drivertest"
@@ -97,6 +99,53 @@ func TestLineOfTheGatewayItself(t *testing.T) {
 	}
 	if _, err := s.Input(same, bus.InputOptions{}); !errors.Is(err, gateway.ErrUnavailable) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// slowBoard does not come back before it is told to.
+type slowBoard struct {
+	drivertest.GPIO
+	asked, let chan struct{}
+}
+
+func (b slowBoard) Request(chip string, offset int, c gpiochip.Config) (gpiochip.Line, error) {
+	close(b.asked)
+	<-b.let
+	return b.GPIO.Request(chip, offset, c)
+}
+
+// TestLineThatTheKernelDoesNotGive, as of an expander on a bus that is stuck,
+// holds up nobody else, nor the end.
+func TestLineThatTheKernelDoesNotGive(t *testing.T) {
+	_, pins := header()
+	board := slowBoard{pins, make(chan struct{}), make(chan struct{})}
+	opened := errors.New("another bus is asked for")
+	s := bus.New(bus.Options{Hardware: bus.Hardware{GPIO: board, I2C: func(int) (i2c.BusCloser, error) { return nil, opened }}})
+	asking := make(chan error)
+	go func() {
+		_, err := s.Input(bus.LineConfig{Line: "GPIO17"}, bus.InputOptions{})
+		asking <- err
+	}()
+	<-board.asked
+	others := make(chan error)
+	go func() {
+		_, err := s.I2C("i2c-1")
+		if errors.Is(err, opened) {
+			err = s.Close()
+		}
+		others <- err
+	}()
+	select {
+	case err := <-others:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("everybody waits for the line")
+	}
+	close(board.let)
+	if err := <-asking; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -120,15 +120,16 @@ func (w *wire) choose(m *mux, channels byte) error {
 	if m.known && m.selected == channels {
 		return nil
 	}
+	was := m.known
 	err := w.transact(m.on, m.address, []byte{channels}, nil)
-	if err == nil && !m.known {
+	if err == nil && !was {
 		err = w.prove(m, channels)
 	}
 	switch {
 	case err == nil:
 		m.known, m.selected = true, channels
 		return nil
-	case channels == 0 && errors.Is(err, ErrNoAnswer):
+	case channels == 0 && !was && errors.Is(err, ErrNoAnswer):
 		return nil // it is not there, and nothing behind it can be in the way
 	default:
 		return fmt.Errorf("multiplexer at %#02x on %s: %w", m.address, m.on.name, err)

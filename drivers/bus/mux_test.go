@@ -192,6 +192,30 @@ func TestMultiplexers(t *testing.T) {
 	}
 }
 
+// TestChannelThatIsNotClosed: a multiplexer that was there a moment ago, and does
+// not answer when its channel is to be closed, has it open. Chips behind two of
+// them must not be written to at once.
+func TestChannelThatIsNotClosed(t *testing.T) {
+	f, configs := greenhouse()
+	set := openFake(t, f, configs)
+	if _, err := ask(t, set, "a0", 0x48); err != nil {
+		t.Fatal(err)
+	}
+	f.fault = func(address uint16) error {
+		if address == 0x70 {
+			return syscall.EREMOTEIO
+		}
+		return nil
+	}
+	if says, err := ask(t, set, "b0", 0x48); !errors.Is(err, ErrNoAnswer) {
+		t.Errorf("%q, %v", says, err)
+	}
+	f.fault = nil
+	if says, err := ask(t, set, "b0", 0x48); err != nil || says != "b-0" {
+		t.Errorf("%q, %v", says, err)
+	}
+}
+
 // TestSelectionIsRemembered: no transaction more than are needed.
 func TestSelectionIsRemembered(t *testing.T) {
 	f, configs := greenhouse()

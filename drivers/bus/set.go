@@ -102,18 +102,22 @@ func (s *Set) Close() error {
 		errs = append(errs, fmt.Errorf("a serial port that does not open is left behind: %w", gateway.ErrTimeout))
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(s.i2c)) {
-		errs = append(errs, s.i2c[name].close(closeGrace))
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.spi)) {
-		errs = append(errs, s.spi[name].close(closeGrace))
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.modbus)) {
-		errs = append(errs, s.modbus[name].close(closeGrace))
-	}
+	wires, controllers, lines := s.i2c, s.spi, s.modbus
 	s.i2c, s.spi, s.modbus = nil, nil, nil
+	s.mu.Unlock() // who has a bus may want to know of the end
+	errs = append(errs, closeAll(wires)...)
+	errs = append(errs, closeAll(controllers)...)
+	errs = append(errs, closeAll(lines)...)
 	return errors.Join(errs...)
+}
+
+func closeAll[B interface {
+	close(grace time.Duration) error
+}](buses map[string]B) (errs []error) {
+	for _, name := range slices.Sorted(maps.Keys(buses)) {
+		errs = append(errs, buses[name].close(closeGrace))
+	}
+	return errs
 }
 
 // ended waits for what a group does, not longer than grace.

@@ -216,14 +216,16 @@ func (d *Dev) Safe(ctx context.Context) error {
 	return d.safe()
 }
 
+// safe takes the safe state; an output that fails keeps no other from it.
 func (d *Dev) safe() error {
+	var errs []error
 	for _, o := range d.config.Outputs {
 		if o.Safe == nil {
 			continue
 		}
 		if err := d.set(o, *o.Safe); err != nil {
-			return fmt.Errorf("%s: %w", o.Name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", o.Name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package pca9685
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -77,10 +78,12 @@ func (d *Dev) set(ctx context.Context, output int, value *float64) error {
 func (d *Dev) Safe(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i, o := range d.config.Outputs {
+	var errs []error
+	for i, o := range d.config.Outputs { // one that fails keeps no other from it
 		if err := d.set(ctx, i, o.Safe); err != nil {
-			return fmt.Errorf("%s: %w", o.Name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", o.Name, err))
 		}
 	}
-	return nil
+	d.sure = d.sure && errs == nil
+	return errors.Join(errs...)
 }

@@ -107,6 +107,36 @@ func TestOnABadBus(t *testing.T) {
 	})
 }
 
+// noisy is a chip that does not answer the first writes of an output.
+type noisy struct {
+	*chip
+	left int
+}
+
+func (n *noisy) Tx(w, r []byte) error {
+	if len(w) > 1 && n.left > 0 {
+		n.left--
+		return syscall.EREMOTEIO
+	}
+	return n.chip.Tx(w, r)
+}
+
+// TestSafeStateOfTheOthers: an output that cannot be reached keeps no other on.
+func TestSafeStateOfTheOthers(t *testing.T) {
+	c := &noisy{chip: newChip()}
+	d := opened(t, plain, i2csim.New(map[uint16]i2csim.Chip{0x40: c}).Hardware())
+	if err := do(t, d, "set_flap", map[string]any{"value": 90.0}); err != nil {
+		t.Fatal(err)
+	}
+	c.left = 1
+	if err := d.Safe(t.Context()); !errors.Is(err, gateway.ErrUnavailable) || !strings.Contains(err.Error(), "lamp: ") {
+		t.Errorf("%v", err)
+	}
+	if got := c.output(3); got != "00000010" {
+		t.Errorf("the flap still has %s", got)
+	}
+}
+
 func TestOutputs(t *testing.T) {
 	c := newChip()
 	d := opened(t, plain, i2csim.New(map[uint16]i2csim.Chip{0x40: c}).Hardware())

@@ -1,0 +1,41 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/fieldpost/fieldpost/gateway"
+
+	"github.com/fieldpost/fieldpost/drivers/bus/modbus"
+)
+
+// TestCloseWaitsForNobodyWhoWaitsForIt: whoever is connecting asks the set for
+// what it needs, which must not have to wait for the end of the set.
+func TestCloseWaitsForNobodyWhoWaitsForIt(t *testing.T) {
+	set := New(Options{Configs: map[string]any{"plc": &TCPConfig{Address: "127.0.0.1"}}})
+	b, err := set.Modbus("plc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	connecting := make(chan struct{})
+	b.timeout = closeGrace * 5
+	b.connect = func(context.Context) (asker, error) {
+		close(connecting)
+		<-b.closed
+		_, err := set.I2C("i2c-1")
+		return nil, err
+	}
+	asked := make(chan error)
+	go func() {
+		_, err := b.Ask(t.Context(), modbus.Read(1, modbus.Holding, 0, 1))
+		asked <- err
+	}()
+	<-connecting
+	if err := set.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-asked; !errors.Is(err, gateway.ErrUnavailable) {
+		t.Error(err)
+	}
+}
