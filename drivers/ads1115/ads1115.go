@@ -7,8 +7,8 @@
 //	current.0  mA  through a shunt
 //	pressure   Pa  or whatever name and unit the config gives it
 //
-// Source: ADS111x data sheet, SBAS444D. Errors of gain and offset: 0.15 % and 3
-// counts at most; the reference drifts little.
+// Source: Texas Instruments, ADS111x data sheet, SBAS444D. Errors of gain and
+// offset: 0.15 % and 3 counts at most; the reference drifts little.
 //
 // The clock of the chip is off by up to 10 %, and until a conversion is over the
 // result of the one before is still there; so the chip is asked whether it is

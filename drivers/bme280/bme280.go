@@ -4,11 +4,11 @@
 //
 // Readings:
 //
-//	temperature  Cel   -40 to 85, ±1.0 (±0.5 at 25 °C); it is that of the chip
-//	pressure     Pa    30000 to 110000, ±100; at the place, not at sea level
-//	humidity     %RH   0 to 100, ±3; only of a BME280
+//	temperature  Cel   -40 to 85; ±1.0 (±0.5 at 25 °C); it is that of the chip
+//	pressure     Pa    30000 to 110000; ±100; at the place, not at sea level
+//	humidity     %RH   0 to 100; ±3; only of a BME280
 //
-// Sources: BME280 data sheet, BST-BME280-DS002-15, revision 1.6; BMP280 data
+// Sources: Bosch, BME280 data sheet, BST-BME280-DS002-15, revision 1.6; BMP280 data
 // sheet, BST-BMP280-DS001-11, revision 1.14.
 //
 // The chip sleeps between two reads, so that it does not warm itself. Many

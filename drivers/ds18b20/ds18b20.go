@@ -1,10 +1,12 @@
 // Package ds18b20 reads 1-Wire thermometers through the kernel: DS18B20,
 // DS18S20, DS1822, DS1825, DS28EA00 (w1_therm).
 //
-// Reading:
+// Readings:
 //
-//	temperature  Cel  -55 to 125, ±0.5 from -10 to 85 (DS18B20 data sheet, 19-7487
-//	                  rev 6, "Operation: Measuring Temperature")
+//	temperature  Cel  -55 to 125; ±0.5 from -10 to 85 °C
+//
+// Source: Maxim, DS18B20 data sheet, 19-7487, revision 6, "Operation: Measuring
+// Temperature".
 //
 // A read takes up to 750 ms, and one bus serves one sensor at a time. The kernel
 // reads, since bit timing of 1-Wire is beyond a program; periph's driver of this

@@ -17,8 +17,8 @@
 // and the driver iio. periph's driver is not used: it does not time the clock, and
 // takes whatever comes of it for a measurement.
 //
-// Source: AVIA Semiconductor, HX711, 24-Bit Analog-to-Digital Converter for Weigh
-// Scales, English edition: serial interface, reset and power-down.
+// Source: AVIA Semiconductor, HX711 data sheet, English edition: serial interface,
+// reset and power-down.
 package hx711
 
 import (

@@ -8,7 +8,7 @@
 //	            flows back
 //	power    W  the product of both
 //
-// Source: INA219 data sheet, SBOS448G.
+// Source: Texas Instruments, INA219 data sheet, SBOS448G.
 //
 // Current and power are worked out here from the voltages. The calibration
 // register would have the chip do it in whole numbers, with an overflow of its

@@ -11,7 +11,7 @@ import (
 // Config of an expander.
 type Config struct {
 	Bus     string `yaml:"bus" doc:"I2C bus that the chip is on." default:"i2c-1"`
-	Address uint16 `yaml:"address" doc:"Address, by its pins A0 to A2." default:"0x20" min:"0x20" max:"0x27"`
+	Address uint16 `yaml:"address" doc:"Address, by its pins A0 to A2: 0x20 with all at ground." default:"0x20" min:"0x20" max:"0x27"`
 	Pins    []Pin  `yaml:"pins" doc:"What is connected. Pins that are not named stay inputs." required:"true"`
 }
 
@@ -22,7 +22,7 @@ type Pin struct {
 	Direction string `yaml:"direction" doc:"in: it is read; out: it is set by commands." required:"true" oneof:"in|out"`
 	PullUp    bool   `yaml:"pull_up" doc:"Connects the input to the supply by 100 kOhm, for contacts to ground." default:"false"`
 	Invert    bool   `yaml:"invert" doc:"on or true is a low level: contacts to ground, relay boards that are active low." default:"false"`
-	Safe      string `yaml:"safe" doc:"State that an output takes at start and stop, and when the chip has lost its power. Left out: off." oneof:"off|on|keep"`
+	Safe      string `yaml:"safe" doc:"State that an output takes at start and stop, and when the chip has lost its power; keep leaves it as it is. Left out: off." oneof:"off|on|keep"`
 }
 
 // bit is the place of the pin in 16 bits, A0 first.

@@ -11,8 +11,8 @@
 // and its outputs take their safe state. One that was only out of reach keeps
 // them.
 //
-// Source: MCP23017/MCP23S17 data sheet, DS20001952 revision D. Pins A7 and B7 are
-// outputs only since then. Currents: 25 mA a pin, 125 mA in all.
+// Source: Microchip, MCP23017/MCP23S17 data sheet, DS20001952, revision D. Pins A7
+// and B7 are outputs only since then. Currents: 25 mA a pin, 125 mA in all.
 //
 // periph's mcp23xxx is not used: it takes a failed read for a low level, switches
 // a pin to output before it sets the level, and keeps no safe state.

@@ -8,8 +8,8 @@
 //	current.0  mA  through a shunt
 //	pressure   Pa  or whatever name and unit the config gives it
 //
-// Source: MCP3004/3008 data sheet, DS21295D. Error: 1 count, 0.1 % of the
-// reference, plus what the reference itself is off; on many boards that is the
+// Source: Microchip, MCP3004/3008 data sheet, DS21295D. Error: 1 count, 0.1 % of
+// the reference, plus what the reference itself is off; on many boards that is the
 // 3.3 V supply, 2 to 3 %.
 //
 // After the ten bits the chip sends them once more, the least first (figure 5-2).

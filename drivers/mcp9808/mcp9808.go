@@ -31,7 +31,7 @@ import (
 // Config of an MCP9808.
 type Config struct {
 	Bus     string `yaml:"bus" doc:"I2C bus that the chip is on." default:"i2c-1"`
-	Address uint16 `yaml:"address" doc:"Address, 0x18 and what the pins A2, A1 and A0 count when they are at the supply: 4, 2 and 1." default:"0x18" min:"0x18" max:"0x1f"`
+	Address uint16 `yaml:"address" doc:"Address, by its pins A0 to A2: 0x18 with all at ground; at the supply they add 1, 2 and 4." default:"0x18" min:"0x18" max:"0x1f"`
 }
 
 // Places implements bus.Placed.

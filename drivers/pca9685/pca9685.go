@@ -11,7 +11,7 @@
 // unavailable, opened anew, and its outputs take their safe state. One that was
 // only out of reach keeps them.
 //
-// Source: PCA9685 data sheet, revision 4. Its clock can be 3 % off, and so the
+// Source: NXP, PCA9685 data sheet, revision 4. Its clock can be 3 % off, and so the
 // length of pulses. After power-up, until it is opened, the chip answers at 0x70
 // too, where a multiplexer may be: give that another address.
 //

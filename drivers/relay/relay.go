@@ -1,7 +1,7 @@
 // Package relay switches what hangs on one GPIO line: a relay, a contactor, a
 // valve, a lamp.
 //
-// Reading:
+// Readings:
 //
 //	on   what was last asked of the line; it is never read back, since what a
 //	     line shows may be the doing of what hangs on it

@@ -2,11 +2,11 @@
 //
 // Readings:
 //
-//	co2          ppm  400 to 2000 ±(50 + 5 %) by an SCD40, to 5000 by an SCD41
-//	temperature  Cel  -10 to 60, ±0.8 from 15 to 35
-//	humidity     %RH  0 to 100, ±6
+//	co2          ppm  400 to 2000; ±(50 + 5 %) by an SCD40, to 5000 by an SCD41
+//	temperature  Cel  -10 to 60; ±0.8 from 15 to 35 °C
+//	humidity     %RH  0 to 100; ±6
 //
-// Source: SCD4x data sheet, version 1.5 (May 2024).
+// Source: Sensirion, SCD4x data sheet, version 1.5 (May 2024).
 //
 // The sensor measures by itself every 5 s, or every 30 s with low_power; a read
 // waits for what it has not given yet. The CO2 of the first minute after the start
@@ -39,7 +39,7 @@ import (
 
 // Config of a sensor. It has one address.
 type Config struct {
-	Bus             string  `yaml:"bus" doc:"I2C bus that the sensor is on." default:"i2c-1"`
+	Bus             string  `yaml:"bus" doc:"I2C bus that the chip is on; its address is always 0x62." default:"i2c-1"`
 	Altitude        int     `yaml:"altitude" doc:"Altitude in m above the sea, for the pressure of the air." default:"0" min:"0" max:"3000"`
 	Pressure        int     `yaml:"pressure" doc:"Pressure of the air in hPa, in place of the altitude. Left out: by the altitude." min:"700" max:"1200" example:"1013"`
 	Offset          float64 `yaml:"temperature_offset" doc:"How much warmer the sensor is than its air, in Cel: it warms itself, and so does what is around it. It changes temperature and humidity, not CO2." default:"4" min:"0" max:"20"`

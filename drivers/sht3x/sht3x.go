@@ -6,7 +6,7 @@
 //	temperature  Cel   -40 to 125; ±0.2 (SHT35: ±0.1) from 0 to 65 °C
 //	humidity     %RH   0 to 100; ±2 (SHT30: ±2 to 90 %RH, SHT35: ±1.5)
 //
-// Source: Sensirion, Datasheet SHT3x-DIS, version 6. Each value comes with a
+// Source: Sensirion, SHT3x-DIS data sheet, version 6. Each value comes with a
 // checksum.
 //
 // The chip measures once for each read, with high repeatability, and sleeps in

@@ -6,7 +6,7 @@
 //	temperature  Cel   -40 to 125; ±0.2 (SHT45: ±0.1) from 0 to 60 °C
 //	humidity     %RH   0 to 100; ±1.8 (SHT45: ±1.0)
 //
-// Source: Sensirion, Datasheet SHT4x, version 6. Each value comes with a checksum.
+// Source: Sensirion, SHT4x data sheet, version 6. Each value comes with a checksum.
 //
 // The chip measures once for each read, with high precision, and sleeps in
 // between. Its address is part of its name, not set by a pin: SHT4x-A has 0x44,

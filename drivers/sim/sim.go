@@ -26,7 +26,7 @@ type Config struct {
 	Seed        int     `yaml:"seed" doc:"The same seed gives the same weather for readings at the same times; 0 gives another each time." default:"1" min:"0"`
 	Temperature float64 `yaml:"temperature" doc:"What the temperature drifts around, in Cel." default:"21" min:"-40" max:"85"`
 	Noise       float64 `yaml:"noise" doc:"Standard deviation of a single measurement, in Cel." default:"0.1" min:"0" max:"10"`
-	Safe        string  `yaml:"safe" doc:"State that the relay takes at start and stop." default:"off" oneof:"off|on|keep"`
+	Safe        string  `yaml:"safe" doc:"State that the relay takes at start and stop; keep leaves it as it is." default:"off" oneof:"off|on|keep"`
 	Actuations  string  `yaml:"actuations" doc:"File that gets a line for each thing that the board has really done: time, command, action, detail." example:"/tmp/actuations"`
 }
 

@@ -5,7 +5,7 @@
 //
 //	temperature  Cel   -40 to 125 in steps of 0.0625; ±0.5 from -25 to 85 °C
 //
-// Source: Texas Instruments, TMP102, SBOS397H.
+// Source: Texas Instruments, TMP102 data sheet, SBOS397H.
 //
 // The chip measures once for each read and is shut down in between, so that it
 // does not warm itself. The settings are read back with each value: after a loss

@@ -4,8 +4,8 @@
 // alike but for their commands, times and formula of the humidity.
 //
 // The checksum is a CRC-8 with the polynomial x⁸+x⁵+x⁴+1 (0x31) that begins with
-// 0xff and is neither reflected nor inverted; of BE EF it is 92. (Datasheet:
-// SHT3x-DIS, version 6, section 4.12.)
+// 0xff and is neither reflected nor inverted; of BE EF it is 92. (Sensirion,
+// SHT3x-DIS data sheet, version 6, section 4.12.)
 package sensirion
 
 import (
