@@ -155,7 +155,7 @@ func TestSafeStateAtTheEnd(t *testing.T) {
 		want         string
 		reached      bool
 	}{
-		{"lost by a read", nil, func(p *pump) {}, "read safe close", true},
+		{"lost by a read", nil, func(*pump) {}, "read safe close", true},
 		{"lost, and has to be opened anew", nil, func(p *pump) { p.stale = true }, "read safe close open safe close", true},
 		{"lost, and gone", nil, func(p *pump) { p.safe, p.open = errGone, errGone }, "read safe close open close", false},
 		{"not found again", func(p *pump) { p.open = errGone }, func(p *pump) { p.open = nil }, "read close open close open safe close", true},

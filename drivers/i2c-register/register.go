@@ -5,7 +5,7 @@
 // for each of outputs, set_NAME. Outputs are written whole; what else is in their
 // register must not be needed.
 //
-// Each value is read in a transaction of its own. The source is the datasheet of
+// Each value is read in a transaction of its own. The source is the data sheet of
 // the chip; whether the map is right, only a comparison with a known value can
 // tell.
 package i2cregister

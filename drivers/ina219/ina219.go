@@ -3,7 +3,7 @@
 //
 // Readings:
 //
-//	voltage  V  0 to 26, at the load (pin IN-); steps of 4 mV, ±0.5 %
+//	voltage  V  0 to 26; at the load (pin IN-); steps of 4 mV, ±0.5 %
 //	current  A  by the shunt; steps of 10 µV across it, ±0.5 %, negative when it
 //	            flows back
 //	power    W  the product of both

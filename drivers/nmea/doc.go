@@ -1,6 +1,8 @@
 // Package nmea reads receivers of satellite navigation and marine instruments
 // that speak NMEA 0183 over a serial port.
 //
+// Readings:
+//
 //	reading        unit        sentence   what it is
 //	fix                        GGA, RMC   none, gps, dgps, pps, rtk, rtk-float, estimated
 //	latitude       lat         GGA, RMC   degrees, north is positive

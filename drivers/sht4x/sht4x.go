@@ -11,7 +11,7 @@
 // The chip measures once for each read, with high precision, and sleeps in
 // between. Its address is part of its name, not set by a pin: SHT4x-A has 0x44,
 // SHT4x-B 0x45, SHT4x-C 0x46. The formula of the humidity gives a little less than
-// 0 and more than 100 at the ends, which is cut off as the datasheet allows.
+// 0 and more than 100 at the ends, which is cut off as the data sheet allows.
 package sht4x
 
 import (

@@ -121,7 +121,7 @@ func (g *guest) pins(t testing.TB, bus int, address, in uint16) (out uint16) {
 }
 
 // boardIIO reads chips that the kernel's own drivers of converters and
-// barometers serve; the values are those of the barometer's datasheet.
+// barometers serve; the values are those of the barometer's data sheet.
 func boardIIO(t *testing.T, b *boardGateway) {
 	b.place(t, 1, 0x76, "bmp280")
 	b.place(t, 2, 0x49, "ads1115")

@@ -11,7 +11,7 @@ import (
 )
 
 func TestWords(t *testing.T) {
-	// The example of the datasheet, and what SHT3x and SCD4x datasheets show.
+	// The example of the data sheet, and what SHT3x and SCD4x data sheets show.
 	answer := []byte{0xbe, 0xef, 0x92, 0x00, 0x00, 0x81, 0xff, 0xff, 0xac}
 	words, err := Words(answer)
 	if err != nil || !slices.Equal(words, []uint16{0xbeef, 0, 0xffff}) {

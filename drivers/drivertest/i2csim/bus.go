@@ -1,4 +1,4 @@
-// Package i2csim has chips of I2C buses that behave as their datasheets say,
+// Package i2csim has chips of I2C buses that behave as their data sheets say,
 // register by register and command by command, with the times they take. It is
 // for tests: real drivers, ours and periph's, run over them.
 //

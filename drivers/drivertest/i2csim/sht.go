@@ -2,8 +2,8 @@ package i2csim
 
 import "time"
 
-// SHT is a thermometer and hygrometer of Sensirion: an SHT3x (datasheet SHT3x-DIS,
-// version 6) or an SHT4x (datasheet SHT4x, version 6). Until a measurement is over
+// SHT is a thermometer and hygrometer of Sensirion: an SHT3x (SHT3x-DIS data sheet,
+// version 6) or an SHT4x (SHT4x data sheet, version 6). Until a measurement is over
 // it does not acknowledge that it is read, and what was read once is gone.
 type SHT struct {
 	Temperature, Humidity uint16 // as the chip gives them
