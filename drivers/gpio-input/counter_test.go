@@ -108,6 +108,28 @@ func TestReedContact(t *testing.T) {
 
 // TestCountOverRestarts: after a clean end nothing is missing, after a kill what
 // was not told yet at most; and no count that is told is below an earlier one.
+// TestPulseDuringARefusal: with the sink refusing, Run ends and is called again;
+// the pulse that is under way then counts once.
+func TestPulseDuringARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := meter()
+		c.Debounce = debounce(30 * time.Millisecond)
+		r := wire(t, c, high(), nil)
+		r.start(t)
+		r.saysNext(t, "count=0, total=1000m3")
+		r.end(t)
+		r.chip.Drive("GPIO17", false) // a pulse begins while nobody watches
+		r.start(t)
+		time.Sleep(time.Second)
+		r.chip.Drive("GPIO17", true)
+		time.Sleep(time.Second)
+		r.end(t)
+		if count, _ := r.tally.now(); count != 1 {
+			t.Errorf("%d pulses, want 1", count)
+		}
+	})
+}
+
 func TestCountOverRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &card{}

@@ -81,8 +81,11 @@ type Dev struct {
 	buses  *bus.Set
 	tally  tally
 
-	mu sync.Mutex // guards in
+	mu sync.Mutex // guards in; settler is owned by Run
 	in *bus.Input // nil if it is not open
+	// settler is that of the open line, from one Run to the next: the kernel keeps
+	// the edges in between. It is nil before the first.
+	settler *settler
 }
 
 // New returns an input whose line is not touched before Open.
@@ -114,7 +117,7 @@ func (d *Dev) Open(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.in = in
+	d.in, d.settler = in, nil
 	return nil
 }
 
@@ -138,7 +141,10 @@ func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
 	if err != nil {
 		return err
 	}
-	w := newWatch(d, in, level)
+	if d.settler == nil {
+		d.settler = &settler{still: d.nature.debounce, state: level}
+	}
+	w, state := newWatch(d, in), d.settler.state
 	ctx, cancel := context.WithCancel(ctx)
 	watched := make(chan error, 1)
 	var watcher sync.WaitGroup
@@ -146,7 +152,7 @@ func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
 	defer watcher.Wait()
 	defer cancel()
 	r := report{dev: d, watch: w, sink: sink}
-	return r.run(ctx, level, watched)
+	return r.run(ctx, state, watched)
 }
 
 // Close saves the count and gives the line back. It may be called twice.

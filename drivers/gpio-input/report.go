@@ -23,8 +23,8 @@ type report struct {
 }
 
 // run tells of changes and beats until ctx ends or the watch does.
-func (r *report) run(ctx context.Context, level bool, watched <-chan error) error {
-	r.state, r.beat = level, time.Now()
+func (r *report) run(ctx context.Context, state bool, watched <-chan error) error {
+	r.state, r.beat = state, time.Now()
 	r.count, _ = r.dev.tally.now()
 	ticker := time.NewTicker(r.dev.config.ReportEvery)
 	defer ticker.Stop()

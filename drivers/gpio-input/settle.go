@@ -33,6 +33,29 @@ func (s *settler) edge(e gpiochip.Edge) (changed bool) {
 	return changed
 }
 
+// seen takes what the input is at a time until which no further edge has come. It
+// reports whether it has settled in another state. What no edge has told of yet
+// has to be still first, too: it may be a spike, or the end of a pulse that has
+// just lasted long enough.
+func (s *settler) seen(level bool, now time.Time) (changed bool) {
+	switch {
+	case s.still == 0:
+		return s.settle(level)
+	case now.Before(s.due()):
+		return false
+	case !s.unrest.IsZero():
+		was := s.last.Active
+		if s.last.Seq == 0 { // that was no edge, but a look
+			was = level
+		}
+		changed = s.settle(was)
+	}
+	if level != s.state {
+		s.unrest, s.last = now, gpiochip.Edge{Active: level, At: now}
+	}
+	return changed
+}
+
 // due is when the input has settled if there is no further edge; zero if it has.
 func (s *settler) due() time.Time {
 	if s.unrest.IsZero() {

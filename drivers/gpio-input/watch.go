@@ -32,7 +32,7 @@ type watch struct {
 	tally *tally // nil if there is nothing to count
 	// pulses are counted edge by edge; they have no state.
 	pulses  bool
-	settler settler // owned by run
+	settler *settler // owned by run
 
 	// news has something in it if there is something to tell.
 	news chan struct{}
@@ -43,8 +43,8 @@ type watch struct {
 	unrest  time.Time // that of the settler
 }
 
-func newWatch(d *Dev, in *bus.Input, level bool) *watch {
-	w := &watch{in: in, news: make(chan struct{}, 1), settler: settler{still: d.nature.debounce, state: level}}
+func newWatch(d *Dev, in *bus.Input) *watch {
+	w := &watch{in: in, news: make(chan struct{}, 1), settler: d.settler}
 	if d.config.Kind == counter {
 		w.tally, w.pulses = &d.tally, d.edges() == gpiochip.ActiveEdges
 	}
@@ -98,7 +98,7 @@ func (w *watch) look() error {
 	if err != nil || w.pulses {
 		return err
 	}
-	if now := time.Now(); !now.Before(w.settler.due()) && w.settler.settle(level) {
+	if now := time.Now(); w.settler.seen(level, now) {
 		w.settled(now)
 	}
 	w.note()
