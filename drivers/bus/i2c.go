@@ -174,6 +174,8 @@ type wire struct {
 	// recovery frees the bus; power is the line that it uses, if any.
 	recovery *recovery
 	power    *Output
+	// bind gives the adapter back to its driver; nil if that has it.
+	bind func() error
 }
 
 // ask makes a transaction with a chip on a segment, which must have its turn.

@@ -19,7 +19,7 @@ type RTUConfig struct {
 	PortConfig
 	Timeout time.Duration `yaml:"timeout" doc:"A unit has this long to answer." default:"1s" min:"50ms" max:"1m"`
 	Gap     time.Duration `yaml:"gap" doc:"Silence between two frames, if units need more than the 3.5 characters of the standard." default:"0s" min:"0s" max:"1s"`
-	Retries int           `yaml:"retries" doc:"How often a read is repeated whose answer was damaged." default:"2" min:"0" max:"10"`
+	Retries int           `yaml:"retries" doc:"How often a read is repeated whose answer was damaged; one without an answer is repeated once, if the unit has answered the request before it." default:"2" min:"0" max:"10"`
 	Echo    bool          `yaml:"echo" doc:"True if the adapter hears what it sends." default:"false"`
 }
 
@@ -53,7 +53,10 @@ type Modbus struct {
 	// a write waits for one of them at most.
 	held, reads chan struct{}
 	closed      chan struct{}
-	line        asker // owned by who has the bus; nil while there is no connection
+	// Owned by who has the bus: the connection, nil while there is none, and the
+	// units that have answered their last request.
+	line     asker
+	answered map[byte]bool
 }
 
 // asker is a connection that asks units.
@@ -80,7 +83,7 @@ func (s *Set) Modbus(name string) (*Modbus, error) {
 	if b := s.modbus[name]; b != nil {
 		return b, nil
 	}
-	b := &Modbus{name: name, held: make(chan struct{}, 1), reads: make(chan struct{}, 1), closed: make(chan struct{})}
+	b := &Modbus{name: name, held: make(chan struct{}, 1), reads: make(chan struct{}, 1), closed: make(chan struct{}), answered: make(map[byte]bool)}
 	switch c := s.config(name).(type) {
 	case *RTUConfig:
 		b.timeout, b.retries = c.Timeout, c.Retries
@@ -99,7 +102,8 @@ func (s *Set) Modbus(name string) (*Modbus, error) {
 func (b *Modbus) String() string { return b.name }
 
 // Ask sends a request and returns the values of the answer. A read whose answer
-// was damaged is repeated; a write is not, since it may have been carried out.
+// was damaged, or is missing for the first time, is repeated; a write is not,
+// since it may have been carried out.
 // The errors are those of package modbus; a unit that does not answer is
 // gateway.ErrUnavailable, too.
 func (b *Modbus) Ask(ctx context.Context, r modbus.Request) ([]byte, error) {
@@ -109,7 +113,15 @@ func (b *Modbus) Ask(ctx context.Context, r modbus.Request) ([]byte, error) {
 	defer func() { <-b.held }()
 	for try := 0; ; try++ {
 		values, err := b.ask(ctx, r)
-		if err == nil || r.Writes() || try >= b.retries || !damaged(err) || ctx.Err() != nil {
+		again := damaged(err)
+		switch {
+		case err == nil:
+			b.answered[r.Unit()] = true
+		case errors.Is(err, gateway.ErrTimeout):
+			again = again || b.answered[r.Unit()]
+			b.answered[r.Unit()] = false
+		}
+		if err == nil || r.Writes() || try >= b.retries || !again || ctx.Err() != nil {
 			return values, err
 		}
 	}

@@ -82,6 +82,25 @@ func TestModbusUnitThatIsSilent(t *testing.T) {
 	}
 }
 
+// TestModbusAnswerThatIsMissing says little of a unit that has answered before:
+// its outputs must not go to their safe state for it.
+func TestModbusAnswerThatIsMissing(t *testing.T) {
+	_, b, asked := modbusLine(t, 500*time.Millisecond, answer, "", answer, "", "")
+	for range 2 {
+		if _, err := b.Ask(t.Context(), readRegister); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.Ask(t.Context(), readRegister); !errors.Is(err, gateway.ErrUnavailable) {
+		t.Errorf("two are missing: %v", err)
+	}
+	select {
+	case <-asked:
+		t.Error("it was asked more often than twice")
+	default:
+	}
+}
+
 // TestModbusLineUnplugged tells that from a silent unit.
 func TestModbusLineUnplugged(t *testing.T) {
 	l, b, _ := modbusLine(t, 10*time.Second, answer)

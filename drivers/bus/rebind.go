@@ -52,18 +52,17 @@ func (s *Set) arm(w *wire, c *I2CConfig, a adapter) error {
 // rebind takes the adapter from its driver and gives it back, which resets the
 // controller and has it clock out what a chip still wants to say. It has the bus.
 func (w *wire) rebind(ctx context.Context, a adapter, open func(number int) (i2c.BusCloser, error)) error {
-	if err := a.mayRebind(); err != nil {
-		return err
+	if w.bind == nil { // else its driver has not taken it back the last time
+		if err := a.mayRebind(); err != nil {
+			return err
+		}
 	}
 	defer w.forgetAll()
 	if err := w.bus.Close(); err != nil { // the driver waits for it
 		return err
 	}
 	w.bus = absentBus{fmt.Errorf("%s is not open since its driver was bound anew: %w: %w", w.turn.bus, gateway.ErrTimeout, gateway.ErrUnavailable)}
-	bind, failed := a.unbind()
-	if failed == nil {
-		failed = bind()
-	}
+	failed := w.bound(a)
 	const step = 100 * time.Millisecond
 	for waited := time.Duration(0); ; waited += step {
 		opened, err := open(a.number)
@@ -78,6 +77,19 @@ func (w *wire) rebind(ctx context.Context, a adapter, open func(number int) (i2c
 			return err
 		}
 	}
+}
+
+// bound takes the adapter from its driver, and has the driver take it back.
+func (w *wire) bound(a adapter) (err error) {
+	if w.bind == nil {
+		if w.bind, err = a.unbind(); err != nil {
+			return err
+		}
+	}
+	if err = w.bind(); err == nil {
+		w.bind = nil
+	}
+	return err
 }
 
 // cutPower takes the power from the chips for a time, so that the one that holds
