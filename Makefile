@@ -32,9 +32,10 @@ build: ## fieldpost and hubsim for linux/arm64, arm and amd64 in dist/
 stamps:
 	@echo "VERSION='$(VERSION)' COMMIT='$(COMMIT)' BUILT='$(BUILT)'"
 
+# The queue's tests take longest, so they begin first.
 test: ## all tests, the outage test with real processes included
 	go vet ./...
-	go test $(RACE) $$(go list ./... | grep -v /scripts/systemtest)
+	go test $(RACE) ./storeforward $$(go list ./... | grep -v /scripts/systemtest)
 	go test -count=1 -timeout 5m ./scripts/systemtest
 
 systemtest: ## the wider system tests, with foreign parts: as root, after make build; .ci/run installs what they need
