@@ -68,6 +68,7 @@ func (h *hub) awaitSettings(t *testing.T, version int64, status string) {
 // TestKillsWhileCAsAreReplaced: the hub sends CAs, right and wrong ones, and the
 // gateway is killed at any moment of that. It is always back, and says the truth.
 func TestKillsWhileCAsAreReplaced(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	h := startHub(t, dir)
 	g := newGateway(t, dir, h)

@@ -99,6 +99,7 @@ func readNumber(t *testing.T, file string) int {
 // 386 stands for armhf, whose words are as long: it runs here at full speed,
 // under a limit that the emulator of the other cannot set.
 func TestMillionIn512MBOfAddresses(t *testing.T) {
+	t.Parallel()
 	program := queueTests(t, "386")
 	if err := exec.Command(program, "-test.run", "^$").Run(); err != nil {
 		t.Skipf("this kernel does not run 32-bit programs: %v", err)
@@ -108,6 +109,7 @@ func TestMillionIn512MBOfAddresses(t *testing.T) {
 
 // TestARM32Queue runs the queue's tests as the boards with armhf would.
 func TestARM32Queue(t *testing.T) {
+	t.Parallel()
 	emulator, err := exec.LookPath("qemu-arm-static")
 	if err != nil {
 		t.Fatal("qemu-arm-static is missing: install qemu-user-static")
