@@ -66,13 +66,18 @@ func (d *Dev) Do(ctx context.Context, cmd gateway.Command) (map[string]any, erro
 }
 
 // pulse has an output on for so long; it ends early with ctx. In either case the
-// output is as before.
+// output is as before, also if nobody knows whether it has gone on.
 func (d *Dev) pulse(ctx context.Context, pin Pin, length time.Duration) (before bool, err error) {
-	if before, err = d.set(pin, true); err != nil {
+	before, err = d.set(pin, true)
+	switch {
+	case errors.Is(err, bus.ErrNotOpen):
 		return before, err
-	}
-	if err = bus.Wait(ctx, length); err != nil {
-		err = fmt.Errorf("the pulse of %v was cut short: %w", length, err)
+	case err != nil:
+		err = fmt.Errorf("the pulse has not begun as it should: %w", err)
+	default:
+		if err = bus.Wait(ctx, length); err != nil {
+			err = fmt.Errorf("the pulse of %v was cut short: %w", length, err)
+		}
 	}
 	if _, failed := d.set(pin, before); failed != nil {
 		d.mean(pin, before)

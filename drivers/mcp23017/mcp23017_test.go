@@ -67,6 +67,34 @@ func set(t *testing.T, d *Dev, pin string, on bool) {
 	}
 }
 
+// deaf is a chip that does what it is told, while its answer is lost once.
+type deaf struct {
+	*i2csim.MCP23017
+	lost bool
+}
+
+func (c *deaf) Tx(w, r []byte) error {
+	if err := c.MCP23017.Tx(w, r); err != nil || !c.lost || len(w) < 2 {
+		return err
+	}
+	c.lost = false
+	return syscall.EREMOTEIO
+}
+
+// TestPulseInDoubt: an output that may have gone on goes off all the same.
+func TestPulseInDoubt(t *testing.T) {
+	chip := &deaf{MCP23017: i2csim.NewMCP23017()}
+	d := opened(t, plain, i2csim.New(map[uint16]i2csim.Chip{0x20: chip}))
+	before := chip.Out()
+	chip.lost = true
+	if _, err := do(t.Context(), d, "pulse", map[string]any{"pin": "light", "ms": 10.0}); !errors.Is(err, gateway.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	if got := chip.Out(); got != before {
+		t.Errorf("the outputs are %04x, were %04x", got, before)
+	}
+}
+
 func TestOnABadBus(t *testing.T) {
 	drivertest.I2C(t, drivertest.I2CDriver{
 		New: func(buses *bus.Set) (any, error) { return New(plain, buses) },

@@ -3,6 +3,7 @@ package modbus
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 
 	"github.com/fieldpost/fieldpost/drivers/bus"
@@ -54,7 +55,7 @@ var tables = map[string]modbus.Table{
 // Validate names every field at fault.
 func (c Config) Validate() error {
 	var errs []error
-	writable, seen := make(map[string]*WriteConfig), make(map[string]bool)
+	writable, seen := make(map[string]RegisterConfig), make(map[string]bool)
 	if len(c.Registers) == 0 {
 		errs = append(errs, &gateway.FieldError{Field: "registers", Problem: "is empty; want at least one"})
 	}
@@ -65,7 +66,7 @@ func (c Config) Validate() error {
 		}
 		seen[r.Name] = true
 		if r.Write != nil {
-			writable[r.Name] = r.Write
+			writable[r.Name] = r
 		}
 		for _, fault := range r.faults() {
 			fault.Field = place + "." + fault.Field
@@ -73,15 +74,34 @@ func (c Config) Validate() error {
 		}
 	}
 	for name, value := range c.Safe {
-		w, ok := writable[name]
-		switch {
-		case !ok:
+		r, ok := writable[name]
+		if problem := r.safeFault(value); !ok {
 			errs = append(errs, &gateway.FieldError{Field: "safe." + name, Problem: "is no register with write"})
-		case w.Min != nil && value < *w.Min, w.Max != nil && value > *w.Max:
-			errs = append(errs, &gateway.FieldError{Field: "safe." + name, Problem: "is beyond the min and max of its register"})
+		} else if problem != "" {
+			errs = append(errs, &gateway.FieldError{Field: "safe." + name, Problem: problem})
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// safeFault says why a value cannot be that of the safe state; empty if it can.
+func (r RegisterConfig) safeFault(value float64) string {
+	if w := r.Write; w != nil && (w.Min != nil && value < *w.Min || w.Max != nil && value > *w.Max) {
+		return "is beyond the min and max of its register"
+	}
+	if tables[r.Table].Bits() || r.Scale == 0 {
+		return ""
+	}
+	if n := (value - r.Offset) / r.Scale; !r.holds(n) {
+		return fmt.Sprintf("%v would be %v in the register, which does not fit into %s", value, n, r.Type)
+	}
+	return ""
+}
+
+// holds tells whether the registers can have a number.
+func (r RegisterConfig) holds(n float64) bool {
+	_, err := r.raw(n)
+	return err == nil && !math.IsNaN(n)
 }
 
 var argumentShape = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)

@@ -315,8 +315,12 @@ func TestValidate(t *testing.T) {
 		"registers[2].table":     func(c *Config) { c.Registers[2].Unit = "Cel" },
 		"registers[1].write.min": func(c *Config) { writable(3, 2)(&c.Registers[1]) },
 		"safe.flow":              func(c *Config) { c.Safe = map[string]float64{"flow": 1} },
-		"safe.setpoint":          func(c *Config) { c.Safe = map[string]float64{"setpoint": 81} },
-		"registers":              func(c *Config) { c.Registers = nil },
+		"safe.small": func(c *Config) {
+			c.Registers = append(c.Registers, RegisterConfig{Name: "small", Table: "holding", Address: 900, Type: "uint16", Scale: 1, Write: &WriteConfig{}})
+			c.Safe = map[string]float64{"small": -1}
+		},
+		"safe.setpoint": func(c *Config) { c.Safe = map[string]float64{"setpoint": 81} },
+		"registers":     func(c *Config) { c.Registers = nil },
 	} {
 		c := Config{Registers: slices.Clone(boiler)}
 		spoil(&c)

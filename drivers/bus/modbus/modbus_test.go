@@ -223,6 +223,25 @@ func TestWaitingForSilence(t *testing.T) {
 	})
 }
 
+// full is a line that takes nothing.
+type full struct{ silent }
+
+func (*full) Write(ctx context.Context, _ []byte) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestLineThatTakesNothing is a unit that cannot be asked, and not the end of the
+// time of a caller.
+func TestLineThatTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &RTU{Line: &full{}, Timeout: time.Second}
+		if _, err := l.Ask(t.Context(), Read(1, Holding, 0, 1)); !errors.Is(err, gateway.ErrTimeout) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 func TestEcho(t *testing.T) {
 	request := WriteRegister(1, 1, 3)
 	sent := rtuFrame(t, "01 06 0001 0003")

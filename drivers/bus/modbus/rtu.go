@@ -64,7 +64,7 @@ func (l *RTU) Ask(ctx context.Context, r Request) ([]byte, error) {
 	l.owes(r)
 	frame := appendCRC(append([]byte{r.unit}, r.pdu...))
 	if err := l.Line.Write(ctx, frame); err != nil {
-		return nil, err
+		return nil, late(err, "the port does not take the request; does its adapter hang?")
 	}
 	if l.Echo {
 		if err := l.hear(ctx, frame); err != nil {
