@@ -2,7 +2,9 @@ package bus
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +20,12 @@ type adapter struct {
 
 func (a adapter) folder() string {
 	return filepath.Join(a.sys, "bus", "i2c", "devices", fmt.Sprintf("i2c-%d", a.number))
+}
+
+// listed tells whether the kernel has the adapter.
+func (a adapter) listed() bool {
+	_, err := os.Stat(a.folder())
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // speed is the clock in Hz, as the device tree has it; 0 if it does not say.

@@ -114,6 +114,9 @@ func (s *Set) openWire(name string) (*wire, error) {
 		bus:  opened, trunk: s.grow(name), record: s.opts.Record,
 		open: func() (i2c.BusCloser, error) { return s.opts.Hardware.I2C(number) },
 	}
+	if a.listed() {
+		w.listed = a.listed
+	}
 	if err := atSpeed(opened, int64(c.Speed), a); err != nil {
 		told.set(isSlow, err)
 	}
@@ -165,10 +168,12 @@ func (b *I2C) Tx(address uint16, w, r []byte) error {
 
 // wire is an I2C bus of the board with all that hangs on it.
 type wire struct {
-	turn   *turn
-	bus    i2c.BusCloser
-	open   func() (i2c.BusCloser, error)
-	gone   bool // what was open is of no use any more
+	turn *turn
+	bus  i2c.BusCloser
+	open func() (i2c.BusCloser, error)
+	gone bool // what was open is of no use any more
+	// listed tells whether the kernel has the adapter; nil if it cannot be known.
+	listed func() bool
 	trunk  *segment
 	record func(Transaction)
 	// recovery frees the bus; power is the line that it uses, if any.
@@ -201,9 +206,19 @@ func (w *wire) ask(s *segment, address uint16, out, in []byte) error {
 func (w *wire) transact(s *segment, address uint16, out, in []byte) error {
 	begun := time.Now()
 	err := explain(w.bus.Tx(address, out, in))
+	if err != nil && w.unplugged() {
+		err = errGone
+	}
 	w.gone = errors.Is(err, errGone)
 	w.record(Transaction{Bus: s.name, At: AtI2C(s.name, address).At, Wrote: out, Read: in, Err: err, Took: time.Since(begun)})
 	return err
+}
+
+// unplugged tells whether the adapter is no more. Some drivers say of that what
+// they say of a chip that does not answer, and the kernel waits for the bus to be
+// closed, with all else on that USB port.
+func (w *wire) unplugged() bool {
+	return w.bind == nil && w.listed != nil && !w.listed()
 }
 
 // reopen opens a bus whose adapter was unplugged, if it is back.

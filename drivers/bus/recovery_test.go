@@ -256,6 +256,36 @@ func TestRebind(t *testing.T) {
 	})
 }
 
+// TestUnpluggedAdapterThatSaysOtherwise: its driver says that the chip does not
+// answer, for ever. The bus is closed, which the kernel waits for, and opened anew.
+func TestUnpluggedAdapterThatSaysOtherwise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newIll(t, &bus.I2CConfig{})
+		b.adapter(t, "")
+		link := filepath.Join(b.sys, "bus", "i2c", "devices", "i2c-1")
+		b.hang(errors.New("sysfs-i2c: remote I/O error"))
+		if err := b.ask(t, 2); !errors.Is(err, bus.ErrNoAnswer) || b.closed != 0 {
+			t.Errorf("a chip that is not there: %v, closed %d times", err, b.closed)
+		}
+		if err := os.Rename(link, link+"-later"); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.ask(t, 2); !errors.Is(err, gateway.ErrUnavailable) || !strings.Contains(err.Error(), "was its adapter unplugged?") || b.closed == 0 {
+			t.Errorf("%v, closed %d times", err, b.closed)
+		}
+		if err := os.Rename(link+"-later", link); err != nil {
+			t.Fatal(err)
+		}
+		b.hang(nil)
+		if err := b.ask(t, 1); err != nil {
+			t.Errorf("plugged in again: %v", err)
+		}
+		if err := b.set.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestRebindThatStopsHalfWay: what the driver did not take back is given to it
 // at the next attempt, though the kernel knows of no such bus meanwhile.
 func TestRebindThatStopsHalfWay(t *testing.T) {
