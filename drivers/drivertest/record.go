@@ -73,9 +73,9 @@ func unhex(s string) ([]byte, error) {
 	return b, nil
 }
 
-// Replay is an i2c.BusCloser, or an SPI controller by its Hardware, on which the chips say what they said when a record
-// was made, as long as they are asked the same in the same order. Each address
-// has an order of its own.
+// Replay is an i2c.BusCloser, or an SPI controller by its Hardware, on which the
+// chips say what they said when a record was made, as long as they are asked the same
+// in the same order. Each address has an order of its own.
 type Replay struct {
 	mu   sync.Mutex
 	left map[string][]bus.Transaction

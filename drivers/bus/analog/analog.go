@@ -1,8 +1,8 @@
 // Package analog makes physical quantities of the voltages at the inputs of a
 // converter: through a divider, as a current through a shunt, and scaled, as for
-// sensors with 0–10 V or 4–20 mA.
+// sensors with 0-10 V or 4-20 mA.
 //
-// A 4–20 mA loop tells when it is broken: by NAMUR NE 43 a current of 3.6 mA or
+// A 4-20 mA loop tells when it is broken: by NAMUR NE 43 a current of 3.6 mA or
 // less and of 21 mA or more is a failure, and beyond 3.8 to 20.5 mA the sensor is
 // at the end of its range.
 package analog
@@ -51,7 +51,7 @@ func (in Input) Check(at string) error {
 	return nil
 }
 
-// Loop tells whether the input is a 4–20 mA loop.
+// Loop tells whether the input is a 4-20 mA loop.
 func (in Input) Loop() bool {
 	s := in.Scale
 	return in.Shunt > 0 && s != nil && len(s.From) == 2 && min(s.From[0], s.From[1]) == 4 && max(s.From[0], s.From[1]) == 20
