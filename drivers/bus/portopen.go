@@ -27,6 +27,12 @@ func (s *Set) Port(ctx context.Context, c PortConfig) (*Port, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, gateway.ErrInvalid)
 	}
+	turn := s.turnAt(c.Port)
+	select {
+	case turn <- struct{}{}: // an attempt that was given up may still hold the port
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the port has not opened in time: %w", ctx.Err())
+	}
 	type outcome struct {
 		port *Port
 		err  error
@@ -41,6 +47,7 @@ func (s *Set) Port(ctx context.Context, c PortConfig) (*Port, error) {
 				p.release()
 			}
 		}
+		<-turn
 	})
 	select {
 	case o := <-opened:
@@ -51,6 +58,16 @@ func (s *Set) Port(ctx context.Context, c PortConfig) (*Port, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("the port has not opened in time: %w", ctx.Err())
 	}
+}
+
+// turnAt is held by who opens a port.
+func (s *Set) turnAt(port string) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turns[port] == nil {
+		s.turns[port] = make(chan struct{}, 1)
+	}
+	return s.turns[port]
 }
 
 // own notes an open port, for Close, and starts its reader.

@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -210,4 +211,26 @@ func TestPortsLeaveNothingBehind(t *testing.T) {
 	}
 	f, r := count()
 	t.Errorf("%d files and %d goroutines, %d and %d before", f, r, files, routines)
+}
+
+// TestOpeningThatIsGivenUpDoesNotHoldThePort: the next one waits for it, and is not
+// told that somebody else has the port.
+func TestOpeningThatIsGivenUpDoesNotHoldThePort(t *testing.T) {
+	l := newLine(t)
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		if p, err := l.set.Port(ctx, l.config()); err == nil {
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := l.set.Port(t.Context(), l.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -58,6 +58,7 @@ type Set struct {
 	ports  map[*Port]struct{}
 
 	opening sync.WaitGroup // of ports
+	turns   map[string]chan struct{}
 }
 
 // New returns a Set that has opened nothing yet.
@@ -83,7 +84,7 @@ func New(o Options) *Set {
 	if o.Hardware.GPIO == nil {
 		o.Hardware.GPIO = gpiochip.Kernel{}
 	}
-	return &Set{opts: o, i2c: make(map[string]*wire), spi: make(map[string]*SPI), modbus: make(map[string]*Modbus), ports: make(map[*Port]struct{})}
+	return &Set{opts: o, i2c: make(map[string]*wire), spi: make(map[string]*SPI), modbus: make(map[string]*Modbus), ports: make(map[*Port]struct{}), turns: make(map[string]chan struct{})}
 }
 
 // closeGrace is how long Close waits for transactions that do not come back.

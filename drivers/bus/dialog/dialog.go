@@ -18,6 +18,9 @@ const (
 	settling = time.Second
 	// tellEvery is how often unmatched lines are told.
 	tellEvery = time.Minute
+	// confusing is how long a device may say nothing but what makes no sense,
+	// before it is reported.
+	confusing = 2 * tellEvery
 	// maxSample is how much of an unmatched line is shown, in bytes.
 	maxSample = 120
 )
@@ -68,7 +71,8 @@ type talk struct {
 	next    time.Time // of the polls
 	answer  time.Time // when the answer to a poll must be there; zero if none is awaited
 	missing int       // answers in a row
-	heard   time.Time // when the last line made sense
+	heard   time.Time // when the last line made sense, or Run began
+	sense   bool      // whether any has
 
 	unmatched int
 	told      time.Time // when unmatched lines were told
@@ -194,7 +198,7 @@ func (t *talk) take(ctx context.Context, line []byte) error {
 	if err != nil {
 		return t.tell(ctx, sample(line))
 	}
-	t.heard, t.answer, t.missing = time.Now(), time.Time{}, 0
+	t.heard, t.sense, t.answer, t.missing = time.Now(), true, time.Time{}, 0
 	if len(readings) == 0 {
 		return nil
 	}
@@ -210,6 +214,9 @@ func (t *talk) isEcho(line []byte) bool {
 func (t *talk) tell(ctx context.Context, what string) error {
 	t.unmatched++
 	now := time.Now()
+	if !t.sense && now.Sub(t.heard) >= confusing {
+		return fmt.Errorf("lines come, but none of them makes sense; see the reading unmatched.line, and check baud, parity and the format: %w", gateway.ErrInvalid)
+	}
 	if !t.told.IsZero() && now.Sub(t.told) < tellEvery {
 		return nil
 	}

@@ -131,12 +131,13 @@ func TestLinesAreCut(t *testing.T) {
 func TestUnmatchedLinesAreToldOnceAMinute(t *testing.T) {
 	got, _, err := run(t, Config{}, func(d *device) {
 		time.Sleep(time.Second)
+		d.say("1\n")
 		for range 121 {
 			d.say("x\n")
 			time.Sleep(time.Second)
 		}
 	})
-	if want := "unmatched=1 unmatched.line=x unmatched=61 unmatched.line=x unmatched=121 unmatched.line=x"; err != nil || got != want {
+	if want := "1 unmatched=1 unmatched.line=x unmatched=61 unmatched.line=x unmatched=121 unmatched.line=x"; err != nil || got != want {
 		t.Errorf("%s (%v)", got, err)
 	}
 }
@@ -195,6 +196,16 @@ func TestDeviceIsReported(t *testing.T) {
 			},
 			", but lines that do not; see the reading unmatched.line, and check baud", gateway.ErrTimeout,
 		},
+		"nothing but noise": {
+			Config{},
+			func(d *device) {
+				for range 200 {
+					time.Sleep(time.Second)
+					d.say("~~\n")
+				}
+			},
+			"lines come, but none of them makes sense; see the reading unmatched.line, and check baud", gateway.ErrInvalid,
+		},
 		"unplugged": {
 			Config{},
 			func(d *device) { d.say(fmt.Errorf("the port was unplugged: %w", gateway.ErrUnavailable)) },
@@ -233,7 +244,7 @@ func TestChatterDoesNotKeepFromActing(t *testing.T) {
 		defer cancel()
 		for _, c := range []Config{
 			{Silence: time.Minute, MaxLine: 16},
-			{Poll: "R\n", Every: time.Minute, Timeout: time.Second, MaxLine: 16},
+			{Poll: "R\n", Every: 20 * time.Second, Timeout: time.Second, MaxLine: 16},
 		} {
 			if err := Run(ctx, chatter{}, c, number, &drivertest.Sink{}); !errors.Is(err, gateway.ErrTimeout) {
 				t.Errorf("%+v: %v", c, err)
