@@ -249,6 +249,9 @@ func (w *wire) close(grace time.Duration) error {
 		return err
 	}
 	err := w.bus.Close()
+	if w.bind != nil { // or the next start finds no such bus
+		err = errors.Join(err, w.bind())
+	}
 	if w.power != nil {
 		err = errors.Join(err, w.power.Close())
 	}

@@ -38,7 +38,7 @@ func (s *Set) Port(ctx context.Context, c PortConfig) (*Port, error) {
 		err  error
 	}
 	opened := make(chan outcome)
-	s.opening.Go(func() { // it can wait for a driver that does not answer
+	begun := s.beginOpening(func() { // it can wait for a driver that does not answer
 		p, err := openPort(c)
 		select {
 		case opened <- outcome{p, err}:
@@ -49,6 +49,10 @@ func (s *Set) Port(ctx context.Context, c PortConfig) (*Port, error) {
 		}
 		<-turn
 	})
+	if !begun {
+		<-turn
+		return nil, errClosed()
+	}
 	select {
 	case o := <-opened:
 		if o.err != nil {
@@ -68,6 +72,18 @@ func (s *Set) turnAt(port string) chan struct{} {
 		s.turns[port] = make(chan struct{}, 1)
 	}
 	return s.turns[port]
+}
+
+// beginOpening begins f, which Close waits for. It reports false if the set is
+// closed: opening a port can reset what is attached to it.
+func (s *Set) beginOpening(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.opening.Go(f)
+	return true
 }
 
 // own notes an open port, for Close, and starts its reader.

@@ -289,30 +289,38 @@ func TestUnpluggedAdapterThatSaysOtherwise(t *testing.T) {
 // TestRebindThatStopsHalfWay: what the driver did not take back is given to it
 // at the next attempt, though the kernel knows of no such bus meanwhile.
 func TestRebindThatStopsHalfWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newIll(t, &bus.I2CConfig{Recover: []string{"rebind"}})
-		b.adapter(t, "\x00\x01\x86\xa0")
-		b.hang(errTimedOut)
-		bind := filepath.Join(b.sys, "bus", "platform", "drivers", "i2c-bcm2835", "bind")
-		if err := os.Rename(bind, bind+"-later"); err != nil {
-			t.Fatal(err)
-		}
-		_ = b.ask(t, 4)
-		if !strings.Contains(b.last(), "rebind could not be done") {
-			t.Errorf("told %q", b.last())
-		}
-		if err := errors.Join(os.Rename(bind+"-later", bind), os.Remove(filepath.Join(b.sys, "bus", "i2c", "devices", "i2c-1"))); err != nil {
-			t.Fatal(err)
-		}
+	for _, stop := range []bool{false, true} { // or when the gateway stops before that
+		synctest.Test(t, func(t *testing.T) { rebindHalfWay(t, stop) })
+	}
+}
+
+func rebindHalfWay(t *testing.T, stop bool) {
+	b := newIll(t, &bus.I2CConfig{Recover: []string{"rebind"}})
+	b.adapter(t, "\x00\x01\x86\xa0")
+	b.hang(errTimedOut)
+	bind := filepath.Join(b.sys, "bus", "platform", "drivers", "i2c-bcm2835", "bind")
+	if err := os.Rename(bind, bind+"-later"); err != nil {
+		t.Fatal(err)
+	}
+	_ = b.ask(t, 4)
+	if !strings.Contains(b.last(), "rebind could not be done") {
+		t.Errorf("told %q", b.last())
+	}
+	if err := errors.Join(os.Rename(bind+"-later", bind), os.Remove(filepath.Join(b.sys, "bus", "i2c", "devices", "i2c-1"))); err != nil {
+		t.Fatal(err)
+	}
+	if !stop {
 		time.Sleep(time.Hour)
 		_ = b.ask(t, 4)
-		if text, err := os.ReadFile(bind); err != nil || string(text) != "fe804000.i2c" {
-			t.Errorf("bind: %q, %v", text, err)
-		}
-		if err := b.set.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	} else if err := b.set.Close(); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(bind); err != nil || string(text) != "fe804000.i2c" {
+		t.Errorf("bind: %q, %v", text, err)
+	}
+	if err := b.set.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestRebindWithoutRights: it is told, and the bus stays open.

@@ -3,12 +3,24 @@ package bus
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
-	"github.com/fieldpost/fieldpost/gateway"
-
 	"github.com/fieldpost/fieldpost/drivers/bus/modbus"
+	"github.com/fieldpost/fieldpost/gateway"
 )
+
+// TestNoPortIsOpenedAtTheEnd: that could reset what is attached to it.
+func TestNoPortIsOpenedAtTheEnd(t *testing.T) {
+	set := New(Options{})
+	if err := set.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := PortConfig{Port: "/dev/fieldpost-none", Baud: 9600, DataBits: 8, StopBits: 1, Parity: "none", DTR: Keep, RTS: Keep}
+	if _, err := set.Port(t.Context(), c); !errors.Is(err, gateway.ErrUnavailable) || !strings.Contains(err.Error(), "stopping") {
+		t.Errorf("it was tried: %v", err)
+	}
+}
 
 // TestCloseWaitsForNobodyWhoWaitsForIt: whoever is connecting asks the set for
 // what it needs, which must not have to wait for the end of the set.
