@@ -8,8 +8,9 @@
 // outputs should be is kept here and written whole, never read from the chip and
 // changed. Each read compares the registers of the chip with that: a chip that
 // has lost its power, or was disturbed, is reported as unavailable, opened anew,
-// and its outputs take their safe state. One that was only out of reach keeps
-// them.
+// and its outputs take their safe state. Opening alone leaves the outputs of a chip
+// that was only out of reach as they are; but the gateway makes outputs safe each
+// time that it has found them again.
 //
 // Source: Microchip, MCP23017/MCP23S17 data sheet, DS20001952, revision D. Pins A7
 // and B7 are outputs only since then. Currents: 25 mA a pin, 125 mA in all.

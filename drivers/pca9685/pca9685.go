@@ -8,8 +8,9 @@
 //
 // What the outputs should be is kept here; each read compares the registers of the
 // chip with that. A chip that has lost its power sleeps and is reported as
-// unavailable, opened anew, and its outputs take their safe state. One that was
-// only out of reach keeps them.
+// unavailable, opened anew, and its outputs take their safe state. Opening alone
+// leaves the outputs of a chip that was only out of reach as they are; but the
+// gateway makes outputs safe each time that it has found them again.
 //
 // Source: NXP, PCA9685 data sheet, revision 4. Its clock can be 3 % off, and so the
 // length of pulses. After power-up, until it is opened, the chip answers at 0x70
