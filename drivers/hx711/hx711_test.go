@@ -32,6 +32,8 @@ type cell struct {
 	bit  int
 	rose time.Time
 	end  *time.Timer // of the conversion
+	// round counts conversions begun.
+	round int
 	// settled is from when on it converts rightly.
 	settled time.Time
 	resets  int
@@ -104,10 +106,12 @@ func (c *cell) convert(after time.Duration) {
 	if c.end != nil {
 		c.end.Stop()
 	}
+	c.round++
+	round := c.round
 	c.end = time.AfterFunc(after, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.off {
+		if c.off || round != c.round { // a timer cannot be stopped any more once it is due
 			return
 		}
 		if c.bit > 0 && c.bit <= bits {
