@@ -108,8 +108,11 @@ func clean(label string) string {
 	}, strings.ToLower(label))
 }
 
-// read reads the channel, unless it says itself that its sensor is broken.
-func (c channel) read() (gateway.Reading, error) {
+// Name implements attr.Channel.
+func (c channel) Name() string { return c.name }
+
+// Read reads the channel, unless it says itself that its sensor is broken.
+func (c channel) Read() (gateway.Reading, error) {
 	if c.fault != "" {
 		broken, err := attr.Number(c.fault)
 		if err != nil {

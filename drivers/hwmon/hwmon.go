@@ -21,8 +21,6 @@ package hwmon
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 
@@ -90,21 +88,7 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 	if len(d.channels) == 0 {
 		return nil, bus.ErrNotOpen
 	}
-	var readings []gateway.Reading
-	var errs []error
-	for _, c := range d.channels {
-		if err := ctx.Err(); err != nil {
-			errs = append(errs, err)
-			break
-		}
-		r, err := c.read()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
-			continue
-		}
-		readings = append(readings, r)
-	}
-	return readings, errors.Join(errs...)
+	return attr.ReadAll(ctx, d.channels)
 }
 
 // Close implements the contract of drivers.

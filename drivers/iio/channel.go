@@ -147,11 +147,15 @@ func shared(dir, name, kind, modifier, what string) (float64, error) {
 	return math.NaN(), nil
 }
 
-// read gives the value in our unit.
-func (c channel) read() (float64, error) {
+// Name implements attr.Channel.
+func (c channel) Name() string { return c.name }
+
+// Read gives the value in our unit.
+func (c channel) Read() (gateway.Reading, error) {
 	n, err := attr.Number(c.value)
 	if err != nil {
-		return 0, err
+		return gateway.Reading{}, err
 	}
-	return (n + c.offset) * c.factor / cmp.Or(c.divisor, 1), nil
+	value := (n + c.offset) * c.factor / cmp.Or(c.divisor, 1)
+	return gateway.Reading{Name: c.reading, Value: gateway.Number(value), Unit: c.unit}, nil
 }

@@ -118,21 +118,7 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 	if len(d.channels) == 0 {
 		return nil, bus.ErrNotOpen
 	}
-	var readings []gateway.Reading
-	var errs []error
-	for _, c := range d.channels {
-		if err := ctx.Err(); err != nil {
-			errs = append(errs, err)
-			break
-		}
-		value, err := c.read()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
-			continue
-		}
-		readings = append(readings, gateway.Reading{Name: c.reading, Value: gateway.Number(value), Unit: c.unit})
-	}
-	return readings, errors.Join(errs...)
+	return attr.ReadAll(ctx, d.channels)
 }
 
 // Close implements the contract of drivers.
