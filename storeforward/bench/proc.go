@@ -92,22 +92,28 @@ func allocatedMB(dir string) (used, reserved float64, err error) {
 }
 
 // watch samples the memory of this process until stop, which waits for it and
-// gives the median in MB.
+// gives the median in MB. The first sample is taken at once, so that there is one
+// however short the time and however busy the machine.
 func watch() (stop func() float64) {
-	var ended atomic.Bool
-	result := make(chan float64)
-	go func() {
-		var samples []float64
-		for !ended.Load() {
-			if mb, err := residentMB("VmRSS"); err == nil {
-				samples = append(samples, mb)
-			}
-			time.Sleep(20 * time.Millisecond)
+	var samples []float64
+	sample := func() {
+		if mb, err := residentMB("VmRSS"); err == nil {
+			samples = append(samples, mb)
 		}
-		result <- median(samples)
+	}
+	sample()
+	var ended atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for !ended.Load() {
+			time.Sleep(20 * time.Millisecond)
+			sample()
+		}
 	}()
 	return func() float64 {
 		ended.Store(true)
-		return <-result
+		<-done
+		return median(samples)
 	}
 }
