@@ -20,6 +20,10 @@ const (
 	OriginMQTT Origin = "mqtt"
 	// OriginLocal is the command line on the board itself.
 	OriginLocal Origin = "local"
+	// OriginDesired is a desired property of the device twin of IoT Hub.
+	OriginDesired Origin = "desired"
+	// OriginRule is a rule of the config.
+	OriginRule Origin = "rule"
 )
 
 // Command asks one device for one action.

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr/vm"
-
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/expression"
 )
 
 // AlertRule tells when a condition begins and when it ends, by one message
@@ -27,8 +26,8 @@ const maxAlertText = 1000
 // rule is an AlertRule at work.
 type rule struct {
 	AlertRule
-	when, until *expression // until may be nil
-	inputs      []string    // of both
+	when, until *expression.Expression // until may be nil
+	inputs      []string               // of both
 }
 
 // watch is the state of a rule for one device.
@@ -55,9 +54,9 @@ func rules(all []AlertRule, f *faults) (compiled []rule) {
 		if a.Until != "" {
 			r.until = condition(a.Until, f, field+".until")
 		}
-		for _, e := range []*expression{r.when, r.until} {
+		for _, e := range []*expression.Expression{r.when, r.until} {
 			if e != nil {
-				r.inputs = append(r.inputs, e.inputs...)
+				r.inputs = append(r.inputs, e.Inputs...)
 			}
 		}
 		slices.Sort(r.inputs)
@@ -68,13 +67,13 @@ func rules(all []AlertRule, f *faults) (compiled []rule) {
 }
 
 // condition compiles one; nil if it is faulty.
-func condition(text string, f *faults, field string) *expression {
-	e, err := compileCondition(text, nil)
+func condition(text string, f *faults, field string) *expression.Expression {
+	e, err := expression.Condition(text, nil)
 	switch {
 	case err != nil:
 		f.add(field, "%v", err)
 		return nil
-	case len(e.inputs) == 0:
+	case len(e.Inputs) == 0:
 		f.add(field, "names no quantity, so that it would never change")
 		return nil
 	}
@@ -83,8 +82,8 @@ func condition(text string, f *faults, field string) *expression {
 
 // judge follows the condition through what is fresh in a scope, and tells
 // whether the alert has begun or ended.
-func (r *rule) judge(s *scope, w *watch, now time.Time, machine *vm.VM, p *problems) (changed bool) {
-	deciding, inputs := r.when, r.when.inputs
+func (r *rule) judge(s *scope, w *watch, now time.Time, machine *expression.Machine, p *problems) (changed bool) {
+	deciding, inputs := r.when, r.when.Inputs
 	if w.active && r.until != nil {
 		deciding, inputs = r.until, r.inputs
 	}
@@ -103,12 +102,12 @@ func (r *rule) judge(s *scope, w *watch, now time.Time, machine *vm.VM, p *probl
 }
 
 // test tells whether a condition holds, if that is sure.
-func (r *rule) test(e *expression, s *scope, now time.Time, machine *vm.VM, p *problems) (holds, sure bool) {
-	quality, _, complete := s.state(e.inputs, now, 0)
+func (r *rule) test(e *expression.Expression, s *scope, now time.Time, machine *expression.Machine, p *problems) (holds, sure bool) {
+	quality, _, complete := s.state(e.Inputs, now, 0)
 	if !complete || quality == gateway.Bad {
 		return false, false
 	}
-	result, err := e.run(machine, s.values)
+	result, err := e.Run(machine, s.values)
 	holds, sure = result.(bool)
 	if err == nil && !sure {
 		err = fmt.Errorf("the result is %v; want true or false", result)

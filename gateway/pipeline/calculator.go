@@ -5,9 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/expr-lang/expr/vm"
-
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/expression"
 )
 
 // calculator is the step of a Chain that expressions are for.
@@ -19,7 +18,7 @@ type calculator struct {
 	order  []*scope // by first arrival
 	// touched are the scopes with something fresh.
 	touched []*scope
-	machine vm.VM
+	machine expression.Machine
 	told    []gateway.Alert
 	soonest time.Time // when an alert may begin although nothing comes
 }
@@ -30,7 +29,7 @@ func newCalculator(p *Processing, f *faults) calculator {
 		inputs: make(map[string]bool), scopes: make(map[gateway.DeviceID]*scope),
 	}
 	for _, d := range c.derive {
-		c.name(d.inputs)
+		c.name(d.Inputs)
 	}
 	for _, r := range c.rules {
 		c.name(r.inputs)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/expression"
 )
 
 // BenchmarkChain processes what a device with three quantities reads at once;
@@ -53,10 +54,10 @@ func BenchmarkChain(b *testing.B) {
 // as an expression may have.
 func BenchmarkExpression(b *testing.B) {
 	text := "a"
-	for range (maxExpressionNodes - 1) / 4 {
+	for range (expression.MaxNodes - 1) / 4 {
 		text = "sqrt(" + text + "*2)"
 	}
-	e, err := compile(text, nil)
+	e, err := expression.Compile(text, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func BenchmarkExpression(b *testing.B) {
 	values := map[string]any{"a": 2.0}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := e.run(&s.machine, values); err != nil {
+		if _, err := e.Run(&s.machine, values); err != nil {
 			b.Fatal(err)
 		}
 	}

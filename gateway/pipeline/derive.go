@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr/vm"
-
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/expression"
 )
 
 // Derivation makes a quantity of others of the same device. It is calculated
@@ -23,7 +22,7 @@ type Derivation struct {
 
 // derivation is one at work.
 type derivation struct {
-	*expression
+	*expression.Expression
 	name, unit string
 	maxAge     time.Duration
 }
@@ -34,23 +33,23 @@ func derivations(all map[string]Derivation, f *faults) (ordered []derivation) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		f.name("derive", name)
 		d := all[name]
-		e, err := compile(d.Value, nil)
+		e, err := expression.Compile(d.Value, nil)
 		switch {
 		case err != nil:
 			f.add("derive."+name+".value", "%v", err)
-		case len(e.inputs) == 0:
+		case len(e.Inputs) == 0:
 			f.add("derive."+name+".value", "names no quantity, so that it would never be calculated")
 		default:
 			left = append(left, derivation{e, name, d.Unit, d.MaxAge})
 		}
 	}
 	waits := func(d derivation) bool {
-		return slices.ContainsFunc(left, func(other derivation) bool { return slices.Contains(d.inputs, other.name) })
+		return slices.ContainsFunc(left, func(other derivation) bool { return slices.Contains(d.Inputs, other.name) })
 	}
 	for len(left) > 0 {
 		ready := slices.IndexFunc(left, func(d derivation) bool { return !waits(d) })
 		if ready < 0 {
-			f.add("derive."+left[0].name+".value", "is needed for itself, by way of %s", strings.Join(left[0].inputs, ", "))
+			f.add("derive."+left[0].name+".value", "is needed for itself, by way of %s", strings.Join(left[0].Inputs, ", "))
 			return ordered
 		}
 		ordered = append(ordered, left[ready])
@@ -61,15 +60,15 @@ func derivations(all map[string]Derivation, f *faults) (ordered []derivation) {
 
 // of calculates from the values of a scope, if one of them is fresh and none
 // is missing. A fault is noted in p.
-func (d *derivation) of(s *scope, now time.Time, machine *vm.VM, p *problems) (r gateway.Reading, ok bool) {
-	if !s.isFresh(d.inputs) {
+func (d *derivation) of(s *scope, now time.Time, machine *expression.Machine, p *problems) (r gateway.Reading, ok bool) {
+	if !s.isFresh(d.Inputs) {
 		return r, false
 	}
-	quality, latest, complete := s.state(d.inputs, now, d.maxAge)
+	quality, latest, complete := s.state(d.Inputs, now, d.maxAge)
 	if !complete {
 		return r, false
 	}
-	result, err := d.run(machine, s.values)
+	result, err := d.Run(machine, s.values)
 	v, isValue := valueOf(result)
 	if err == nil && !isValue {
 		err = fmt.Errorf("the result is %v, which is no value", result)

@@ -38,7 +38,7 @@ func newNames(p *Processing, c *calculator) names {
 		}
 	}
 	for _, d := range c.derive {
-		n.want("derive."+d.name+".value", d.inputs)
+		n.want("derive."+d.name+".value", d.Inputs)
 	}
 	for _, r := range c.rules {
 		n.want("alerts["+r.ID+"]", r.inputs)

@@ -42,6 +42,9 @@ type PollerOptions struct {
 	Alerts Alerter
 	// AlertMemory keeps over restarts which alerts have been told; it may be nil.
 	AlertMemory gateway.Memory
+	// Latest takes each reading as it is true, before what spares the line; it may
+	// be nil.
+	Latest func(readings ...gateway.Reading)
 
 	Log    *slog.Logger
 	Health *health.Board
@@ -87,7 +90,7 @@ func NewPoller(o PollerOptions) (*Poller, error) {
 	d := newDevice(o.Device, o.Label, o.Health)
 	return &Poller{
 		opts: o, device: d, paces: make(chan Pace, 1), questions: make(chan question), pace: Pace{Every: o.Every, Enabled: true},
-		sink: &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: d.delivered, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
+		sink: &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: d.delivered, latest: o.Latest, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain},
 	}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/expression"
 )
 
 // Processing says what is done with the readings of a device between its driver
@@ -69,13 +70,13 @@ func (p *Processing) Check(known map[string]gateway.Value) error {
 		if _, has := known[d.name]; has {
 			f.add("derive."+d.name, "the device has a quantity of this name itself; want another name")
 		}
-		if _, err := compile(p.Derive[d.name].Value, known); err != nil {
+		if _, err := expression.Compile(p.Derive[d.name].Value, known); err != nil {
 			f.add("derive."+d.name+".value", "%v", err)
 		}
 	}
 	for i, a := range p.Alerts {
 		for key, text := range map[string]string{"when": a.When, "until": a.Until} {
-			if _, err := compileCondition(text, known); err != nil && text != "" {
+			if _, err := expression.Condition(text, known); err != nil && text != "" {
 				f.add(fmt.Sprintf("alerts[%d].%s", i, key), "%v", err)
 			}
 		}

@@ -39,6 +39,9 @@ type RunnerOptions struct {
 	Alerts Alerter
 	// AlertMemory keeps over restarts which alerts have been told; it may be nil.
 	AlertMemory gateway.Memory
+	// Latest takes each reading as it is true, before what spares the line; it may
+	// be nil.
+	Latest func(readings ...gateway.Reading)
 
 	Log    *slog.Logger
 	Health *health.Board
@@ -72,7 +75,7 @@ func NewRunner(o RunnerOptions) (*Runner, error) {
 	}
 	d := newDevice(o.Device, o.Label, o.Health)
 	r := &Runner{opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause}}
-	r.sink = &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: r.heard, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain}
+	r.sink = &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: r.heard, latest: o.Latest, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain}
 	return r, nil
 }
 

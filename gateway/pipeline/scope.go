@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/expression"
 )
 
 // maxScopes bounds the devices that a device may stand for, as far as
@@ -46,7 +47,7 @@ func (s *scope) put(r *gateway.Reading, now time.Time) {
 		s.inputs[r.Name] = in
 	}
 	*in = input{*r, now}
-	s.values[r.Name] = plain(r.Value)
+	s.values[r.Name] = expression.Plain(r.Value)
 	s.fresh = append(s.fresh, r.Name)
 }
 
@@ -66,18 +67,6 @@ func (s *scope) state(names []string, now time.Time, maxAge time.Duration) (wors
 		}
 	}
 	return worst, latest, true
-}
-
-// plain is a value for the language of expressions.
-func plain(v gateway.Value) any {
-	if x, ok := v.Number(); ok {
-		return x
-	}
-	if b, ok := v.Bool(); ok {
-		return b
-	}
-	text, _ := v.Text()
-	return text
 }
 
 // valueOf makes a value of the result of an expression.

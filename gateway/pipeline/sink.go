@@ -27,7 +27,9 @@ type deviceSink struct {
 	label string // for people
 	clock clock.Clock
 	seen  func(readings []gateway.Reading)
-	next  gateway.Sink
+	// latest may be nil.
+	latest func(readings ...gateway.Reading)
+	next   gateway.Sink
 	// alerts may be nil if the chain tells none.
 	alerts Alerter
 	told   *standing
@@ -118,11 +120,19 @@ func (s *deviceSink) Emit(ctx context.Context, readings ...gateway.Reading) erro
 	defer s.mu.Unlock()
 	now := time.Now()
 	measured := s.chain.measure(stamped, false, now, &s.chain.stats)
-	s.seen(measured)
+	s.note(measured)
 	out := s.chain.reduce(measured, now)
 	s.report(now)
 	s.arm()
 	return s.hand(ctx, out)
+}
+
+// note tells those on the board who go by what is true.
+func (s *deviceSink) note(measured []gateway.Reading) {
+	s.seen(measured)
+	if s.latest != nil {
+		s.latest(measured...)
+	}
 }
 
 // Commit implements gateway.Sink. Whoever calls is promised an id for each
@@ -142,7 +152,7 @@ func (s *deviceSink) Commit(ctx context.Context, batches ...[]gateway.Reading) (
 	if err != nil {
 		return nil, err
 	}
-	s.seen(slices.Concat(stamped...))
+	s.note(slices.Concat(stamped...))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.chain.stats.kept(counts)

@@ -174,7 +174,7 @@ func (d *device) status(now time.Time) DeviceStatus {
 		st.Actions = d.can.Actuator.Actions()
 	}
 	for _, r := range stats.Latest {
-		st.Latest = append(st.Latest, latest(r))
+		st.Latest = append(st.Latest, asLatest(r))
 	}
 	return st
 }

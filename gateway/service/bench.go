@@ -129,7 +129,7 @@ func (b *Bench) read(ctx context.Context, spec deviceSpec, k *drivers.Keeper) Re
 func reading(spec deviceSpec, readings []gateway.Reading, err error) Reading {
 	r := Reading{Device: gateway.DeviceID(spec.ID), Label: spec.label(), Readings: []LatestReading{}}
 	for _, one := range readings {
-		r.Readings = append(r.Readings, latest(one))
+		r.Readings = append(r.Readings, asLatest(one))
 	}
 	if err != nil {
 		r.Error = withoutUnavailable(err)
@@ -137,7 +137,7 @@ func reading(spec deviceSpec, readings []gateway.Reading, err error) Reading {
 	return r
 }
 
-func latest(r gateway.Reading) LatestReading {
+func asLatest(r gateway.Reading) LatestReading {
 	return LatestReading{Name: r.Name, Value: r.Value, Unit: r.Unit, Time: r.Time, Quality: r.Quality}
 }
 

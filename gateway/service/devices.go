@@ -165,12 +165,12 @@ func (s *Service) connect(d *device, sink gateway.Sink, alerts pipeline.Alerter,
 	case d.can.Sensor != nil:
 		d.source, err = pipeline.NewPoller(pipeline.PollerOptions{
 			Device: d.id, Label: d.spec.label(), Sensor: d.can.Sensor, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
-			Every: d.spec.Every, Timeout: d.spec.Timeout, Processing: d.spec.Processing, Alerts: alerts, AlertMemory: told,
+			Every: d.spec.Every, Timeout: d.spec.Timeout, Processing: d.spec.Processing, Alerts: alerts, AlertMemory: told, Latest: s.latest.Put,
 		})
 	case d.can.Stream != nil:
 		d.source, err = pipeline.NewRunner(pipeline.RunnerOptions{
 			Device: d.id, Label: d.spec.label(), Stream: d.can.Stream, Sink: sink, Clock: s.clock, Log: s.log, Health: s.health,
-			Processing: d.spec.Processing, Alerts: alerts, AlertMemory: told,
+			Processing: d.spec.Processing, Alerts: alerts, AlertMemory: told, Latest: s.latest.Put,
 		})
 	default:
 		d.source, err = pipeline.NewWatcher(pipeline.WatcherOptions{

@@ -18,6 +18,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/clock"
 	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/latest"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
@@ -40,6 +41,7 @@ type Service struct {
 	log     *slog.Logger
 	clock   *clock.System
 	health  *health.Board
+	latest  *latest.Board
 	started time.Time
 
 	queue      *storeforward.Queue
@@ -66,7 +68,7 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 	}
 	return &Service{
 		config: config, id: id, build: build, log: log,
-		clock: clock.NewSystem(build.Time), health: health.NewBoard(log), ca: mqtt.NewReplacement(),
+		clock: clock.NewSystem(build.Time), health: health.NewBoard(log), ca: mqtt.NewReplacement(), latest: latest.NewBoard(),
 		started: time.Now(), fatal: make(chan error, 1),
 	}, nil
 }

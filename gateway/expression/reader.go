@@ -1,4 +1,4 @@
-package pipeline
+package expression
 
 import (
 	"errors"
@@ -58,7 +58,7 @@ func (r *reader) input(node *ast.Node, name string) error {
 }
 
 func (r *reader) quantity(node *ast.Node, name string) error {
-	if name == "" || name == "$env" || len(name) > maxQuantityBytes {
+	if name == "" || name == "$env" || len(name) > MaxNameBytes {
 		return fmt.Errorf("%.40q cannot name a quantity", name)
 	}
 	ast.Patch(node, &ast.IdentifierNode{Value: name})

@@ -1,4 +1,6 @@
-package pipeline
+// Package expression calculates with quantities, at a cost that is known before
+// anything is calculated.
+package expression
 
 import (
 	"errors"
@@ -18,13 +20,20 @@ import (
 )
 
 const (
-	// maxExpressionBytes and maxExpressionNodes bound an expression. As nothing
-	// in it repeats, and it makes no collections, that bounds its cost.
-	maxExpressionBytes = 500
-	maxExpressionNodes = 100
+	// MaxBytes and MaxNodes bound an expression. As nothing in it repeats, and it
+	// makes no collections, that bounds its cost.
+	MaxBytes = 500
+	MaxNodes = 100
 )
 
-// expression calculates with quantities, as in
+// Machine runs expressions, one at a time; it may be used again. The zero value is
+// ready.
+type Machine = vm.VM
+
+// MaxNameBytes bounds the name of a quantity in an expression.
+const MaxNameBytes = 320
+
+// Expression calculates with quantities, as in
 //
 //	temperature - (100 - humidity) / 5
 //
@@ -33,22 +42,22 @@ const (
 // quotes, quantities, + - * / **, comparisons, and or not, a ? b : c, and the
 // functions of calculations. A quantity whose name is no word, such as
 // flow-rate, is written value("flow-rate").
-type expression struct {
+type Expression struct {
 	program *vm.Program
-	// inputs are the quantities that it names, in the order of their first use.
-	inputs []string
+	// Inputs are the quantities that it names, in the order of their first use.
+	Inputs []string
 	// result is the kind of the result, as far as it is known.
 	result reflect.Kind
 }
 
-// compile makes an expression. Of the quantities in known, which have a value of
+// Compile makes an expression. Of the quantities in known, which have a value of
 // their kind there, the kinds are checked; of others, that shows when they come.
-func compile(text string, known map[string]gateway.Value) (*expression, error) {
-	if len(text) > maxExpressionBytes {
-		return nil, fmt.Errorf("has %d bytes; want at most %d", len(text), maxExpressionBytes)
+func Compile(text string, known map[string]gateway.Value) (*Expression, error) {
+	if len(text) > MaxBytes {
+		return nil, fmt.Errorf("has %d bytes; want at most %d", len(text), MaxBytes)
 	}
 	language := conf.CreateNew()
-	language.MaxNodes = maxExpressionNodes
+	language.MaxNodes = MaxNodes
 	for name := range language.Builtins {
 		language.Disabled[name] = true
 	}
@@ -75,12 +84,12 @@ func compile(text string, known map[string]gateway.Value) (*expression, error) {
 	if err != nil {
 		return nil, oneFault(err)
 	}
-	return &expression{program, r.inputs, result.Kind()}, nil
+	return &Expression{program, r.inputs, result.Kind()}, nil
 }
 
-// compileCondition makes an expression that is true or false.
-func compileCondition(text string, known map[string]gateway.Value) (*expression, error) {
-	e, err := compile(text, known)
+// Condition makes an expression that is true or false.
+func Condition(text string, known map[string]gateway.Value) (*Expression, error) {
+	e, err := Compile(text, known)
 	if err != nil {
 		return nil, err
 	}
@@ -99,16 +108,28 @@ func kindOf(known map[string]gateway.Value, name string) types.Type {
 	if !isKnown {
 		return types.Any
 	}
-	return types.TypeOf(plain(v))
+	return types.TypeOf(Plain(v))
 }
 
-// run calculates with values that are float64, bool or string.
-func (e *expression) run(machine *vm.VM, values map[string]any) (any, error) {
+// Run calculates with values that are float64, bool or string.
+func (e *Expression) Run(machine *Machine, values map[string]any) (any, error) {
 	result, err := machine.Run(e.program, values)
 	if err != nil {
 		return nil, oneFault(err)
 	}
 	return result, nil
+}
+
+// Plain is a value for the language of expressions.
+func Plain(v gateway.Value) any {
+	if x, ok := v.Number(); ok {
+		return x
+	}
+	if b, ok := v.Bool(); ok {
+		return b
+	}
+	text, _ := v.Text()
+	return text
 }
 
 // oneFault says what is wrong without the picture of the place that the

@@ -1,12 +1,10 @@
-package pipeline
+package expression
 
 import (
 	"math"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/expr-lang/expr/vm"
 )
 
 var sample = map[string]any{
@@ -42,25 +40,25 @@ func TestExpressions(t *testing.T) {
 		"temperature / 0":                          math.Inf(1),
 		"false ? mode : temperature":               20.0,
 	} {
-		e, err := compile(text, nil)
+		e, err := Compile(text, nil)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		var machine vm.VM
-		if got, err := e.run(&machine, sample); err != nil || got != want {
+		var machine Machine
+		if got, err := e.Run(&machine, sample); err != nil || got != want {
 			t.Errorf("%s is %v (%T), %v; want %v", text, got, got, err, want)
 		}
 	}
 }
 
 func TestInputsOfAnExpression(t *testing.T) {
-	e, err := compileCondition(`b > 2 and a.x.y > b or value("c-d") > max(a, 1)`, nil)
+	e, err := Condition(`b > 2 and a.x.y > b or value("c-d") > max(a, 1)`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"b", "a.x.y", "c-d", "a"}; !slices.Equal(e.inputs, want) {
-		t.Errorf("inputs %v, want %v", e.inputs, want)
+	if want := []string{"b", "a.x.y", "c-d", "a"}; !slices.Equal(e.Inputs, want) {
+		t.Errorf("inputs %v, want %v", e.Inputs, want)
 	}
 }
 
@@ -106,7 +104,7 @@ func TestRefusedExpressions(t *testing.T) {
 		"1e400":                               "",
 		"99999999999999999999999999999999999": "",
 	} {
-		e, err := compile(text, nil)
+		e, err := Compile(text, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") && !strings.Contains(text, "a+") {
 			t.Errorf("%.40s: %v, %v; want %s", text, e, err, want)
 		}
@@ -114,7 +112,7 @@ func TestRefusedExpressions(t *testing.T) {
 	for text, want := range map[string]string{
 		"1 + 2": "is a number; want a condition", `"hot"`: "is a text; want a condition", "sqrt(a)": "is a number", "1 >": "unexpected",
 	} {
-		if _, err := compileCondition(text, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Condition(text, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s as a condition: %v, want %s", text, err, want)
 		}
 	}
@@ -122,7 +120,7 @@ func TestRefusedExpressions(t *testing.T) {
 
 // TestValuesThatDoNotFit are an error, never a panic.
 func TestValuesThatDoNotFit(t *testing.T) {
-	var machine vm.VM
+	var machine Machine
 	for text, want := range map[string]string{
 		"mode > 5":           "at character 6",
 		"-door_open":         "at character 1",
@@ -132,12 +130,12 @@ func TestValuesThatDoNotFit(t *testing.T) {
 		"mode ? 1 : 2":       "at character 1",
 		"temperature + mode": "at character 13",
 	} {
-		e, err := compile(text, nil)
+		e, err := Compile(text, nil)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if got, err := e.run(&machine, sample); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if got, err := e.Run(&machine, sample); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s is %v, %v; want %s", text, got, err, want)
 		}
 	}
@@ -154,21 +152,23 @@ func FuzzExpression(f *testing.F) {
 	}
 	values := []any{1.5, math.Copysign(0, -1), math.MaxFloat64, true, "text"}
 	f.Fuzz(func(t *testing.T, text string) {
-		e, err := compile(text, nil)
+		e, err := Compile(text, nil)
 		if err != nil {
 			return
 		}
-		if n := len(e.program.Bytecode); n > 10*maxExpressionNodes {
+		if n := len(e.program.Bytecode); n > 10*MaxNodes {
 			t.Errorf("%d instructions", n)
 		}
-		var machine vm.VM
+		var machine Machine
 		for i := range values {
 			env := make(map[string]any)
-			for j, name := range e.inputs {
+			for j, name := range e.Inputs {
 				env[name] = values[(i+j)%len(values)]
 			}
-			if v, err := e.run(&machine, env); err == nil && v != nil {
-				if _, ok := valueOf(v); !ok {
+			if v, err := e.Run(&machine, env); err == nil && v != nil {
+				switch v.(type) {
+				case float64, bool, string:
+				default:
 					t.Errorf("%q is %v, a %T", text, v, v)
 				}
 			}
