@@ -105,18 +105,16 @@ func qualityNote(q gateway.Quality) string {
 }
 
 func printAction(out io.Writer, device gateway.DeviceID, a gateway.Action) {
-	line := "fieldpost do " + string(device) + " " + a.Name
-	for _, arg := range a.Args {
-		if arg.Required {
-			line += " " + arg.Name + "=…"
-		} else {
-			line += " [" + arg.Name + "=…]"
-		}
-	}
-	fmt.Fprintf(out, "  %s\n      %s\n", line, a.Help)
+	fmt.Fprintf(out, "  %s\n", strings.TrimSpace("fieldpost do "+string(device)+" "+a.Name+" "+a.Usage()))
+	fmt.Fprintf(out, "      %s\n", a.Help)
 	for _, arg := range a.Args {
 		fmt.Fprintf(out, "      %s: %s%s\n", arg.Name, arg.Wants(), helpNote(arg.Help))
 	}
+	again := "is never repeated: unknown-outcome"
+	if a.Idempotent {
+		again = "is repeated"
+	}
+	fmt.Fprintf(out, "      takes at most %v; if the power fails meanwhile it %s\n", a.Timeout, again)
 }
 
 func helpNote(help string) string {

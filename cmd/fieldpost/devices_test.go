@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/service"
@@ -36,6 +37,26 @@ func TestAlertsThatStandAreShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"alert     hot: It is too hot.\n", "alert     node7.low: has begun\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got %s\nwant %s", out.String(), want)
+		}
+	}
+}
+
+func TestActionsAreShownAsTheyAreTyped(t *testing.T) {
+	most := 5000.0
+	d := service.DeviceStatus{ID: "lamp", Actions: []gateway.Action{
+		{Name: "set", Help: "Switches it.", Idempotent: true, Timeout: 10 * time.Second, Args: []gateway.Arg{{Name: "on", Type: gateway.ArgBool, Required: true}}},
+		{Name: "flash", Help: "Switches it on for a moment.", Timeout: time.Minute, Args: []gateway.Arg{{Name: "ms", Type: gateway.ArgInteger, Unit: "ms", Max: &most, Help: "how long"}}},
+	}}
+	var out strings.Builder
+	if err := (&devicesCmd{}).show(&out, d); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"  fieldpost do lamp set on=true|false\n      Switches it.\n      on: bool\n      takes at most 10s; if the power fails meanwhile it is repeated\n",
+		"  fieldpost do lamp flash [ms=..5000]\n", "      ms: integer in ms ≤ 5000, how long\n", "takes at most 1m0s; if the power fails meanwhile it is never repeated: unknown-outcome\n",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("got %s\nwant %s", out.String(), want)
 		}

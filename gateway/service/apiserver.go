@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -150,17 +152,30 @@ func (a *api) status() Status {
 func (s *Service) deviceStatus() []DeviceStatus {
 	list := make([]DeviceStatus, 0, len(s.devices))
 	for _, d := range s.devices {
-		list = append(list, d.status(time.Now()))
+		st := d.status(time.Now())
+		if d.can.Actuator != nil {
+			st.Actions = s.actions(d.can.Actuator)
+		}
+		list = append(list, st)
+	}
+	return list
+}
+
+// actions are what a device can be asked to do, each with the time that it has.
+func (s *Service) actions(a gateway.Actuator) []gateway.Action {
+	list := slices.Clone(a.Actions())
+	for i := range list {
+		list[i].Timeout = cmp.Or(list[i].Timeout, s.config.Commands.Timeout)
 	}
 	return list
 }
 
 // ownStatus is the gateway as one of its devices: it can be asked for things.
 func (s *Service) ownStatus() DeviceStatus {
-	return DeviceStatus{ID: ownDevice, Driver: "the gateway itself", State: "good", Actions: itself{s}.Actions()}
+	return DeviceStatus{ID: ownDevice, Driver: "the gateway itself", State: "good", Actions: s.actions(itself{s})}
 }
 
-// status of a device, all of it from its source.
+// status of a device, as its source has it.
 func (d *device) status(now time.Time) DeviceStatus {
 	stats := d.source.Stats()
 	st := DeviceStatus{
@@ -169,9 +184,6 @@ func (d *device) status(now time.Time) DeviceStatus {
 	}
 	if d.can.Sensor != nil || d.can.Stream != nil {
 		st.Processing, st.Alerts = &stats.Processing, stats.Alerts
-	}
-	if d.can.Actuator != nil {
-		st.Actions = d.can.Actuator.Actions()
 	}
 	for _, r := range stats.Latest {
 		st.Latest = append(st.Latest, asLatest(r))

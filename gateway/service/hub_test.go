@@ -221,8 +221,11 @@ func TestSettingsOfAHub(t *testing.T) {
 	if g := tw.Properties.Reported.Gateway; g.ID != "gw" || g.Version != "test" || g.Started.IsZero() {
 		t.Errorf("reported %+v", g)
 	}
-	if d := tw.Properties.Reported.Devices["bench"]; d.Driver != "sim" || d.Every != "100ms" {
+	if d := tw.Properties.Reported.Devices["bench"]; d.Driver != "sim" || d.Every != "100ms" || d.Actions["relay"] != "on=true|false" {
 		t.Errorf("reported %+v", d)
+	}
+	if usage := tw.Properties.Reported.Gateway.Actions["export-queue"]; usage != "lane=TEXT [limit=1..1000000]" {
+		t.Errorf("the gateway's own action is reported as %q", usage)
 	}
 
 	version = h.desire(t, http.MethodPatch, `{"settings":{"devices":{"board":{"enabled":true,"every":"20ms"}}}}`)
@@ -304,12 +307,31 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 	if err != nil || len(data) > maxReportedBytes || object["left_out"] != true || object["gateway"] == nil || object["settings"] == nil {
 		t.Errorf("%d bytes, %v: %.300s", len(data), err, data)
 	}
-	s.devices = s.devices[:1]
+	s.devices = s.devices[:100]
 	s.health = health.NewBoard(s.log)
+	for _, d := range s.devices {
+		d.can.Actuator = talented{}
+	}
 	object = twin{s}.Reported()
-	if object["left_out"] != nil || object["devices"].(map[string]any)["device%2E0"] == nil {
+	if d, ok := object["devices"].(map[string]any)["device%2E0"].(map[string]any); object["left_out"] != true || !ok || d["actions"] != nil {
+		t.Errorf("actions that do not fit: %.300v", object)
+	}
+	s.devices = s.devices[:1]
+	object = twin{s}.Reported()
+	d, _ := object["devices"].(map[string]any)["device%2E0"].(map[string]any)
+	if object["left_out"] != nil || d == nil || len(d["actions"].(map[string]any)) != 8 {
 		t.Errorf("reported %v", object)
 	}
+}
+
+// talented is an actuator with many actions.
+type talented struct{ gateway.Actuator }
+
+func (talented) Actions() (list []gateway.Action) {
+	for i := range 8 {
+		list = append(list, gateway.Action{Name: fmt.Sprintf("action.%d", i), Args: []gateway.Arg{{Name: "mode", OneOf: []string{strings.Repeat("x", 50)}}}})
+	}
+	return list
 }
 
 // resultOf waits for the message that reports a command.

@@ -21,7 +21,7 @@ type (
 		Conditions map[string]reportedCondition `json:"conditions"`
 		Devices    map[string]reportedDevice    `json:"devices"`
 		Settings   Verdict                      `json:"settings"`
-		// Left out is true if there is more than a twin can hold.
+		// LeftOut is true if there is more than a twin can hold.
 		LeftOut bool `json:"left_out,omitempty"`
 	}
 	reportedGateway struct {
@@ -30,6 +30,8 @@ type (
 		Commit  string    `json:"commit,omitempty"`
 		Boot    string    `json:"boot,omitempty"`
 		Started time.Time `json:"started"`
+		// Actions are what it can be asked to do itself.
+		Actions map[string]string `json:"actions,omitempty"`
 	}
 	reportedCondition struct {
 		Severity health.Severity `json:"severity"`
@@ -43,6 +45,9 @@ type (
 		// Every is how often it is polled, after settings; empty if it is not.
 		Every string    `json:"every,omitempty"`
 		Since time.Time `json:"since,omitzero"`
+		// Actions are what it can be asked to do, with their arguments as in
+		// "on=true|false [ms=1..5000]".
+		Actions map[string]string `json:"actions,omitempty"`
 	}
 )
 
@@ -66,13 +71,14 @@ const (
 	maxReportedText  = 200
 )
 
-// Reported is the state of the gateway. If it is too much for a twin, reasons
-// are left out first, then the devices that do well, then all of them.
+// Reported is the state of the gateway. If it is too much for a twin, actions are
+// left out first, then reasons, then the devices that do well, then all of them.
 func (t twin) Reported() map[string]any {
 	state := t.state()
 	for _, less := range []func(){
 		func() {},
-		func() { state.LeftOut = true; state.dropTexts() },
+		func() { state.LeftOut = true; state.dropActions() },
+		state.dropTexts,
 		func() { state.keepDevices(func(d reportedDevice) bool { return d.State != "good" }) },
 		func() { state.keepDevices(func(reportedDevice) bool { return false }) },
 		func() { state.Conditions = nil },
@@ -89,6 +95,14 @@ func toObject(state reportedState) (object map[string]any, size int) {
 	data, _ := json.Marshal(state) // texts, times and booleans always encode
 	_ = json.Unmarshal(data, &object)
 	return object, len(data)
+}
+
+func (s *reportedState) dropActions() {
+	s.Gateway.Actions = nil
+	for id, d := range s.Devices {
+		d.Actions = nil
+		s.Devices[id] = d
+	}
 }
 
 func (s *reportedState) dropTexts() {
@@ -114,6 +128,7 @@ func (t twin) state() reportedState {
 	state := reportedState{
 		Gateway: reportedGateway{
 			ID: t.id, Version: t.build.Version, Commit: t.build.Commit, Boot: clock.BootID(), Started: toSecond(moment(t.started, time.Now())),
+			Actions: usages(itself{t.Service}.Actions()),
 		},
 		Conditions: make(map[string]reportedCondition), Devices: make(map[string]reportedDevice),
 		Settings: t.remote.Verdict(),
@@ -125,13 +140,22 @@ func (t twin) state() reportedState {
 	}
 	paces := t.remote.Paces()
 	for _, d := range t.deviceStatus() {
-		one := reportedDevice{Driver: d.Driver, State: d.State, Reason: shorten(d.Reason, maxReportedText), Since: toSecond(d.Since)}
+		one := reportedDevice{Driver: d.Driver, State: d.State, Reason: shorten(d.Reason, maxReportedText), Since: toSecond(d.Since), Actions: usages(d.Actions)}
 		if pace, polled := paces[d.ID]; polled {
 			one.Every = pace.Every.String()
 		}
 		state.Devices[escapeKey(string(d.ID))] = one
 	}
 	return state
+}
+
+// usages are actions in the form of the twin.
+func usages(actions []gateway.Action) map[string]string {
+	list := make(map[string]string, len(actions))
+	for _, a := range actions {
+		list[escapeKey(a.Name)] = shorten(a.Usage(), maxReportedText)
+	}
+	return list
 }
 
 // toSecond leaves out what only makes reports longer.
