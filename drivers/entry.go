@@ -28,6 +28,7 @@ type Device struct {
 	Stream     gateway.Stream
 	Actuator   gateway.Actuator
 	Safer      gateway.Safer
+	Stateful   gateway.Stateful
 	Rememberer gateway.Rememberer
 	Timekeeper gateway.Timekeeper
 	// Close frees what the device holds.
@@ -77,6 +78,7 @@ func contracts(d any) Device {
 	device.Stream, _ = d.(gateway.Stream)
 	device.Actuator, _ = d.(gateway.Actuator)
 	device.Safer, _ = d.(gateway.Safer)
+	device.Stateful, _ = d.(gateway.Stateful)
 	device.Rememberer, _ = d.(gateway.Rememberer)
 	device.Timekeeper, _ = d.(gateway.Timekeeper)
 	if c, ok := d.(interface{ Close() error }); ok {

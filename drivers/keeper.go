@@ -122,6 +122,9 @@ func (k *Keeper) Contracts() Device {
 	if k.opts.Driver.fulfils.Safer != nil {
 		d.Safer = k
 	}
+	if k.opts.Driver.fulfils.Stateful != nil {
+		d.Stateful = k
+	}
 	return d
 }
 

@@ -90,17 +90,18 @@ type everything struct {
 	gateway.Stream
 	gateway.Actuator
 	gateway.Safer
+	gateway.Stateful
 }
 
 func (*everything) Close() error { return nil }
 
 func TestContractsFollowFromTheMethods(t *testing.T) {
 	all := contracts(&everything{})
-	if all.Opener == nil || all.Sensor == nil || all.Stream == nil || all.Actuator == nil || all.Safer == nil || all.Close == nil {
+	if all.Opener == nil || all.Sensor == nil || all.Stream == nil || all.Actuator == nil || all.Safer == nil || all.Stateful == nil || all.Close == nil {
 		t.Errorf("of a device that can do everything: %+v", all)
 	}
 	none := contracts(&struct{}{})
-	if none.Sensor != nil || none.Stream != nil || none.Actuator != nil || none.Safer != nil || none.Close != nil {
+	if none.Sensor != nil || none.Stream != nil || none.Actuator != nil || none.Safer != nil || none.Stateful != nil || none.Close != nil {
 		t.Errorf("of a device that can do nothing: %+v", none)
 	}
 }

@@ -18,6 +18,9 @@ type Action struct {
 	Args []Arg  `json:"args,omitempty"`
 	// Idempotent actions may be repeated after a crash without harm.
 	Idempotent bool `json:"idempotent"`
+	// Momentary actions change something for a moment only, which the argument ms
+	// gives, and put it back before they are done.
+	Momentary bool `json:"momentary,omitempty"`
 	// Timeout bounds one execution; zero means the dispatcher's default.
 	Timeout time.Duration `json:"timeout,omitempty"`
 }

@@ -58,6 +58,21 @@ type Safer interface {
 	Safe(ctx context.Context) error
 }
 
+// Stateful is an actuator that knows what its outputs are set to. Names are those
+// of the readings of the same thing, where there are any. None of it touches or
+// waits for hardware, so that it can be asked while a driver hangs.
+type Stateful interface {
+	// State has the value that each output is set to now. Outputs of which nobody
+	// knows, as after a write that has failed, are left out.
+	State() map[string]Value
+	// After is what State will be, and stay, once cmd, whose action and arguments
+	// have been checked, has been carried out. It changes nothing.
+	After(cmd Command) map[string]Value
+	// AtRest has the outputs that the safe state sets, with what it sets them to;
+	// empty if it leaves all of them as they are. It does not change.
+	AtRest() map[string]Value
+}
+
 // Rememberer is a device that keeps something over restarts, such as the total
 // of a counter. It is given its memory once, before anything else.
 type Rememberer interface {

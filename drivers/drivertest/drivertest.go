@@ -47,6 +47,9 @@ func Run(t *testing.T, open func(t *testing.T) any) {
 	if isSafer {
 		t.Run("safe state", func(t *testing.T) { testSafe(t, safer) })
 	}
+	if stateful, ok := dev.(gateway.Stateful); ok && isActuator {
+		t.Run("state", func(t *testing.T) { testState(t, stateful, actuator) })
+	}
 	if isStream {
 		t.Run("stream", func(t *testing.T) { testStream(t, stream) })
 	}

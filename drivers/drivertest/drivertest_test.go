@@ -91,7 +91,7 @@ func (l *lamp) Actions() []gateway.Action {
 	if l.fault == "bounds" {
 		high = -1
 	}
-	return []gateway.Action{{Name: "set", Help: help, Idempotent: true, Args: []gateway.Arg{
+	return []gateway.Action{{Name: "set", Help: help, Idempotent: true, Momentary: l.fault == "endless moment", Args: []gateway.Arg{
 		{Name: "on", Type: gateway.ArgBool, Required: true},
 		{Name: "level", Type: gateway.ArgNumber, Unit: "%", Min: &low, Max: &high},
 	}}}
@@ -133,6 +133,24 @@ func (l *lamp) Safe(context.Context) error {
 	}
 	l.on = false
 	return nil
+}
+
+func (l *lamp) State() map[string]gateway.Value {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return map[string]gateway.Value{"on": gateway.Bool(l.on)}
+}
+
+func (l *lamp) After(cmd gateway.Command) map[string]gateway.Value {
+	on, _ := cmd.Args["on"].(bool)
+	if l.fault == "nothing after" {
+		return nil
+	}
+	return map[string]gateway.Value{"on": gateway.Bool(on != (l.fault == "another after"))}
+}
+
+func (l *lamp) AtRest() map[string]gateway.Value {
+	return map[string]gateway.Value{"on": gateway.Bool(l.fault == "another rest")}
 }
 
 func (l *lamp) Run(ctx context.Context, sink gateway.Sink) error {
@@ -196,6 +214,10 @@ func TestFaultsAreFound(t *testing.T) {
 		"broken":            "unavailable",
 		"values":            "want bool, float64 or string",
 		"safe once":         "it is safe already",
+		"nothing after":     "After is empty",
+		"another after":     "After said",
+		"another rest":      "AtRest says",
+		"endless moment":    "set is momentary",
 		"stream ends badly": "unavailable",
 		"stream name":       "Touched!",
 		"close once":        "it is closed already",

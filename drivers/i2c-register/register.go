@@ -27,6 +27,7 @@ import (
 type Dev struct {
 	config Config
 	buses  *bus.Set
+	known  bus.Known
 
 	mu   sync.Mutex
 	chip *i2c.Dev // nil while closed
@@ -80,6 +81,7 @@ func (d *Dev) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.chip = nil
+	d.known.ForgetAll()
 	return nil
 }
 
@@ -200,7 +202,12 @@ func (d *Dev) set(o Output, value float64) error {
 	if err != nil {
 		return err
 	}
-	return d.chip.Tx(append(d.register(o.Register), b...), nil)
+	d.known.Forget(o.Name)
+	if err := d.chip.Tx(append(d.register(o.Register), b...), nil); err != nil {
+		return err
+	}
+	d.known.Know(o.Name, gateway.Number(value))
+	return nil
 }
 
 // Safe implements gateway.Safer.

@@ -31,7 +31,7 @@ func (d *Dev) Actions() []gateway.Action {
 		Name: "set", Help: "Switches an output and leaves it so.", Idempotent: true,
 		Args: []gateway.Arg{pin, {Name: "on", Type: gateway.ArgBool, Required: true}},
 	}, {
-		Name: "pulse", Help: "Switches an output on for a moment and then back to what it was.",
+		Name: "pulse", Help: "Switches an output on for a moment and then back to what it was.", Momentary: true,
 		Timeout: maxPulse*time.Millisecond + 5*time.Second,
 		Args: []gateway.Arg{pin, {
 			Name: "ms", Type: gateway.ArgInteger, Unit: "ms", Required: true, Min: &low, Max: &high, Help: "how long it is on",
@@ -113,10 +113,12 @@ func (d *Dev) write(change func(latch uint16) uint16) (before uint16, err error)
 	}
 	latch := change(d.latch)
 	d.sure = false
+	d.known.ForgetAll()
 	if err := d.chip.Tx([]byte{regLatch, byte(latch), byte(latch >> 8)}, nil); err != nil {
 		return d.latch, err
 	}
 	before, d.latch, d.sure = d.latch, latch, true
+	d.know()
 	return before, nil
 }
 
@@ -125,6 +127,7 @@ func (d *Dev) mean(pin Pin, on bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.latch, d.sure = d.latch&^pin.bit()|pin.level(on), false
+	d.known.ForgetAll()
 }
 
 // begin waits until nobody else switches an output.

@@ -55,6 +55,7 @@ type Dev struct {
 	// acting is held by whoever switches an output, a pulse for as long as it
 	// lasts.
 	acting chan struct{}
+	known  bus.Known
 
 	mu   sync.Mutex // guards the rest
 	chip *i2c.Dev   // nil while closed
@@ -102,12 +103,14 @@ func (d *Dev) Open(context.Context) error {
 	if !d.sure || d.differs(is) != nil {
 		d.latch = d.first(is)
 		d.meant, d.sure = true, false
+		d.known.ForgetAll()
 		if err := d.setUp(chip); err != nil {
 			return err
 		}
 		d.sure = true
 	}
 	d.chip = chip
+	d.know()
 	return nil
 }
 

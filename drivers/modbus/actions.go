@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -122,9 +121,11 @@ func (d *Dev) write(ctx context.Context, orders []order) (map[string]any, error)
 }
 
 func (d *Dev) send(ctx context.Context, line *bus.Modbus, o order) error {
+	d.known.Forget(o.name)
 	if _, err := line.Ask(ctx, o.request); err != nil {
 		return fmt.Errorf("%s: %w", o.name, err)
 	}
+	d.known.Know(o.name, stateValue(o.value))
 	return nil
 }
 
@@ -134,16 +135,7 @@ func (d *Dev) Safe(ctx context.Context) error {
 	if len(d.config.Safe) == 0 {
 		return nil
 	}
-	values := make(map[string]any)
-	for name, value := range maps.All(d.config.Safe) {
-		values[name] = value
-	}
-	for _, r := range d.writable() {
-		if v, given := values[r.Name]; given && r.Table == "coil" {
-			values[r.Name] = v != 0.0
-		}
-	}
-	orders, err := d.requests(values)
+	orders, err := d.requests(d.safe())
 	if err != nil {
 		return err
 	}

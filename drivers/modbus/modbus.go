@@ -27,6 +27,7 @@ import (
 type Dev struct {
 	config Config
 	buses  *bus.Set
+	known  bus.Known // of the registers that can be written
 
 	mu     sync.Mutex
 	line   *bus.Modbus // nil while closed
@@ -61,6 +62,7 @@ func (d *Dev) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.line = nil
+	d.known.ForgetAll()
 	return nil
 }
 
@@ -113,6 +115,9 @@ func (d *Dev) readGroup(ctx context.Context, line *bus.Modbus, g *group) ([]gate
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", r.Name, err))
 		} else if ok {
+			if r.Write != nil {
+				d.known.Know(r.Name, reading.Value)
+			}
 			readings = append(readings, reading)
 		}
 	}

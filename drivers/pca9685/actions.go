@@ -67,10 +67,12 @@ func (d *Dev) set(ctx context.Context, output int, value *float64) error {
 		on = d.config.on(o, *value)
 	}
 	d.sure = false
+	d.known.Forget(o.Name, o.active())
 	if err := d.chip.Tx(append([]byte{byte(regOutputs + 4*o.Channel)}, pulse(on)...), nil); err != nil {
 		return err
 	}
 	d.values[output], d.sure = value, true
+	d.know(o, value)
 	return nil
 }
 

@@ -141,7 +141,7 @@ func (c Config) Quantities() map[string]gateway.Value {
 	for _, o := range c.Outputs {
 		all[o.Name] = gateway.Value{}
 		if o.servo() {
-			all[o.Name+".active"] = gateway.Bool(false)
+			all[o.active()] = gateway.Bool(false)
 		}
 	}
 	return all

@@ -56,6 +56,8 @@ type Dev struct {
 	config Config
 	buses  *bus.Set
 
+	known bus.Known
+
 	mu   sync.Mutex
 	chip *i2c.Dev // nil while closed
 	// values are what the outputs should be, nil for off, in the order of the
@@ -89,6 +91,7 @@ func (d *Dev) Open(ctx context.Context) error {
 	}
 	if !d.sure || d.differs(is) != nil {
 		d.sure = false
+		d.known.ForgetAll()
 		for i, o := range d.config.Outputs {
 			d.values[i] = o.Safe
 		}
@@ -98,6 +101,9 @@ func (d *Dev) Open(ctx context.Context) error {
 		d.sure = true
 	}
 	d.chip = chip
+	for i, o := range d.config.Outputs {
+		d.know(o, d.values[i])
+	}
 	return nil
 }
 
@@ -194,7 +200,7 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 		_, _, unit := o.bounds()
 		v := d.values[i]
 		if o.servo() {
-			readings = append(readings, gateway.Reading{Name: o.Name + ".active", Value: gateway.Bool(v != nil)})
+			readings = append(readings, gateway.Reading{Name: o.active(), Value: gateway.Bool(v != nil)})
 		}
 		switch {
 		case v != nil:

@@ -103,6 +103,7 @@ type Dev struct {
 	config Config
 	root   string // sysfs, but in tests
 	set    func(path, value string) error
+	known  bus.Known
 
 	mu  sync.Mutex // guards the rest
 	out *channel   // nil if it is not open
@@ -206,9 +207,12 @@ func (d *Dev) safe() error { return d.apply(float64(d.config.Frequency), d.confi
 // apply sets the output. The caller has mu.
 func (d *Dev) apply(frequency, duty float64) error {
 	if err := d.out.apply(frequency, duty); err != nil {
+		d.known.ForgetAll()
 		return err
 	}
 	d.frequency, d.duty = frequency, duty
+	d.known.Know("duty", gateway.Number(duty))
+	d.known.Know("frequency", gateway.Number(frequency))
 	return nil
 }
 
@@ -221,5 +225,6 @@ func (d *Dev) Close() error {
 	}
 	err := d.safe()
 	d.out = nil
+	d.known.ForgetAll()
 	return err
 }

@@ -36,7 +36,7 @@ func (d *Dev) Actions() []gateway.Action {
 	}
 	low, high := float64(shortest.Milliseconds()), float64(longest.Milliseconds())
 	return append(actions, gateway.Action{
-		Name: "pulse", Help: "Switches on for a moment and off again; denied if it is on already.",
+		Name: "pulse", Help: "Switches on for a moment and off again; denied if it is on already.", Momentary: true,
 		Timeout: longest + pulseMargin,
 		Args: []gateway.Arg{{
 			Name: "ms", Type: gateway.ArgInteger, Unit: "ms", Required: true, Min: &low, Max: &high,

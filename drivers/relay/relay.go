@@ -69,6 +69,8 @@ type Dev struct {
 	buses  *bus.Set
 	timers sync.WaitGroup // those that are set
 
+	known bus.Known
+
 	mu  sync.Mutex // guards the rest
 	out *bus.Output
 	// since is when the relay has changed, or the line was opened.
@@ -103,6 +105,7 @@ func (d *Dev) Open(context.Context) error {
 		return err
 	}
 	d.out, d.since, d.overdue = out, time.Now(), nil
+	d.known.Know("on", gateway.Bool(out.Active()))
 	return nil
 }
 
@@ -149,6 +152,7 @@ func (d *Dev) Close() error {
 	if d.out != nil {
 		err = errors.Join(d.safe(), d.out.Close())
 		d.out = nil
+		d.known.ForgetAll()
 	}
 	d.cancel() // also if it is kept, or does not go off
 	d.mu.Unlock()

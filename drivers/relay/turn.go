@@ -30,8 +30,10 @@ func (d *Dev) allowed(on bool) error {
 func (d *Dev) turn(on bool) error {
 	was := d.out.Active()
 	if err := d.out.Set(on); err != nil {
+		d.known.Forget("on")
 		return err
 	}
+	d.known.Know("on", gateway.Bool(on))
 	switch {
 	case was == on:
 	case on:

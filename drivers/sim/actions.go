@@ -21,7 +21,7 @@ func (d *Dev) Actions() []gateway.Action {
 		Name: "relay", Help: "Switches the relay and leaves it so.", Idempotent: true,
 		Args: []gateway.Arg{{Name: "on", Type: gateway.ArgBool, Required: true, Help: "true closes the contact"}},
 	}, {
-		Name: "pulse", Help: "Switches the relay on for a moment and then back to what it was.",
+		Name: "pulse", Help: "Switches the relay on for a moment and then back to what it was.", Momentary: true,
 		Args: []gateway.Arg{{
 			Name: "ms", Type: gateway.ArgInteger, Unit: "ms", Required: true, Min: &low, Max: &high,
 			Help: "how long it is on",
