@@ -83,31 +83,31 @@ func (u *Upstream) CountWith(m *uplink.Meter) { u.meter = m }
 
 // Connect logs in, subscribes to commands and says that the gateway is online.
 func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
-	conn, err := u.dial(ctx)
-	if errors.Is(err, uplink.ErrRefused) {
-		return nil, fmt.Errorf("%s: check username, password and client_id (now %q), and the access rules of the broker: %w", u.Name(), u.clientID, err)
-	}
-	if err != nil {
+	s := u.newSession()
+	var err error
+	if s.Conn, err = u.dial(ctx, s.arrivals); err != nil {
+		s.endIntake()
+		if errors.Is(err, uplink.ErrRefused) {
+			err = fmt.Errorf("check username, password and client_id (now %q), and the access rules of the broker: %w", u.clientID, err)
+		}
 		return nil, fmt.Errorf("%s: %w", u.Name(), err)
 	}
-	s := &session{Conn: conn, topics: u.topics, maxBytes: u.config.MaxMessageBytes}
-	err = conn.Subscribe(ctx, u.topics.commands)
-	if err == nil {
+	if err = s.Subscribe(ctx, u.topics.commands); err == nil {
 		err = s.announce(ctx, online)
 	}
 	if err != nil {
-		_ = conn.Close(ctx) // the error that counts is the one before
+		_ = s.finish(ctx) // the error that counts is the one before
 		return nil, fmt.Errorf("%s: %w", u.Name(), err)
 	}
 	return s, nil
 }
 
-func (u *Upstream) dial(ctx context.Context) (*mqtt.Conn, error) {
+func (u *Upstream) dial(ctx context.Context, arrivals *uplink.Arrivals) (*mqtt.Conn, error) {
 	o := mqtt.Options{
 		Address: u.endpoint.dial, WebSocket: u.endpoint.webSocket, Proxy: u.proxy, KeepAlive: u.config.KeepAlive,
 		ClientID: u.clientID, Username: u.config.Username, Password: u.config.Password.Reveal(),
 		Will:      &mqtt.Will{Topic: u.topics.status, Payload: []byte(offline), Retained: true},
-		OnMessage: u.receive, Meter: u.meter,
+		OnMessage: func(_ context.Context, m mqtt.Inbound) { u.receive(arrivals, m) }, Meter: u.meter,
 	}
 	if u.trust == nil {
 		return mqtt.Dial(ctx, o)
@@ -135,7 +135,7 @@ func newTrust(c Config, at endpoint, p Parts) *mqtt.Trust {
 }
 
 // receive takes one message from the broker. What is not acknowledged comes again.
-func (u *Upstream) receive(ctx context.Context, m mqtt.Inbound) {
+func (u *Upstream) receive(arrivals *uplink.Arrivals, m mqtt.Inbound) {
 	switch {
 	case m.Retained:
 		u.retained.Do(func() {
@@ -147,11 +147,10 @@ func (u *Upstream) receive(ctx context.Context, m mqtt.Inbound) {
 		})
 	default:
 		cmd, fault := parseCommand(m.Payload, u.clock.Now())
-		if u.intake.Take(ctx, cmd, fault, m.Payload) != nil {
-			return
-		}
+		arrivals.Take(uplink.Arrival{Command: cmd, Fault: fault, Raw: m.Payload, Ack: m.Ack})
+		return
 	}
-	m.Ack()
+	arrivals.Pass(m.Ack)
 }
 
 // The payloads on the status topic.
@@ -162,8 +161,21 @@ const (
 
 type session struct {
 	*mqtt.Conn
-	topics   topics
-	maxBytes int
+	arrivals  *uplink.Arrivals
+	endIntake func() // ends the intake of commands and waits for it
+	topics    topics
+	maxBytes  int
+}
+
+func (u *Upstream) newSession() *session {
+	s := &session{topics: u.topics, maxBytes: u.config.MaxMessageBytes}
+	life, end := context.WithCancel(context.Background())
+	s.arrivals = u.intake.Begin(life)
+	s.endIntake = func() {
+		end()
+		s.arrivals.Wait()
+	}
+	return s
 }
 
 // Publish sends a message in its envelope.
@@ -209,6 +221,12 @@ func (s *session) Close(ctx context.Context) error {
 		}
 		stuck()
 	}
+	return s.finish(ctx)
+}
+
+// finish ends the intake first: it can keep the connection from being read.
+func (s *session) finish(ctx context.Context) error {
+	s.endIntake()
 	return s.Conn.Close(ctx)
 }
 

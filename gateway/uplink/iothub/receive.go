@@ -3,12 +3,9 @@ package iothub
 import (
 	"context"
 
+	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
-
-// maxWaiting is how many cloud-to-device messages may wait for the inbox; the
-// hub keeps at most 50 for a device.
-const maxWaiting = 64
 
 // maxTwinMessages is how many messages about the twin may wait, for the settings
 // in one of them to be on disk for example.
@@ -22,12 +19,9 @@ func (s *session) receive(ctx context.Context, m mqtt.Inbound) {
 		s.retained.Do(func() {
 			s.parts.Log.Warn("retained messages are ignored, commands must not be retained", "topic", m.Topic)
 		})
-		m.Ack()
+		s.arrivals.Pass(m.Ack)
 	case command:
-		select {
-		case s.commands <- m:
-		case <-ctx.Done():
-		}
+		s.takeCommand(m)
 	case isMethod(m.Topic):
 		s.takeCall(m)
 	case isTwin(m.Topic) && s.followsTwin():
@@ -36,7 +30,7 @@ func (s *session) receive(ctx context.Context, m mqtt.Inbound) {
 		s.foreign.Do(func() {
 			s.parts.Log.Warn("messages of other topics are ignored, another program may have subscribed for this device", "topic", m.Topic)
 		})
-		m.Ack()
+		s.arrivals.Pass(m.Ack)
 	}
 }
 
@@ -53,20 +47,10 @@ func (s *session) takeTwin(ctx context.Context, in mqtt.Inbound) {
 	}
 }
 
-// takeCommands hands cloud-to-device messages to the inbox, in their order.
-// What is not acknowledged comes again.
-func (s *session) takeCommands() {
-	for {
-		select {
-		case m := <-s.commands:
-			bag, _ := cutDevicebound(s.device, m.Topic)
-			cmd, fault := parseDevicebound(bag, m.Payload, s.parts.Clock.Now())
-			if s.intake.Take(s.ctx, cmd, fault, m.Payload) != nil {
-				return
-			}
-			m.Ack()
-		case <-s.ctx.Done():
-			return
-		}
-	}
+// takeCommand hands a cloud-to-device message to the inbox. It waits only for a
+// hub that sends more than IoT Hub keeps. What is not acknowledged comes again.
+func (s *session) takeCommand(m mqtt.Inbound) {
+	bag, _ := cutDevicebound(s.device, m.Topic)
+	cmd, fault := parseDevicebound(bag, m.Payload, s.parts.Clock.Now())
+	s.arrivals.Take(uplink.Arrival{Command: cmd, Fault: fault, Raw: m.Payload, Ack: m.Ack})
 }

@@ -28,20 +28,20 @@ type session struct {
 	work   sync.WaitGroup // what is done with incoming messages
 	opened chan struct{}  // closed once Conn is set
 
-	commands chan mqtt.Inbound
-	calls    chan struct{} // a token for each direct method under way
-	refusals chan struct{} // the same for those that are too many, and told so
+	arrivals *uplink.Arrivals // the cloud-to-device messages
+	calls    chan struct{}    // a token for each direct method under way
+	refusals chan struct{}    // the same for those that are too many, and told so
 	twin     chan twinMessage
 }
 
 func newSession(u *Upstream, device string) *session {
 	s := &session{
 		Upstream: u, device: device, renew: make(chan struct{}), replaced: u.trust.Replaced(), opened: make(chan struct{}),
-		commands: make(chan mqtt.Inbound, maxWaiting), calls: make(chan struct{}, maxCalls),
+		calls:    make(chan struct{}, maxCalls),
 		refusals: make(chan struct{}, maxCalls), twin: make(chan twinMessage, maxTwinMessages),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.work.Go(s.takeCommands)
+	s.arrivals = u.intake.Begin(s.ctx)
 	return s
 }
 
@@ -61,6 +61,7 @@ func (s *session) endWork() {
 	s.cancel()
 	s.begin.Unlock()
 	s.work.Wait()
+	s.arrivals.Wait()
 }
 
 // open begins the life of the session with its connection.

@@ -14,10 +14,6 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// inboundBuffer is how many messages may wait for OnMessage. IoT Hub keeps at
-// most 50 for a device.
-const inboundBuffer = 256
-
 // errClosed is the reason of a connection that was ended by Close.
 var errClosed = errors.New("closed by this side")
 
@@ -51,7 +47,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	ctx, cancelDial := context.WithTimeoutCause(ctx, o.ConnectTimeout,
 		fmt.Errorf("no answer within %v: %w", o.ConnectTimeout, gateway.ErrTimeout))
 	defer cancelDial()
-	c := &Conn{opts: o, done: make(chan struct{}), inbound: make(chan Inbound, inboundBuffer), purposes: purposes{meter: o.Meter}}
+	c := &Conn{opts: o, done: make(chan struct{}), inbound: make(chan Inbound), purposes: purposes{meter: o.Meter}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.client = paho.NewClient(c.pahoOptions(ctx))
 	c.handling.Go(c.handle)

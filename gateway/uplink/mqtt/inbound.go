@@ -2,7 +2,8 @@ package mqtt
 
 import paho "github.com/eclipse/paho.mqtt.golang"
 
-// receive runs in paho's reading goroutine: it only queues.
+// receive runs in paho's reading goroutine. Nothing is buffered here, where nobody
+// could say how large the messages are.
 func (c *Conn) receive(_ paho.Client, m paho.Message) {
 	if c.opts.OnMessage == nil {
 		return

@@ -37,9 +37,10 @@ type Options struct {
 	// ConnectTimeout bounds Dial, and each Subscribe; default 30 s.
 	ConnectTimeout time.Duration
 	// OnMessage gets the incoming messages, one at a time and in order, also
-	// those that arrive before Dial returns. It may block: messages then wait
-	// in a bounded buffer, and beyond that on the line. Its ctx ends with the
-	// connection. Without it messages are neither handled nor acknowledged.
+	// those that arrive before Dial returns. While it blocks nothing is read from
+	// the line, confirmations of what was published neither: whoever may have to
+	// wait keeps a bounded buffer. Its ctx ends with the connection. Without it
+	// messages are neither handled nor acknowledged.
 	OnMessage func(ctx context.Context, m Inbound)
 	// Meter counts the bytes that pass; nil counts none.
 	Meter *uplink.Meter
