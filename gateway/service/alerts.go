@@ -28,8 +28,8 @@ func (m *memory) exists() bool {
 // endFormerAlerts tells the end of what devices have told that do not measure any
 // more: they are gone from the config, or have another id or driver. Their alerts
 // would stand for ever with who was told.
-func (s *Service) endFormerAlerts(alerter func() (pipeline.Alerter, error)) error {
-	dir := s.config.Gateway.DataDir
+func (s *Service) endFormerAlerts(config *Loaded, alerter func() (pipeline.Alerter, error)) error {
+	dir := config.Gateway.DataDir
 	files, err := filepath.Glob(filepath.Join(dir, "devices", "*"+alertsSuffix))
 	if err != nil {
 		s.log.Warn("alerts of former devices cannot be looked for", "error", err)
@@ -37,7 +37,7 @@ func (s *Service) endFormerAlerts(alerter func() (pipeline.Alerter, error)) erro
 	}
 	for _, file := range files {
 		id := strings.TrimSuffix(filepath.Base(file), alertsSuffix)
-		if slices.ContainsFunc(s.config.devices, func(d deviceSpec) bool { return d.ID == id && d.driver.Measures() }) {
+		if slices.ContainsFunc(config.devices, func(d deviceSpec) bool { return d.ID == id && d.driver.Measures() }) {
 			continue
 		}
 		to, err := alerter()

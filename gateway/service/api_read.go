@@ -20,12 +20,13 @@ var _ asked = (*pipeline.Poller)(nil)
 // read answers POST /v1/devices/{id}/read: what the device says now. Nothing of it
 // is sent.
 func (a *api) read(w http.ResponseWriter, r *http.Request) {
-	spec, err := a.config.device(r.PathValue("id"))
+	now := a.now()
+	spec, err := now.config.device(r.PathValue("id"))
 	if err != nil {
 		fault(w, http.StatusNotFound, err)
 		return
 	}
-	for _, d := range a.devices {
+	for _, d := range now.devices {
 		if d.spec.ID == spec.ID {
 			a.readDevice(w, r, d)
 		}

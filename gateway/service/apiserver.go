@@ -30,7 +30,7 @@ type api struct {
 // listen opens the socket. A leftover of a crash is replaced; the lock of the
 // store, which is held by now, says that no other gateway serves it.
 func (s *Service) listen(ctx context.Context) (*api, error) {
-	path := s.config.Gateway.socketPath()
+	path := s.now().config.Gateway.socketPath()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("gateway.socket: %w", err)
 	}
@@ -123,7 +123,7 @@ func (a *api) do(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := a.clock.Now()
-	result, err := a.dispatcher.Do(r.Context(), gateway.Command{
+	result, err := a.now().control.dispatcher.Do(r.Context(), gateway.Command{
 		ID:     fmt.Sprintf("local-%d", now.UnixNano()),
 		Device: req.Device, Action: req.Action, Args: req.Args, Received: now, Origin: gateway.OriginLocal,
 	})
@@ -135,26 +135,23 @@ func (a *api) do(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) status() Status {
-	var children []ChildStatus
-	for _, c := range a.children {
-		children = append(children, ChildStatus{c.lane, a.sending(c.sender)})
-	}
-	now := time.Now()
+	gw, now := a.now(), time.Now()
 	return Status{
 		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: moment(a.started, now), Now: now.UTC(),
 		ClockTrusted: a.clock.Trusted(), BootID: clock.BootID(),
-		Conditions: a.conditions(), Upstream: a.sending(a.sender), Children: children, Queue: a.queue.Stats(),
-		Devices: a.deviceStatus(), Commands: a.dispatcher.Stats(), Settings: a.remote.Status(), Uploads: a.uploadsUnderWay(),
+		Conditions: a.conditions(), Upstream: sending(gw.link.sender), Children: gw.link.childStatus(), Queue: a.queue.Stats(),
+		Devices: a.deviceStatus(), Commands: gw.control.dispatcher.Stats(), Settings: a.remote.Status(), Uploads: gw.link.uploadsUnderWay(),
 		Memory: MemoryStatus{RSSBytes: residentBytes(), Goroutines: runtime.NumGoroutine()},
 	}
 }
 
 func (s *Service) deviceStatus() []DeviceStatus {
-	list := make([]DeviceStatus, 0, len(s.devices))
-	for _, d := range s.devices {
+	now := s.now()
+	list := make([]DeviceStatus, 0, len(now.devices))
+	for _, d := range now.devices {
 		st := d.status(time.Now())
 		if d.can.Actuator != nil {
-			st.Actions = s.actions(d.can.Actuator)
+			st.Actions = now.actions(d.can.Actuator)
 		}
 		list = append(list, st)
 	}
@@ -162,17 +159,17 @@ func (s *Service) deviceStatus() []DeviceStatus {
 }
 
 // actions are what a device can be asked to do, each with the time that it has.
-func (s *Service) actions(a gateway.Actuator) []gateway.Action {
-	list := slices.Clone(a.Actions())
+func (a *assembly) actions(of gateway.Actuator) []gateway.Action {
+	list := slices.Clone(of.Actions())
 	for i := range list {
-		list[i].Timeout = cmp.Or(list[i].Timeout, s.config.Commands.Timeout)
+		list[i].Timeout = cmp.Or(list[i].Timeout, a.config.Commands.Timeout)
 	}
 	return list
 }
 
 // ownStatus is the gateway as one of its devices: it can be asked for things.
 func (s *Service) ownStatus() DeviceStatus {
-	return DeviceStatus{ID: ownDevice, Driver: "the gateway itself", State: "good", Actions: s.actions(itself{s})}
+	return DeviceStatus{ID: ownDevice, Driver: "the gateway itself", State: "good", Actions: s.now().actions(itself{s})}
 }
 
 // status of a device, as its source has it.

@@ -32,7 +32,7 @@ func (s *Service) writeBundle(ctx context.Context, w io.Writer, logLines int) er
 	}{
 		{"version.json", func() ([]byte, error) { return indented(s.versionInfo()) }},
 		{"status.json", func() ([]byte, error) { return indented((&api{Service: s}).status()) }},
-		{"config.json", func() ([]byte, error) { return indented(s.config.Describe()) }},
+		{"config.json", func() ([]byte, error) { return indented(s.now().config.Describe()) }},
 		{"log.txt", func() ([]byte, error) { return recentLog(ctx, logLines), nil }},
 	} {
 		data, err := part.make()

@@ -22,6 +22,7 @@ type device struct {
 	keeper *drivers.Keeper
 	can    drivers.Device
 	source source
+	stage  *stage
 }
 
 // source brings the readings of one device into the pipeline, and keeps its
@@ -39,29 +40,42 @@ type paced interface {
 // keepDevices puts every device in the care of a keeper. None is opened yet: one
 // that is absent, or cannot even be made, stops nobody else, least of all the
 // queue, which may have much to deliver.
-func (s *Service) keepDevices() {
-	for _, spec := range s.config.devices {
-		log := s.log.With("device", spec.ID)
-		keeper := drivers.NewKeeper(drivers.KeeperOptions{
-			Driver: spec.driver, Config: spec.config, Buses: s.buses, Log: log,
-			Memory: newMemory(s.config.Gateway.DataDir, spec.ID, log),
-			Time:   func(now time.Time) { s.clock.Hear(spec.ID, now) },
-			Safety: func(problem error) { s.safety(spec, problem) },
-		})
-		s.devices = append(s.devices, &device{id: gateway.DeviceID(spec.ID), spec: spec, keeper: keeper, can: keeper.Contracts()})
+func (s *Service) keepDevices(config *Loaded) (list []*device) {
+	for _, spec := range config.devices {
+		list = append(list, s.newDevice(spec, config.Gateway.DataDir))
 	}
+	return list
 }
+
+func (s *Service) newDevice(spec deviceSpec, dataDir string) *device {
+	log := s.log.With("device", spec.ID)
+	keeper := drivers.NewKeeper(drivers.KeeperOptions{
+		Driver: spec.driver, Config: spec.config, Buses: s.buses, Log: log,
+		Memory: newMemory(dataDir, spec.ID, log),
+		Time:   func(now time.Time) { s.clock.Hear(spec.ID, now) },
+		Safety: func(problem error) { s.safety(spec, problem) },
+	})
+	return &device{id: gateway.DeviceID(spec.ID), spec: spec, keeper: keeper, can: keeper.Contracts()}
+}
+
+// start lets the device say what it has to say.
+func (d *device) start(ctx context.Context, report func(error)) {
+	d.stage = newStage(ctx, "devices", report)
+	d.stage.start(d.source.Run)
+}
+
+func (d *device) stop() { d.stage.stop() }
 
 // outputsTime is how long a start waits for outputs to be found and made safe.
 const outputsTime = 3 * time.Second
 
 // makeSafe looks for every output, which brings it into its safe state. Whoever
 // takes longer is waited for no more, but cannot be used before.
-func (s *Service) makeSafe(ctx context.Context) {
+func makeSafe(ctx context.Context, devices []*device) {
 	ctx, cancel := context.WithTimeout(ctx, outputsTime)
 	defer cancel()
 	var outputs sync.WaitGroup
-	for _, d := range s.devices {
+	for _, d := range devices {
 		if d.can.Safer != nil {
 			outputs.Go(func() { _ = d.keeper.Check(ctx) }) // its watcher asks again, and tells
 		}
@@ -75,8 +89,8 @@ func (s *Service) safety(spec deviceSpec, problem error) {
 }
 
 // openBuses makes ready what devices are wired to.
-func (s *Service) openBuses() {
-	s.buses = bus.New(bus.Options{Configs: s.config.buses, Log: s.log, Report: func(name string, problem error) {
+func (s *Service) openBuses(config *Loaded) {
+	s.buses = bus.New(bus.Options{Configs: config.buses, Log: s.log, Report: func(name string, problem error) {
 		code := "bus:" + name
 		if problem == nil {
 			s.health.Clear(code)
@@ -89,7 +103,7 @@ func (s *Service) openBuses() {
 // claims are what the devices and the buses use.
 func (s *Service) claims() []Claim {
 	claims := s.buses.MuxClaims()
-	for _, d := range s.devices {
+	for _, d := range s.now().devices {
 		claims = append(claims, s.buses.Claims("device "+d.spec.ID, d.spec.config)...)
 	}
 	return append([]Claim{}, claims...)
@@ -104,11 +118,11 @@ func (s *deviceSpec) label() string {
 }
 
 // closeDevices brings the outputs into their safe state and closes the devices,
-// all at the same time, then what they are wired to.
-func (s *Service) closeDevices() error {
-	errs := make([]error, len(s.devices), len(s.devices)+1)
+// all at the same time.
+func closeDevices(devices []*device) error {
+	errs := make([]error, len(devices))
 	var closing sync.WaitGroup
-	for i, d := range s.devices {
+	for i, d := range devices {
 		closing.Go(func() {
 			if err := d.keeper.Close(); err != nil {
 				errs[i] = fmt.Errorf("%s: %w", d.spec.label(), err)
@@ -116,51 +130,22 @@ func (s *Service) closeDevices() error {
 		})
 	}
 	closing.Wait()
-	return errors.Join(append(errs, s.buses.Close())...)
+	return errors.Join(errs...)
 }
 
-// connectDevices gives each device its way into the batcher of its lane, and
-// its alerts theirs.
-func (s *Service) connectDevices() error {
-	byLane := make(map[string]*pipeline.Batcher)
-	for _, d := range s.devices {
-		readings, err := s.batcher(byLane, d.spec.Lane)
-		if err != nil {
-			return err
-		}
-		told := newAlertMemory(s.config.Gateway.DataDir, d.spec.ID, s.log.With("device", d.spec.ID))
-		var alerts pipeline.Alerter // none that nobody needs
-		if len(d.spec.Alerts) > 0 || told.exists() {
-			if alerts, err = s.batcher(byLane, string(gateway.LaneAlerts)); err != nil {
-				return err
-			}
-		}
-		if err := s.connect(d, readings, alerts, told); err != nil {
-			return err
-		}
-	}
-	return s.endFormerAlerts(func() (pipeline.Alerter, error) { return s.batcher(byLane, string(gateway.LaneAlerts)) })
-}
-
-// batcher is the one of a lane, made if there is none yet.
-func (s *Service) batcher(byLane map[string]*pipeline.Batcher, lane string) (*pipeline.Batcher, error) {
-	if b := byLane[lane]; b != nil {
-		return b, nil
-	}
-	b, err := pipeline.NewBatcher(pipeline.BatcherOptions{
-		Queue: s.queue, Clock: s.clock, Log: s.log, Health: s.health, Lane: gateway.Lane(lane),
-		MaxBytes: int(s.config.Batch.MaxBytes), MaxAge: s.config.Batch.MaxAge,
-		Thinning: s.meter.Thinning,
-	})
+// connect gives a device its way into the batcher of its lane, and its alerts theirs.
+func (s *Service) connect(d *device, config *Loaded) error {
+	sink, err := s.lanes.of(gateway.Lane(d.spec.Lane))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	byLane[lane] = b
-	s.batchers = append(s.batchers, b)
-	return b, nil
-}
-
-func (s *Service) connect(d *device, sink gateway.Sink, alerts pipeline.Alerter, told gateway.Memory) (err error) {
+	told := newAlertMemory(config.Gateway.DataDir, d.spec.ID, s.log.With("device", d.spec.ID))
+	var alerts pipeline.Alerter // none that nobody needs
+	if len(d.spec.Alerts) > 0 || told.exists() {
+		if alerts, err = s.lanes.alerts(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case d.can.Sensor != nil:
 		d.source, err = pipeline.NewPoller(pipeline.PollerOptions{

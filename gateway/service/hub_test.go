@@ -291,32 +291,33 @@ func (present) Check(context.Context) error { return nil }
 func TestManyDevicesFitIntoATwin(t *testing.T) {
 	s := &Service{id: "gw", log: slog.New(slog.DiscardHandler), started: time.Now()}
 	s.health = health.NewBoard(s.log)
-	s.config = &Loaded{}
+	var devices []*device
 	for i := range 400 {
 		id := gateway.DeviceID(fmt.Sprintf("device.%d", i))
 		source, err := pipeline.NewWatcher(pipeline.WatcherOptions{Device: id, Checker: present{}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.devices = append(s.devices, &device{id: id, source: source})
+		devices = append(devices, &device{id: id, source: source})
 		s.health.Raise("device:"+string(id), "error", strings.Repeat("why ", 1000))
 	}
+	s.current.Store(&assembly{devices: devices})
 	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, CA: mqtt.NewReplacement(), Now: time.Now, Linked: func() bool { return true }, Probation: time.Minute})
 	object := twin{s}.Reported()
 	data, err := json.Marshal(object)
 	if err != nil || len(data) > maxReportedBytes || object["left_out"] != true || object["gateway"] == nil || object["settings"] == nil {
 		t.Errorf("%d bytes, %v: %.300s", len(data), err, data)
 	}
-	s.devices = s.devices[:100]
+	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:100]})
 	s.health = health.NewBoard(s.log)
-	for _, d := range s.devices {
+	for _, d := range devices[:100] {
 		d.can.Actuator = talented{}
 	}
 	object = twin{s}.Reported()
 	if d, ok := object["devices"].(map[string]any)["device%2E0"].(map[string]any); object["left_out"] != true || !ok || d["actions"] != nil {
 		t.Errorf("actions that do not fit: %.300v", object)
 	}
-	s.devices = s.devices[:1]
+	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:1]})
 	object = twin{s}.Reported()
 	d, _ := object["devices"].(map[string]any)["device%2E0"].(map[string]any)
 	if object["left_out"] != nil || d == nil || len(d["actions"].(map[string]any)) != 8 {

@@ -33,7 +33,7 @@ func (s *Service) conditions() []health.Condition {
 }
 
 // sending is how a sender does, with its moments.
-func (s *Service) sending(from *uplink.Sender) uplink.Stats {
+func sending(from *uplink.Sender) uplink.Stats {
 	st, now := from.Stats(), time.Now()
 	st.Since, st.LastPuback, st.NextAttempt = moment(st.Since, now), moment(st.LastPuback, now), moment(st.NextAttempt, now)
 	return st

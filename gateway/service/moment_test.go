@@ -45,7 +45,8 @@ func TestMomentsAfterTheClockWasSet(t *testing.T) {
 // shutdown.
 func TestTheTwinTellsWhenItReallyBegan(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	s := &Service{id: "gw", log: log, config: &Loaded{}, health: health.NewBoard(log), started: before(time.Now(), 3*24*time.Hour)}
+	s := &Service{id: "gw", log: log, health: health.NewBoard(log), started: before(time.Now(), 3*24*time.Hour)}
+	s.current.Store(&assembly{})
 	s.remote = newRemote(remoteOptions{CA: mqtt.NewReplacement(), Health: s.health, Log: log})
 	told := twin{s}.state().Gateway.Started
 	if off := time.Since(told).Abs(); off > time.Hour {

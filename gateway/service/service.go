@@ -11,18 +11,16 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/clock"
-	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/latest"
-	"github.com/fieldpost/fieldpost/gateway/pipeline"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
-	"github.com/fieldpost/fieldpost/gateway/uplink/upload"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
 
@@ -34,8 +32,10 @@ type Build struct {
 }
 
 // Service is one gateway. Make it with New, call Run once.
+//
+// It has what lasts for as long as the process does. What follows from the config is
+// its assembly.
 type Service struct {
-	config  *Loaded
 	id      string
 	build   Build
 	log     *slog.Logger
@@ -44,18 +44,13 @@ type Service struct {
 	latest  *latest.Board
 	started time.Time
 
-	queue      *storeforward.Queue
-	dispatcher *command.Dispatcher
-	meter      *uplink.Meter
-	sender     *uplink.Sender
-	children   []childSender
-	remote     *remote
-	ca         *mqtt.Replacement // of ca_file, in all connections
-	batchers   []*pipeline.Batcher
-	buses      *bus.Set
-	devices    []*device
-	uploads    *upload.Uploader // nil if uploadsOff says why
-	uploadsOff error
+	buses   *bus.Set
+	queue   *storeforward.Queue
+	lanes   *lanes
+	meter   *uplink.Meter
+	remote  *remote
+	ca      *mqtt.Replacement // of ca_file, in all connections
+	current atomic.Pointer[assembly]
 
 	fatal chan error
 }
@@ -66,31 +61,39 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{
-		config: config, id: id, build: build, log: log,
+	s := &Service{
+		id: id, build: build, log: log,
 		clock: clock.NewSystem(build.Time), health: health.NewBoard(log), ca: mqtt.NewReplacement(), latest: latest.NewBoard(),
 		started: time.Now(), fatal: make(chan error, 1),
-	}, nil
+	}
+	s.current.Store(&assembly{config: config})
+	return s, nil
 }
 
 // Run opens the store, brings the outputs into their safe state and works
 // until ctx ends. It returns when everything has been stopped in order.
 func (s *Service) Run(ctx context.Context) (err error) {
-	s.openBuses()
-	s.keepDevices()
-	defer func() { err = errors.Join(err, s.closeDevices()) }()
+	first := s.now()
+	s.openBuses(first.config)
+	first.devices = s.keepDevices(first.config)
+	defer func() { err = errors.Join(err, closeDevices(s.now().devices), s.buses.Close()) }()
 	// Outputs come first: whatever else may fail must find them safe. The others
 	// are opened when they are first asked.
-	s.makeSafe(ctx)
+	makeSafe(ctx, first.devices)
 
-	if err := s.openQueue(ctx); err != nil {
+	if err := s.openQueue(ctx, first.config); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to stop while waiting for the disk
 		}
 		return err
 	}
 	defer func() { err = errors.Join(err, s.queue.Close()) }()
-	if err := s.assemble(); err != nil {
+	if err := s.makeMeter(first.config); err != nil {
+		return err
+	}
+	s.lanes = s.newLanes(ctx, first.config.Batch)
+	defer s.lanes.stop()
+	if err := s.assemble(first); err != nil {
 		return err
 	}
 	api, err := s.listen(ctx)
@@ -110,9 +113,9 @@ const damageRetry = time.Second
 // openQueue opens the store. On a full disk it waits, and says so: the board
 // may be far away, and whoever makes room there need not know of fieldpost. A
 // damaged store is set aside: a gateway never fails to start because of it.
-func (s *Service) openQueue(ctx context.Context) error {
+func (s *Service) openQueue(ctx context.Context, config *Loaded) error {
 	heart := s.health.Heart("queue", time.Minute)
-	options := s.config.storeOptions()
+	options := config.storeOptions()
 	options.Clock, options.Log, options.Beat = s.clock, s.log, heart.Beat
 	var damaged error
 	for {
@@ -172,43 +175,14 @@ func waiting(stats storeforward.Stats) (n uint64) {
 	return n
 }
 
-// assemble connects the parts; see ARCHITECTURE.md for the picture.
-func (s *Service) assemble() error {
-	var err error
-	actuators := map[gateway.DeviceID]gateway.Actuator{ownDevice: itself{s}}
-	labels := make(map[gateway.DeviceID]string)
-	var sensors []gateway.DeviceID
-	for _, d := range s.devices {
-		labels[d.id] = d.spec.label()
-		if d.can.Actuator != nil {
-			actuators[d.id] = d.can.Actuator
-		} else {
-			sensors = append(sensors, d.id)
-		}
-	}
-	s.dispatcher, err = command.NewDispatcher(command.Options{
-		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators, Labels: labels, Sensors: sensors, Children: s.childDevices(),
-		Clock: s.clock, Health: s.health, Log: s.log, Timeout: s.config.Commands.Timeout,
-	})
-	if err != nil {
-		return err
-	}
-	if err := s.makeMeter(); err != nil {
-		return err
-	}
-	if err := s.makeSenders(); err != nil {
-		return err
-	}
-	if err := s.connectDevices(); err != nil {
-		return err
-	}
-	s.makeRemote()
-	return nil
-}
-
-// work runs the stages until ctx ends or one of them fails for good.
+// work runs everything until ctx ends or a part fails for good.
 func (s *Service) work(ctx context.Context, api *api) error {
-	stages := s.start(ctx, api)
+	s.now().start(ctx, s.fail)
+	settings, front := newStage(ctx, "settings", s.fail), newStage(ctx, "front", s.fail)
+	settings.start(s.remote.Run)
+	front.start(api.run)
+	front.start(s.watch)
+	front.start(s.meter.Run)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -217,13 +191,28 @@ func (s *Service) work(ctx context.Context, api *api) error {
 		s.log.Error("stopping because a part has failed", "error", err)
 	}
 	s.notifyStopping()
-	stages.stop()
+	settings.stop() // a link that the stop ends is no fault of the settings
+	s.stop()
+	front.stop()
 	select {
 	case late := <-s.fatal: // of the stop itself: what it had to leave behind or lose
 		err = errors.Join(err, late)
 	default:
 	}
 	return err
+}
+
+// stop stops what moves data, each part before the one that it delivers to.
+func (s *Service) stop() {
+	now := s.now()
+	var wg sync.WaitGroup // sensors and commands do not depend on each other
+	for _, d := range now.devices {
+		wg.Go(d.stop)
+	}
+	wg.Go(now.control.stop)
+	wg.Wait()
+	s.lanes.stop()
+	now.link.stop()
 }
 
 // fail takes the error that a part has ended with.
@@ -233,47 +222,6 @@ func (s *Service) fail(err error) {
 	default:
 		s.log.Error("stopped with an error", "error", err)
 	}
-}
-
-// stages are those of the gateway, in the order of the data's way back.
-type stages struct{ uplink, commands, batches, devices, front *stage }
-
-// start starts all that works for as long as the gateway does.
-func (s *Service) start(ctx context.Context, api *api) stages {
-	all := stages{
-		newStage(ctx, "uplink", s.fail), newStage(ctx, "commands", s.fail), newStage(ctx, "batches", s.fail),
-		newStage(ctx, "devices", s.fail), newStage(ctx, "front", s.fail),
-	}
-	all.uplink.start(s.sender.Run)
-	for _, c := range s.children {
-		all.uplink.start(c.sender.Run)
-	}
-	if s.uploads != nil {
-		all.uplink.start(s.uploads.Run)
-	}
-	all.commands.start(s.dispatcher.Run)
-	for _, b := range s.batchers {
-		all.batches.start(b.Run)
-	}
-	for _, d := range s.devices {
-		all.devices.start(d.source.Run)
-	}
-	all.devices.start(s.remote.Run) // a link that a stop has ended is no fault of the settings
-	all.front.start(api.run)
-	all.front.start(s.watch)
-	all.front.start(s.meter.Run)
-	return all
-}
-
-// stop stops each stage before the one that it delivers to.
-func (s stages) stop() {
-	var wg sync.WaitGroup // sensors and commands do not depend on each other
-	wg.Go(s.devices.stop)
-	wg.Go(s.commands.stop)
-	wg.Wait()
-	s.batches.stop()
-	s.uplink.stop()
-	s.front.stop()
 }
 
 // socketPath is where the command line tools find the gateway.

@@ -163,18 +163,18 @@ func toSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 // makeRemote puts the settings of the last run in force, if the upstream can
 // change them.
-func (s *Service) makeRemote() {
-	all, polled := s.polledDevices()
-	file := filepath.Join(s.config.Gateway.DataDir, "settings.json")
-	if spec := s.config.upstream; spec.kind.twin == nil || !spec.kind.twin(spec.config) {
+func (s *Service) makeRemote(a *assembly) {
+	all, polled := a.polledDevices()
+	file := filepath.Join(a.config.Gateway.DataDir, "settings.json")
+	if spec := a.config.upstream; spec.kind.twin == nil || !spec.kind.twin(spec.config) {
 		if _, err := os.Stat(file); err == nil {
 			s.log.Info("settings of a hub are not in force, since this upstream could not take them back", "file", file)
 		}
 		file = ""
 	}
 	s.remote = newRemote(remoteOptions{
-		File: file, Scope: all, Devices: polled, Probation: s.config.Settings.Probation, CA: s.ca, Now: s.clock.Now,
-		Linked: func() bool { return linked(s.sender.Stats(), time.Now()) }, Health: s.health, Log: s.log,
+		File: file, Scope: all, Devices: polled, Probation: a.config.Settings.Probation, CA: s.ca, Now: s.clock.Now,
+		Linked: func() bool { return linked(s.now().link.sender.Stats(), time.Now()) }, Health: s.health, Log: s.log,
 	})
 }
 
@@ -187,9 +187,9 @@ func linked(st uplink.Stats, now time.Time) bool {
 }
 
 // polledDevices are the devices that settings can be for.
-func (s *Service) polledDevices() (scope, map[gateway.DeviceID]pacedDevice) {
+func (a *assembly) polledDevices() (scope, map[gateway.DeviceID]pacedDevice) {
 	all, polled := scope{}, make(map[gateway.DeviceID]pacedDevice)
-	for _, d := range s.devices {
+	for _, d := range a.devices {
 		p, is := d.source.(paced)
 		all[d.id] = is
 		if is {

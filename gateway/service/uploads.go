@@ -27,18 +27,17 @@ type filer interface {
 // errNoFiles is why a gateway uploads none.
 var errNoFiles = fmt.Errorf("the upstream is a plain MQTT broker, which takes no files; uploads need an upstream of type iothub: %w", gateway.ErrDenied)
 
-// makeUploads takes up the uploads of earlier runs, if the upstream takes files.
-// Without a spool the gateway runs on.
-func (s *Service) makeUploads(u uplink.Upstream) {
+// openUploads takes up the uploads of earlier runs, if the upstream takes files. Its
+// error is why none are uploaded; without a spool the gateway runs on.
+func (s *Service) openUploads(config *Loaded, u uplink.Upstream) (*upload.Uploader, error) {
 	f, ok := u.(filer)
 	if !ok {
-		s.uploadsOff = errNoFiles
-		return
+		return nil, errNoFiles
 	}
-	rate := int64(s.config.upstream.MaxRate)
+	rate := int64(config.upstream.MaxRate)
 	o := upload.Options{
-		Dir: filepath.Join(s.config.Gateway.DataDir, "uploads"), MaxBytes: int64(s.config.Uploads.MaxBytes),
-		MinFree: int64(s.config.Queue.MinFree), BlockBytes: blockBytes(rate),
+		Dir: filepath.Join(config.Gateway.DataDir, "uploads"), MaxBytes: int64(config.Uploads.MaxBytes),
+		MinFree: int64(config.Queue.MinFree), BlockBytes: blockBytes(rate),
 		Cloud: f.Files(), Clock: s.clock, Health: s.health, Log: s.log, Held: s.uploadsHeld,
 	}
 	if pace := uplink.NewPace(rate, s.meter); pace != nil {
@@ -46,11 +45,11 @@ func (s *Service) makeUploads(u uplink.Upstream) {
 	}
 	spool, err := upload.Open(o)
 	if err != nil {
-		s.uploadsOff = errors.New("files cannot be uploaded until the next start: " + err.Error())
-		s.health.Raise(upload.Condition, health.Error, s.uploadsOff.Error()+"; check the disk and the owner of the directory")
-		return
+		err = errors.New("files cannot be uploaded until the next start: " + err.Error())
+		s.health.Raise(upload.Condition, health.Error, err.Error()+"; check the disk and the owner of the directory")
+		return nil, err
 	}
-	s.uploads = spool
+	return spool, nil
 }
 
 // blockBytes is how much of a file goes at once: a minute's worth at the rate,
@@ -72,16 +71,14 @@ func (s *Service) uploadsHeld() string {
 
 // uploader is what uploads files, or the reason why none are.
 func (s *Service) uploader() (*upload.Uploader, error) {
-	if s.uploads == nil {
-		return nil, s.uploadsOff
-	}
-	return s.uploads, nil
+	link := s.now().link
+	return link.uploads, link.uploadsOff
 }
 
 // uploadsUnderWay are the files that are not delivered yet.
-func (s *Service) uploadsUnderWay() []upload.Upload {
-	if s.uploads == nil {
+func (l *link) uploadsUnderWay() []upload.Upload {
+	if l.uploads == nil {
 		return nil
 	}
-	return slices.DeleteFunc(s.uploads.List(), func(up upload.Upload) bool { return up.State.Final() })
+	return slices.DeleteFunc(l.uploads.List(), func(up upload.Upload) bool { return up.State.Final() })
 }

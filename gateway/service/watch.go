@@ -109,7 +109,7 @@ func (s *Service) set(code string, holds bool, severity health.Severity, summary
 // oneLine is what systemctl status shows.
 func (s *Service) oneLine(stats storeforward.Stats) string {
 	link := "offline"
-	if s.sender.Stats().Connected {
+	if s.now().link.sender.Stats().Connected {
 		link = "connected"
 	}
 	return fmt.Sprintf("%s, %d messages waiting, %d conditions", link, waiting(stats), len(s.health.Conditions()))

@@ -1,0 +1,45 @@
+package service
+
+import (
+	"context"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/command"
+)
+
+// control is what acts on the devices: all that decides about commands and carries
+// them out.
+type control struct {
+	dispatcher *command.Dispatcher
+	stage      *stage
+}
+
+// newControl makes the control of the devices of an assembly.
+func (s *Service) newControl(a *assembly) (*control, error) {
+	actuators := map[gateway.DeviceID]gateway.Actuator{ownDevice: itself{s}}
+	labels := make(map[gateway.DeviceID]string)
+	var sensors []gateway.DeviceID
+	for _, d := range a.devices {
+		labels[d.id] = d.spec.label()
+		if d.can.Actuator != nil {
+			actuators[d.id] = d.can.Actuator
+		} else {
+			sensors = append(sensors, d.id)
+		}
+	}
+	dispatcher, err := command.NewDispatcher(command.Options{
+		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators, Labels: labels, Sensors: sensors, Children: a.config.childDevices(),
+		Clock: s.clock, Health: s.health, Log: s.log, Timeout: a.config.Commands.Timeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &control{dispatcher: dispatcher}, nil
+}
+
+func (c *control) start(ctx context.Context, report func(error)) {
+	c.stage = newStage(ctx, "commands", report)
+	c.stage.start(c.dispatcher.Run)
+}
+
+func (c *control) stop() { c.stage.stop() }
