@@ -22,13 +22,17 @@ type call struct {
 	done   chan struct{}
 	values map[string]any
 	err    error
+	// over is why its context had ended by then; nil if it had not.
+	over error
 }
 
-// enter calls into a driver; a panic there becomes an error.
-func enter(ctx context.Context, log *slog.Logger, a gateway.Actuator, cmd gateway.Command) *call {
+// enter calls into a driver, and end when it has come back; a panic there becomes
+// an error.
+func enter(ctx context.Context, log *slog.Logger, a gateway.Actuator, cmd gateway.Command, end func()) *call {
 	c := &call{began: time.Now(), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
+		defer end()
 		defer func() {
 			if p := recover(); p != nil {
 				log.Error("driver panicked", "device", cmd.Device, "action", cmd.Action, "panic", p, "stack", string(debug.Stack()))
@@ -36,6 +40,7 @@ func enter(ctx context.Context, log *slog.Logger, a gateway.Actuator, cmd gatewa
 			}
 		}()
 		c.values, c.err = a.Do(ctx, cmd)
+		c.over = context.Cause(ctx)
 	}()
 	return c
 }

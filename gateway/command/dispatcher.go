@@ -47,6 +47,8 @@ type Options struct {
 	// Children are the devices that belong to a child, with the lane that names
 	// it.
 	Children map[gateway.DeviceID]gateway.Lane
+	// Policy is asked before each command begins; nil allows everything.
+	Policy Policy
 	// Timeout bounds the execution of actions that have no bound of their own;
 	// default 10 s.
 	Timeout time.Duration
@@ -85,6 +87,7 @@ func NewDispatcher(o Options) (*Dispatcher, error) {
 	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
+	o.Policy = cmp.Or(o.Policy, Policy(lenient{}))
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	o.Grace = cmp.Or(o.Grace, 5*time.Second)
 	d := &Dispatcher{

@@ -17,23 +17,31 @@ import (
 func (w *worker) outcome(ctx, work context.Context, e gateway.Entry) (gateway.Result, bool) {
 	cmd := e.Command
 	action, err := w.judge(cmd)
-	switch {
-	case e.Started && err == nil && !action.Idempotent:
+	if e.Started && err == nil && !action.Idempotent {
 		err = fmt.Errorf("%s is not idempotent", cmd.Action)
-		fallthrough
+	}
+	run, end := work, func() {}
+	if err == nil {
+		run, end, err = w.opts.Policy.Begin(work, cmd, action)
+	}
+	switch {
+	case err != nil && work.Err() != nil:
+		return gateway.Result{}, false
 	case e.Started && err != nil:
 		return w.unknown(cmd, err), true
 	case err != nil:
 		return w.result(cmd, nil, err), true
 	case !e.Started:
 		if !w.start(ctx, cmd) {
+			end()
 			return gateway.Result{}, false
 		}
 		if err := w.inTime(cmd); err != nil { // writing can take long
+			end()
 			return w.result(cmd, nil, err), true
 		}
 	}
-	values, err := w.do(work, cmd, cmp.Or(action.Timeout, w.opts.Timeout))
+	values, err := w.do(work, run, cmd, cmp.Or(action.Timeout, w.opts.Timeout), end)
 	if err != nil && work.Err() != nil {
 		w.log.Warn("command cut short by the stop, the next start decides what becomes of it", "command", cmd.ID, "error", err)
 		return gateway.Result{}, false

@@ -80,6 +80,7 @@ type rig struct {
 	fan    *machine
 	valve  *machine // belongs to the child node7
 	unmade unmade
+	gate   *gate
 	clock  *wall
 	board  *health.Board
 	logs   *bytes.Buffer // only to be read when nothing runs
@@ -91,7 +92,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, disk: &disk{}, pump: &machine{}, fan: &machine{}, valve: &machine{}, clock: &wall{}, logs: new(bytes.Buffer)}
+	r := &rig{t: t, disk: &disk{}, pump: &machine{}, fan: &machine{}, valve: &machine{}, gate: &gate{}, clock: &wall{}, logs: new(bytes.Buffer)}
 	r.assemble()
 	return r
 }
@@ -103,6 +104,7 @@ func (r *rig) assemble() {
 	d, err := command.NewDispatcher(command.Options{
 		Journal: r.disk, Queue: r.disk, Clock: r.clock,
 		Actuators: map[gateway.DeviceID]gateway.Actuator{"pump": r.pump, "fan": r.fan, "valve": r.valve, "unmade": &r.unmade, "useless": &useless{}},
+		Policy:    r.gate,
 		Children:  map[gateway.DeviceID]gateway.Lane{"valve": "node7"},
 		Sensors:   []gateway.DeviceID{"air"},
 		Log:       log, Health: r.board,

@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -92,13 +93,14 @@ func (w *worker) nextResumed() (gateway.Entry, bool) {
 	return e, true
 }
 
-// do asks the device to act. The driver has the action's time; if it is not
-// back by then, the device is stuck.
-func (w *worker) do(work context.Context, cmd gateway.Command, timeout time.Duration) (map[string]any, error) {
-	ctx, cancel := context.WithTimeout(work, timeout)
+// do asks the device to act, with the context of its permit, and calls end when it
+// has come back. The driver has the action's time; if it is not back by then, the
+// device is stuck.
+func (w *worker) do(work, run context.Context, cmd gateway.Command, timeout time.Duration, end func()) (map[string]any, error) {
+	ctx, cancel := context.WithTimeout(run, timeout)
 	defer cancel()
 	cmd.ID = sendersID(cmd.ID)
-	c := enter(ctx, w.log, w.actuator, cmd)
+	c := enter(ctx, w.log, w.actuator, cmd, end)
 	back := c.await(work, timeout+courtesy, w.heart.Beat)
 	if !back && work.Err() != nil { // the stop has cut it short
 		back = c.await(context.WithoutCancel(work), courtesy, w.heart.Beat)
@@ -107,8 +109,11 @@ func (w *worker) do(work context.Context, cmd gateway.Command, timeout time.Dura
 	case !back:
 		w.gotStuck(c)
 		return nil, fmt.Errorf("device did not answer in %v: %w", timeout, gateway.ErrTimeout)
-	case c.err != nil && ctx.Err() != nil && work.Err() == nil:
+	case c.err == nil || c.over == nil || work.Err() != nil:
+	case errors.Is(c.over, context.DeadlineExceeded):
 		return nil, fmt.Errorf("device did not answer in %v: %w", timeout, c.err)
+	default:
+		return nil, fmt.Errorf("cut short, since %w: %w", c.over, c.err)
 	}
 	return c.values, c.err
 }
