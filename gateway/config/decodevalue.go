@@ -57,12 +57,16 @@ func (d *decoder) table(n *node, v reflect.Value, f *field) {
 
 // list leaves out the items that are wrong.
 func (d *decoder) list(n *node, v reflect.Value, f *field) {
-	if n.form != list {
+	all := n.items
+	switch {
+	case n.form == scalar && f.lone:
+		all = []*node{n}
+	case n.form != list:
 		d.wrongForm(n, v.Type(), f)
 		return
 	}
-	items := reflect.MakeSlice(v.Type(), 0, len(n.items))
-	for _, item := range n.items {
+	items := reflect.MakeSlice(v.Type(), 0, len(all))
+	for _, item := range all {
 		if item.form == empty {
 			d.wrongForm(item, v.Type().Elem(), f)
 			continue

@@ -23,6 +23,8 @@ func describe(v reflect.Value) any {
 		return redacted
 	case v.Type() == secretType:
 		return ""
+	case v.Type() == valueType:
+		return v.Interface()
 	case v.Type() == percentType:
 		return fmt.Sprintf("%v%%", v.Interface())
 	}

@@ -34,6 +34,8 @@
 //	rates      64kB or 64kB/s, bytes per second
 //	clocks     50Hz, 400kHz, 1.5MHz
 //	shares     80%
+//	arguments  of actions: true, false, a number, or text, in quotes if it looks
+//	           like one of these
 //
 // # Values from elsewhere
 //
@@ -60,12 +62,13 @@
 //	oneof     the allowed texts, a|b|c
 //	pattern   a regular expression that text must match, with want in words
 //	example   a value for editors
+//	lone      "true", for lists of single values: one may stand without brackets
 //	variants  for []Section and map[string]Section: the name under which
 //	          Schema gets its cases
 //
 // A field without default keeps what it has if its key is absent. Bounds, oneof
 // and pattern are for single values; in lists and tables they hold for each.
-// Fields can be bool, text, numbers, time.Duration, Bytes, Rate, Frequency, Percent, Secret, lists,
+// Fields can be bool, text, numbers, time.Duration, Bytes, Rate, Frequency, Percent, Secret, gateway.Value, lists,
 // map[string]T, structs, pointers (nil if the key is absent), Section,
 // []Section and map[string]Section; what is decoded into a Section is left to another Decode. An
 // embedded struct shares its keys with the struct around it.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
 )
 
 var (
@@ -16,6 +18,7 @@ var (
 	frequencyType = reflect.TypeFor[Frequency]()
 	percentType   = reflect.TypeFor[Percent]()
 	secretType    = reflect.TypeFor[Secret]()
+	valueType     = reflect.TypeFor[gateway.Value]()
 	sectionType   = reflect.TypeFor[Section]()
 	sectionsType  = reflect.TypeFor[map[string]Section]()
 )
@@ -26,6 +29,7 @@ type field struct {
 	index              []int
 	typ                reflect.Type
 	required           bool
+	lone               bool   // a list of one may stand without brackets
 	def                *node  // what stands for an absent key; nil: nothing
 	variants           string // for Schema: which sections the list holds
 	rules
@@ -47,7 +51,9 @@ func hasUnit(t reflect.Type) bool {
 }
 
 // isSection tells whether a type is a struct with keys of its own.
-func isSection(t reflect.Type) bool { return t.Kind() == reflect.Struct && t != sectionType }
+func isSection(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != sectionType && t != valueType
+}
 
 // leaf is the type of the single values in lists and tables of a type.
 func leaf(t reflect.Type) reflect.Type {
@@ -104,6 +110,13 @@ func fieldOf(sf reflect.StructField, name string) (field, error) {
 	default:
 		return f, fmt.Errorf(`the tag required is %q; want "true" or none`, required)
 	}
+	switch lone := sf.Tag.Get("lone"); {
+	case lone == "":
+	case lone != "true" || sf.Type.Kind() != reflect.Slice || !isSingle(sf.Type.Elem()):
+		return f, fmt.Errorf(`the tag lone is %q for %v; want "true" for a list of single values, or none`, lone, sf.Type)
+	default:
+		f.lone = true
+	}
 	if f.variants != "" && sf.Type != reflect.SliceOf(sectionType) && sf.Type != sectionsType {
 		return f, fmt.Errorf("the tag variants is for []config.Section and map[string]config.Section, not for %v", sf.Type)
 	}
@@ -154,6 +167,9 @@ func decodable(t reflect.Type) error {
 
 // isSingle tells whether a type is written as a single value.
 func isSingle(t reflect.Type) bool {
+	if t == valueType {
+		return true
+	}
 	switch t.Kind() {
 	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,

@@ -111,6 +111,9 @@ func (n *node) find(field string) (found *node, ok bool) {
 	}
 	if rest, isItem := strings.CutPrefix(field, "["); isItem {
 		name, rest, closed := strings.Cut(rest, "]")
+		if n.form == scalar && closed && name == "0" && rest == "" {
+			return n, true // a list of one, without brackets
+		}
 		for i, item := range n.items {
 			if closed && (strconv.Itoa(i) == name || item.id() == name) {
 				return item.find(strings.TrimPrefix(rest, "."))

@@ -50,18 +50,20 @@ type lane struct {
 }
 
 type values struct {
-	Switch   bool            `yaml:"switch" default:"true"`
-	Whole    int             `yaml:"whole" default:"-7" min:"-10" max:"100000"`
-	Address  uint8           `yaml:"address" default:"0x76"`
-	Ratio    float64         `yaml:"ratio" default:"0.5" min:"0" max:"1"`
-	Offset   *float64        `yaml:"offset"`
-	Text     string          `yaml:"text" default:"off"`
-	Password config.Secret   `yaml:"password" doc:"Not shown."`
-	Names    []string        `yaml:"names" default:"[a, 07, \"b c\"]" pattern:"^[a-z0-9 /]*$" want:"small letters and digits"`
-	Waits    []time.Duration `yaml:"waits" default:"[1s, 1h30m]" max:"2h"`
-	Levels   map[string]int  `yaml:"levels" default:"{low: 1, high: 0x10}" min:"0"`
-	Points   []point         `yaml:"points"`
-	Skipped  string          `yaml:"-"`
+	Switch   bool                     `yaml:"switch" default:"true"`
+	Whole    int                      `yaml:"whole" default:"-7" min:"-10" max:"100000"`
+	Address  uint8                    `yaml:"address" default:"0x76"`
+	Ratio    float64                  `yaml:"ratio" default:"0.5" min:"0" max:"1"`
+	Offset   *float64                 `yaml:"offset"`
+	Text     string                   `yaml:"text" default:"off"`
+	Password config.Secret            `yaml:"password" doc:"Not shown."`
+	Names    []string                 `yaml:"names" default:"[a, 07, \"b c\"]" pattern:"^[a-z0-9 /]*$" want:"small letters and digits"`
+	Waits    []time.Duration          `yaml:"waits" default:"[1s, 1h30m]" max:"2h"`
+	Levels   map[string]int           `yaml:"levels" default:"{low: 1, high: 0x10}" min:"0"`
+	Points   []point                  `yaml:"points"`
+	Days     []string                 `yaml:"days" lone:"true" oneof:"mon|tue|wed"`
+	Args     map[string]gateway.Value `yaml:"args"`
+	Skipped  string                   `yaml:"-"`
 }
 
 type point struct {

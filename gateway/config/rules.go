@@ -54,7 +54,7 @@ func bound(tag reflect.StructTag, name string, t reflect.Type) (reflect.Value, s
 	if !given {
 		return reflect.Value{}, "", nil
 	}
-	if !isSingle(t) || t.Kind() == reflect.String || t.Kind() == reflect.Bool {
+	if !isSingle(t) || t == valueType || t.Kind() == reflect.String || t.Kind() == reflect.Bool {
 		return reflect.Value{}, "", fmt.Errorf("the tag %s is for numbers, durations and sizes, not for %v", name, t)
 	}
 	v := reflect.New(t).Elem()
@@ -103,6 +103,8 @@ func (f *field) wanted(t reflect.Type) string {
 		return "a section"
 	case t.Kind() == reflect.Pointer:
 		return f.wanted(t.Elem())
+	case t.Kind() == reflect.Slice && f.lone:
+		return f.wanted(t.Elem()) + ", or a list of such"
 	case t.Kind() == reflect.Slice:
 		return "a list, each entry " + f.wanted(t.Elem())
 	case t.Kind() == reflect.Map:
@@ -112,6 +114,8 @@ func (f *field) wanted(t reflect.Type) string {
 		return "a section with " + strings.Join(names(inner), ", ")
 	case t == durationType:
 		return "a duration" + between(f.minText, f.maxText) + ", written as 500ms, 30s or 1h30m"
+	case t == valueType:
+		return "a number, true, false or text"
 	case t == bytesType:
 		return "a size" + between(f.minText, f.maxText) + ", written as 64kB, 512MB or 32MiB"
 	case t == rateType:

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"regexp"
 	"strconv"
+
+	"github.com/fieldpost/fieldpost/gateway"
 )
 
 // What can be wrong with a single value, beside not being what is wanted.
@@ -46,6 +48,9 @@ func set(v reflect.Value, n *node) error {
 		p, err := parsePercent(n.text)
 		v.SetFloat(float64(p))
 		return err
+	case valueType:
+		v.Set(reflect.ValueOf(anyValue(n)))
+		return nil
 	}
 	if v.Kind() == reflect.String {
 		v.SetString(n.text)
@@ -65,6 +70,25 @@ func set(v reflect.Value, n *node) error {
 		return setReal(v, n.text)
 	default:
 		return setWhole(v, n.text)
+	}
+}
+
+// anyValue is a number or a switch if it looks like one and has no quotes, else
+// text.
+func anyValue(n *node) gateway.Value {
+	var on bool
+	var x float64
+	var whole int64
+	bare := n.plain || n.foreign
+	switch {
+	case bare && set(reflect.ValueOf(&on).Elem(), n) == nil:
+		return gateway.Bool(on)
+	case bare && set(reflect.ValueOf(&x).Elem(), n) == nil:
+		return gateway.Number(x)
+	case bare && set(reflect.ValueOf(&whole).Elem(), n) == nil:
+		return gateway.Number(float64(whole))
+	default:
+		return gateway.Text(n.text)
 	}
 }
 

@@ -113,6 +113,9 @@ func (s *schema) value(t reflect.Type, f *field, outer []reflect.Type) map[strin
 		return map[string]any{"type": []any{"object", "null"}}
 	case t.Kind() == reflect.Pointer:
 		return s.value(t.Elem(), f, outer)
+	case t.Kind() == reflect.Slice && f.lone:
+		one := s.value(t.Elem(), f, outer)
+		return map[string]any{"anyOf": []any{one, map[string]any{"type": "array", "items": one}}}
 	case t.Kind() == reflect.Slice:
 		return map[string]any{"type": "array", "items": s.value(t.Elem(), f, outer)}
 	case t.Kind() == reflect.Map:

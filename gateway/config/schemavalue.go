@@ -20,6 +20,8 @@ func single(t reflect.Type, f *field) map[string]any {
 		return map[string]any{"anyOf": orReference(rate)}
 	case t == frequencyType:
 		return map[string]any{"anyOf": orReference(map[string]any{"type": "string", "pattern": frequencyShape})}
+	case t == valueType:
+		return map[string]any{"type": []any{"boolean", "number", "string"}}
 	case t == percentType:
 		return map[string]any{"anyOf": orReference(map[string]any{"type": "string", "pattern": percentShape})}
 	case t.Kind() == reflect.String && f.oneof != nil:

@@ -48,6 +48,12 @@ func TestWrongTags(t *testing.T) {
 		"a required key has no default": &struct {
 			A int `yaml:"a" required:"true" default:"1"`
 		}{},
+		`the tag lone is "yes" for []int`: &struct {
+			A []int `yaml:"a" lone:"yes"`
+		}{},
+		`the tag lone is "true" for int`: &struct {
+			A int `yaml:"a" lone:"true"`
+		}{},
 		`"x" is not allowed; want a`: &struct {
 			A int `yaml:"a" default:"x"`
 		}{},
