@@ -18,6 +18,11 @@ type Action struct {
 	Args []Arg  `json:"args,omitempty"`
 	// Idempotent actions may be repeated after a crash without harm.
 	Idempotent bool `json:"idempotent"`
+	// Resumable actions go on after a crash where they were, so that nothing of them
+	// is done twice although the whole is not idempotent. Do is told by
+	// Command.Resumed; at a stop it returns at once, with an error that wraps
+	// context.Canceled.
+	Resumable bool `json:"resumable,omitempty"`
 	// Momentary actions change something for a moment only, which the argument ms
 	// gives, and put it back before they are done.
 	Momentary bool `json:"momentary,omitempty"`
@@ -160,6 +165,36 @@ func (a Arg) Wants() string {
 		b.WriteString(" of " + strings.Join(a.OneOf, ", "))
 	}
 	return b.String()
+}
+
+// Parse reads arguments that are written as texts, as in the config, each as its
+// declaration wants it. What cannot be read so stays a text, for Check to tell.
+func (a Action) Parse(texts map[string]string) map[string]any {
+	args := make(map[string]any, len(texts))
+	for name, text := range texts {
+		args[name] = text
+		if i := slices.IndexFunc(a.Args, func(arg Arg) bool { return arg.Name == name }); i >= 0 {
+			args[name] = a.Args[i].parse(text)
+		}
+	}
+	return args
+}
+
+func (a Arg) parse(text string) any {
+	switch a.Type {
+	case ArgBool:
+		if text == "true" || text == "false" {
+			return text == "true"
+		}
+	case ArgNumber, ArgInteger:
+		if x, err := strconv.ParseFloat(text, 64); err == nil {
+			return x
+		}
+		if n, err := strconv.ParseInt(text, 0, 64); err == nil { // such as 0x1F
+			return float64(n)
+		}
+	}
+	return text
 }
 
 // Usage shows the arguments as they are typed, with what may stand there; those

@@ -33,6 +33,9 @@ type Command struct {
 	Expires  time.Time
 	Received time.Time
 	Origin   Origin
+	// Resumed is true if it had been begun when the gateway was stopped. The
+	// dispatcher sets it.
+	Resumed bool `json:"-"`
 }
 
 // Status is the final state of a command. Each command reaches exactly one.

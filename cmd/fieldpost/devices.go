@@ -111,7 +111,10 @@ func printAction(out io.Writer, device gateway.DeviceID, a gateway.Action) {
 		fmt.Fprintf(out, "      %s: %s%s\n", arg.Name, arg.Wants(), helpNote(arg.Help))
 	}
 	again := "is never repeated: unknown-outcome"
-	if a.Idempotent {
+	switch {
+	case a.Resumable:
+		again = "goes on where it was"
+	case a.Idempotent:
 		again = "is repeated"
 	}
 	fmt.Fprintf(out, "      takes at most %v; if the power fails meanwhile it %s\n", a.Timeout, again)

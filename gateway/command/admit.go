@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -13,6 +14,10 @@ import (
 type ticket struct {
 	done   chan struct{}
 	result gateway.Result // valid once done is closed
+	// until is when a command expires whose expiry was set by the clock of this
+	// board in this run: that counts whatever the clock does, also if nobody trusts
+	// it. Zero for others.
+	until time.Time
 }
 
 func newTicket() *ticket { return &ticket{done: make(chan struct{})} }
@@ -27,7 +32,7 @@ func (d *Dispatcher) Do(ctx context.Context, cmd gateway.Command) (gateway.Resul
 	if err := Check(cmd); err != nil {
 		return gateway.Result{}, err
 	}
-	t, repeat, err := d.admit(ctx, cmd)
+	t, repeat, err := d.admit(ctx, cmd, d.until(cmd))
 	switch {
 	case err != nil:
 		return gateway.Result{}, err
@@ -38,6 +43,17 @@ func (d *Dispatcher) Do(ctx context.Context, cmd gateway.Command) (gateway.Resul
 	}
 	return d.wait(ctx, cmd.ID, t)
 }
+
+// until is when the expiry of a command that was set by the clock of this board comes.
+func (d *Dispatcher) until(cmd gateway.Command) time.Time {
+	if cmd.Expires.IsZero() {
+		return time.Time{}
+	}
+	return time.Now().Add(cmd.Expires.Sub(d.opts.Clock.Now()))
+}
+
+// Stopping is closed when no command is begun any more.
+func (d *Dispatcher) Stopping() <-chan struct{} { return d.stopping }
 
 // wait is for the final state of a command under way. An error wraps that of
 // ctx, and then the command goes on, or gateway.ErrUnavailable.
@@ -61,7 +77,7 @@ func (d *Dispatcher) wait(ctx context.Context, id string, t *ticket) (gateway.Re
 // its final state before, that is returned as repeat; if it is under way, its
 // ticket is. It waits for room before it writes, so that what is journalled
 // always has a place. On error, the command has none.
-func (d *Dispatcher) admit(ctx context.Context, cmd gateway.Command) (t *ticket, repeat *gateway.Result, err error) {
+func (d *Dispatcher) admit(ctx context.Context, cmd gateway.Command, until time.Time) (t *ticket, repeat *gateway.Result, err error) {
 	w := d.workerOf(cmd.Device)
 	if err := d.take(ctx, w.slots); err != nil {
 		return nil, nil, fmt.Errorf("command %s for device %s: %w", cmd.ID, cmd.Device, err)
@@ -90,7 +106,7 @@ func (d *Dispatcher) admit(ctx context.Context, cmd gateway.Command) (t *ticket,
 			cmd.ID, entry.Command.Device, gateway.ErrUnavailable)
 	}
 	queued = true
-	return d.enqueue(w, entry), nil, nil
+	return d.enqueue(w, entry, until), nil, nil
 }
 
 // begin journals a command. An entry that is there without a result although
@@ -109,8 +125,9 @@ func (d *Dispatcher) begin(ctx context.Context, cmd gateway.Command) (gateway.En
 }
 
 // enqueue hands an entry to its worker, in the place that a slot has kept.
-func (d *Dispatcher) enqueue(w *worker, e gateway.Entry) *ticket {
+func (d *Dispatcher) enqueue(w *worker, e gateway.Entry, until time.Time) *ticket {
 	t := newTicket()
+	t.until = until
 	d.mu.Lock()
 	d.underway[e.Command.ID] = t
 	d.mu.Unlock()

@@ -32,7 +32,7 @@ func (i *Inbox) Call(ctx context.Context, cmd gateway.Command) (wait func(contex
 	if len(w.slots) == cap(w.slots) {
 		return nil, fmt.Errorf("%d commands wait for device %s already: %w", room, cmd.Device, gateway.ErrFull)
 	}
-	t, repeat, err := d.admit(ctx, i.scope(cmd))
+	t, repeat, err := d.admit(ctx, i.scope(cmd), d.until(cmd))
 	if err != nil {
 		return nil, err
 	}

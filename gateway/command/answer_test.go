@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -130,6 +131,55 @@ func TestCallEndsWithTheStop(t *testing.T) {
 		}
 		if _, err := r.inbox.Call(t.Context(), pulse("c2")); !errors.Is(err, gateway.ErrUnavailable) {
 			t.Errorf("Call: %v", err)
+		}
+	})
+}
+
+// TestOwnExpiryNeedsNoTrustedClock: what this board has set itself it can judge,
+// whatever its clock does, until it is stopped.
+func TestOwnExpiryNeedsNoTrustedClock(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		r.clock.untrusted = true
+		own := pulse("own")
+		own.Expires = time.Now().Add(time.Second)
+		if got, err := r.Do(t.Context(), own); err != nil || got.Status != gateway.StatusDone {
+			t.Errorf("%+v, %v", got, err)
+		}
+		called := pulse("called")
+		called.Expires = time.Now().Add(time.Second)
+		wait, err := r.inbox.Call(t.Context(), called)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := wait(t.Context()); err != nil || got.Status != gateway.StatusDone {
+			t.Errorf("%+v, %v", got, err)
+		}
+
+		r.pump.act = func(context.Context, gateway.Command) (map[string]any, error) {
+			time.Sleep(2 * time.Second)
+			return nil, nil
+		}
+		r.accept(pulse("long"))
+		synctest.Wait()
+		late := pulse("late")
+		late.Expires = time.Now().Add(time.Second)
+		if got, err := r.Do(t.Context(), late); err != nil || got.Status != gateway.StatusExpired {
+			t.Errorf("%+v, %v", got, err)
+		}
+
+		r.accept(pulse("longer"))
+		synctest.Wait()
+		left := pulse("left")
+		left.Expires = time.Now().Add(time.Hour)
+		go r.Do(t.Context(), left)
+		synctest.Wait()
+		if err := r.halt(); err != nil {
+			t.Fatal(err)
+		}
+		r.assemble()
+		r.start()
+		if got := r.result("left"); got.Status != gateway.StatusDenied {
+			t.Errorf("after a restart: %s, %s", got.Status, got.Detail)
 		}
 	})
 }

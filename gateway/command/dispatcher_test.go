@@ -51,7 +51,7 @@ func TestFinalStates(t *testing.T) {
 	}{
 		{name: "unknown device", cmd: gateway.Command{Device: "door", Action: "open"}, want: gateway.StatusDenied, detail: "fan, pump"},
 		{name: "sensor", cmd: gateway.Command{Device: "air", Action: "open"}, want: gateway.StatusDenied, detail: "cannot be asked"},
-		{name: "unknown action", cmd: gateway.Command{Device: "pump", Action: "jump"}, want: gateway.StatusDenied, detail: "pulse, set, slow"},
+		{name: "unknown action", cmd: gateway.Command{Device: "pump", Action: "jump"}, want: gateway.StatusDenied, detail: "pulse, set, slow, series"},
 		{name: "no action", cmd: gateway.Command{Device: "useless", Action: "jump"}, want: gateway.StatusDenied, detail: "can: nothing"},
 		{name: "actions not known", cmd: gateway.Command{Device: "unmade", Action: "pulse"}, want: gateway.StatusFailed, detail: "as it is"},
 		{name: "bad argument", cmd: gateway.Command{Device: "pump", Action: "set", Args: map[string]any{"level": 101.0}}, want: gateway.StatusDenied, detail: "level"},

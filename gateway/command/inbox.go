@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -40,7 +41,7 @@ func (i *Inbox) accept(ctx context.Context, cmd gateway.Command) error {
 	if err := i.reaches(cmd.Device); err != nil {
 		return i.deny(ctx, cmd, err)
 	}
-	_, repeat, err := d.admit(ctx, i.scope(cmd))
+	_, repeat, err := d.admit(ctx, i.scope(cmd), time.Time{})
 	if err != nil || repeat == nil {
 		return err
 	}

@@ -16,8 +16,9 @@ import (
 // none, because the gateway stops: then the next start decides.
 func (w *worker) outcome(ctx, work context.Context, e gateway.Entry) (gateway.Result, bool) {
 	cmd := e.Command
+	cmd.Resumed = e.Started
 	action, err := w.judge(cmd)
-	if e.Started && err == nil && !action.Idempotent {
+	if e.Started && err == nil && !action.Idempotent && !action.Resumable {
 		err = fmt.Errorf("%s is not idempotent", cmd.Action)
 	}
 	run, end := work, func() {}
@@ -42,7 +43,8 @@ func (w *worker) outcome(ctx, work context.Context, e gateway.Entry) (gateway.Re
 		}
 	}
 	values, err := w.do(work, run, cmd, cmp.Or(action.Timeout, w.opts.Timeout), end)
-	if err != nil && work.Err() != nil {
+	left := action.Resumable && ctx.Err() != nil && errors.Is(err, context.Canceled)
+	if err != nil && work.Err() != nil || left {
 		w.log.Warn("command cut short by the stop, the next start decides what becomes of it", "command", cmd.ID, "error", err)
 		return gateway.Result{}, false
 	}
@@ -111,6 +113,12 @@ func names(actions []gateway.Action) string {
 // inTime checks the expiry.
 func (w *worker) inTime(cmd gateway.Command) error {
 	if cmd.Expires.IsZero() {
+		return nil
+	}
+	if t := w.ticket(cmd.ID); t != nil && !t.until.IsZero() {
+		if late := time.Since(t.until); late >= 0 {
+			return fmt.Errorf("it expired %v before it could be begun: %w", late.Round(time.Millisecond), gateway.ErrExpired)
+		}
 		return nil
 	}
 	if !w.opts.Clock.Trusted() {

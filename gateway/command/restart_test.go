@@ -162,3 +162,40 @@ func TestPendingIsTriedUntilItWorks(t *testing.T) {
 		}
 	})
 }
+
+// TestResumableActionsGoOn: they are left at once at a stop, and told that they had
+// been begun.
+func TestResumableActionsGoOn(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		r.pump.act = func(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
+			if cmd.Resumed {
+				return map[string]any{"resumed": true}, nil
+			}
+			<-r.Stopping()
+			return nil, context.Canceled
+		}
+		cmd := pulse("c1")
+		cmd.Action = "series"
+		r.accept(cmd)
+		synctest.Wait()
+		begun := time.Now()
+		if err := r.halt(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("the stop took %v", took)
+		}
+		r.assemble()
+		r.start()
+		if got := r.result("c1"); got.Status != gateway.StatusDone || got.Values["resumed"] != true {
+			t.Errorf("%+v", got)
+		}
+		again := pulse("c2")
+		again.Action = "series"
+		r.pump.act = func(context.Context, gateway.Command) (map[string]any, error) { return nil, context.Canceled }
+		r.accept(again)
+		if got := r.result("c2"); got.Status != gateway.StatusFailed {
+			t.Errorf("cancelled without a stop: %+v", got)
+		}
+	})
+}

@@ -36,6 +36,7 @@ func (*machine) Actions() []gateway.Action {
 		{Name: "pulse"},
 		{Name: "set", Idempotent: true, Args: []gateway.Arg{{Name: "level", Type: gateway.ArgNumber, Max: &limit}}},
 		{Name: "slow", Timeout: time.Hour},
+		{Name: "series", Resumable: true},
 	}
 }
 
