@@ -86,11 +86,24 @@ func (b *board) with(t *testing.T, f func(q *storeforward.Queue)) {
 // serve answers at the socket of the board as a running gateway does.
 func (b *board) serve(t *testing.T, q *storeforward.Queue) {
 	t.Helper()
+	b.handle(t, service.QueueHandler(q, slog.New(slog.DiscardHandler)))
+}
+
+// answer answers one call at the socket of the board.
+func (b *board) answer(t *testing.T, call string, f http.HandlerFunc) {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc(call, f)
+	b.handle(t, mux)
+}
+
+func (b *board) handle(t *testing.T, h http.Handler) {
+	t.Helper()
 	l, err := net.Listen("unix", b.socket())
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: service.QueueHandler(q, slog.New(slog.DiscardHandler))}
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: h}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close(); <-served })

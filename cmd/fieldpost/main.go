@@ -45,6 +45,7 @@ type verbs struct {
 	Devices     devicesCmd     `cmd:"" help:"List the devices, or one with its readings and actions."`
 	Read        readCmd        `cmd:"" help:"Read a device now, and show what it says."`
 	Do          doCmd          `cmd:"" help:"Ask a device for an action and wait for the result."`
+	Safe        safeCmd        `cmd:"" help:"Bring the outputs into their safe state now, or one of them; works without the gateway, too."`
 	Send        sendCmd        `cmd:"" help:"Hand in readings; each is answered by its message id once it is durable."`
 	Upload      uploadCmd      `cmd:"" help:"Upload a file to the storage of the hub, over outages and restarts."`
 	Uploads     uploadsCmd     `cmd:"" help:"See the files that are on their way to the hub, and give one up."`

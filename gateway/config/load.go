@@ -11,12 +11,27 @@ import (
 // maxFile bounds the config file. A board with a hundred devices needs 50 kB.
 const maxFile = 1 << 20
 
-// Load reads a config file and returns its root. The error is an Errors.
-func Load(path string) (*Section, error) {
+// Read returns the text of a config file. The error is an Errors.
+func Read(path string) ([]byte, error) {
 	text, err := read(path, maxFile)
 	if err != nil {
 		return nil, Errors{{File: path, Problem: err.Error() + "; want a YAML file", cause: err}}
 	}
+	return text, nil
+}
+
+// Load reads a config file and returns its root. The error is an Errors.
+func Load(path string) (*Section, error) {
+	text, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text)
+}
+
+// Parse reads the text of a config file as if it stood at path. The error is an
+// Errors.
+func Parse(path string, text []byte) (*Section, error) {
 	src := &source{file: path}
 	if fault := checkText(src, text); fault != nil {
 		return nil, Errors{fault}

@@ -62,6 +62,7 @@ func (a *api) run(ctx context.Context) error {
 	mux.HandleFunc("GET /v1/claims", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.claims()) })
 	mux.HandleFunc("POST /v1/devices/{id}/read", a.read)
 	mux.HandleFunc("POST /v1/do", a.do)
+	mux.HandleFunc("POST /v1/safe", a.safe)
 	a.registerUploads(mux)
 	(&queueAPI{queue: a.queue, log: a.log}).register(mux)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}

@@ -14,6 +14,8 @@ import (
 // Loaded is a config file that has been found right in every part.
 type Loaded struct {
 	Config
+	path     string
+	text     []byte
 	upstream upstreamSpec
 	buses    map[string]any // the config of each, by name
 	devices  []deviceSpec
@@ -31,13 +33,26 @@ type deviceSpec struct {
 // Load reads and checks a config file. It reports every error at once, as
 // config.Errors.
 func Load(path string) (*Loaded, error) {
-	root, err := config.Load(path)
+	text, err := config.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	l := &Loaded{}
-	err = root.Decode(&l.Config)
-	errs := []error{err}
+	l, err := parse(path, text)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// parse reads the text of a config file. Beside an error it gives what is right all the
+// same.
+func parse(path string, text []byte) (*Loaded, error) {
+	l := &Loaded{path: path, text: text}
+	root, err := config.Parse(path, text)
+	if err != nil {
+		return l, err
+	}
+	errs := []error{root.Decode(&l.Config)}
 	// The sections below are checked even if the rest is wrong, so that all
 	// errors show at once.
 	for _, section := range l.Upstreams {
@@ -69,10 +84,7 @@ func Load(path string) (*Loaded, error) {
 		l.advise(&section, spec.config)
 		l.devices = append(l.devices, spec)
 	}
-	if err := config.Join(errs...); err != nil {
-		return nil, err
-	}
-	return l, nil
+	return l, config.Join(errs...)
 }
 
 // checkLabelledLanes finds lanes that an upstream has words about and the

@@ -96,6 +96,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	if err := s.assemble(first); err != nil {
 		return err
 	}
+	s.rememberInForce(first.config)
 	api, err := s.listen(ctx)
 	if err != nil {
 		return err
@@ -202,7 +203,8 @@ func (s *Service) work(ctx context.Context, api *api) error {
 	return err
 }
 
-// stop stops what moves data, each part before the one that it delivers to.
+// stop stops what moves data, each part before the one that it delivers to. Outputs
+// take their safe state as soon as nobody moves them any more.
 func (s *Service) stop() {
 	now := s.now()
 	var wg sync.WaitGroup // sensors and commands do not depend on each other
@@ -211,8 +213,14 @@ func (s *Service) stop() {
 	}
 	wg.Go(now.control.stop)
 	wg.Wait()
+	wg.Go(func() {
+		if err := closeDevices(now.devices); err != nil {
+			s.fail(err)
+		}
+	})
 	s.lanes.stop()
 	now.link.stop()
+	wg.Wait()
 }
 
 // fail takes the error that a part has ended with.

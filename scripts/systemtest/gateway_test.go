@@ -61,17 +61,29 @@ devices:
   - {id: board, driver: sysfs, every: 500ms}
   - {id: programs, driver: ingest, socket: %[1]s/ingest.sock}
 `, dir, upstream)
+	g.write(t, edited(t, text, edits...))
+	g.api = unixClient(g.socket())
+	return g
+}
+
+// edited is a text with changes, pairs of old and new text.
+func edited(t testing.TB, text string, edits ...string) string {
+	t.Helper()
 	for i := 0; i < len(edits); i += 2 {
 		if !strings.Contains(text, edits[i]) {
 			t.Fatalf("the config has no %q", edits[i])
 		}
 		text = strings.ReplaceAll(text, edits[i], edits[i+1])
 	}
+	return text
+}
+
+// write gives the gateway another config, which it does not know of yet.
+func (g *gateway) write(t testing.TB, text string) {
+	t.Helper()
 	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g.api = unixClient(g.socket())
-	return g
 }
 
 func (g *gateway) socket() string { return filepath.Join(g.dir, "api.sock") }
