@@ -51,7 +51,7 @@ var layers = map[string][]string{
 	"scripts/systemtest":    {},
 	"scripts/board/guest":   {"scripts/board", "drivers/drivertest/i2csim"},
 	"scripts/...":           {},
-	"firmware-bridge/...":   {},
+	"firmware-bridge/link":  {"gateway"},
 }
 
 // owners are the modules that one package alone, or a few, may import.
