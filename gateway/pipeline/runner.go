@@ -66,16 +66,13 @@ func NewRunner(o RunnerOptions) (*Runner, error) {
 	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("device", o.Device)
 	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
-	chain, err := NewChain(o.Processing)
+	chain, err := newChainFor(o.Device, o.Processing, o.Alerts)
 	if err != nil {
-		return nil, fmt.Errorf("pipeline: device %s: %w", o.Device, err)
-	}
-	if len(o.Processing.Alerts) > 0 && o.Alerts == nil {
-		return nil, fmt.Errorf("pipeline: device %s has alerts, and nobody takes them", o.Device)
+		return nil, err
 	}
 	d := newDevice(o.Device, o.Label, o.Health)
 	r := &Runner{opts: o, device: d, pause: backoff{min: minRunPause, max: maxRunPause}}
-	r.sink = &deviceSink{id: o.Device, label: d.label, clock: o.Clock, seen: r.heard, latest: o.Latest, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain}
+	r.sink = &deviceSink{id: o.Device, device: d, clock: o.Clock, seen: r.heard, latest: o.Latest, next: o.Sink, alerts: o.Alerts, told: &standing{memory: o.AlertMemory, log: o.Log}, log: o.Log, board: o.Health, chain: chain}
 	return r, nil
 }
 

@@ -23,14 +23,14 @@ type Alerter interface {
 // deviceSink is the sink of one device: it stamps readings, has them
 // processed, notes them, and hands them on.
 type deviceSink struct {
-	id    gateway.DeviceID
-	label string // for people
-	clock clock.Clock
-	seen  func(readings []gateway.Reading)
+	id     gateway.DeviceID
+	device *device
+	clock  clock.Clock
+	seen   func(readings []gateway.Reading)
 	// latest may be nil.
 	latest func(readings ...gateway.Reading)
 	next   gateway.Sink
-	// alerts may be nil if the chain tells none.
+	// alerts may be nil if no chain tells any.
 	alerts Alerter
 	told   *standing
 	log    *slog.Logger
@@ -188,7 +188,7 @@ func (s *deviceSink) report(now time.Time) {
 		return
 	}
 	if summary := s.chain.problems.summary(); summary != "" {
-		s.board.Raise(s.code(), health.Warning, s.label+": "+summary)
+		s.board.Raise(s.code(), health.Warning, s.device.label+": "+summary)
 	} else {
 		s.board.Clear(s.code())
 	}
