@@ -45,6 +45,9 @@ func (c *devicesCmd) show(out io.Writer, d service.DeviceStatus) error {
 		return printJSON(out, d)
 	}
 	printDevices(out, time.Now(), []service.DeviceStatus{d})
+	if len(d.Settings) > 0 {
+		fmt.Fprintf(out, "\nsettings  of the hub: %s\n", strings.Join(d.Settings, ", "))
+	}
 	if d.Processing != nil {
 		printProcessing(out, *d.Processing)
 	}

@@ -62,3 +62,13 @@ func TestActionsAreShownAsTheyAreTyped(t *testing.T) {
 		}
 	}
 }
+
+func TestSettingsOfTheHubAreNamed(t *testing.T) {
+	var out strings.Builder
+	if err := (&devicesCmd{}).show(&out, service.DeviceStatus{ID: "air", Settings: []string{"alerts", "every"}}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "\nsettings  of the hub: alerts, every\n") {
+		t.Errorf("got %s", out.String())
+	}
+}

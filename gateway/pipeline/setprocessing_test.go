@@ -94,8 +94,10 @@ func TestChangesOfProcessingLoseNothing(t *testing.T) {
 			return pipeline.Processing{Window: map[string]pipeline.Window{"n": {Every: every, Of: []string{"min", "max", "count"}}}}
 		}
 		plans := []pipeline.Processing{
-			{}, window(7 * time.Second), window(time.Minute),
-			{Deadband: map[string]string{"n": "0"}, Heartbeat: time.Hour}, {RateLimit: map[string]time.Duration{"n": time.Second}},
+			{},
+			window(7 * time.Second), window(time.Minute),
+			{Deadband: map[string]string{"n": "0"}, Heartbeat: time.Hour},
+			{RateLimit: map[string]time.Duration{"n": time.Second}},
 		}
 		c := newChanging(t, plans[2])
 		const all = 2000

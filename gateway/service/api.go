@@ -53,7 +53,7 @@ type ChildStatus struct {
 // SettingsStatus is what the hub has made of the config.
 type SettingsStatus struct {
 	Verdict
-	// Devices are those whose config is overlaid.
+	// Devices are those with settings of the hub.
 	Devices []gateway.DeviceID `json:"devices"`
 	// CA is true if certificates of the hub count in place of ca_file.
 	CA bool `json:"ca,omitempty"`
@@ -69,6 +69,8 @@ type DeviceStatus struct {
 	LastRead time.Time        `json:"last_read,omitzero"`
 	Reads    uint64           `json:"reads"`
 	Failures uint64           `json:"failures"`
+	// Settings names those of the hub that are in force.
+	Settings []string `json:"settings,omitempty"`
 	// Processing counts what has become of the readings; nil for a pure actuator.
 	Processing *ProcessingStats `json:"processing,omitempty"`
 	// Alerts are those that have begun and not ended.

@@ -147,10 +147,11 @@ func (a *api) status() Status {
 }
 
 func (s *Service) deviceStatus() []DeviceStatus {
-	now := s.now()
+	now, tunings := s.now(), s.remote.Tunings()
 	list := make([]DeviceStatus, 0, len(now.devices))
 	for _, d := range now.devices {
 		st := d.status(time.Now())
+		st.Settings = tunings[d.id].set
 		if d.can.Actuator != nil {
 			st.Actions = now.actions(d.can.Actuator)
 		}

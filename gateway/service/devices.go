@@ -37,6 +37,11 @@ type paced interface {
 	SetPace(p pipeline.Pace)
 }
 
+// processed is a source whose processing can be set: that of a device that measures.
+type processed interface {
+	SetProcessing(to pipeline.Processing) error
+}
+
 // keepDevices puts every device in the care of a keeper. None is opened yet: one
 // that is absent, or cannot even be made, stops nobody else, least of all the
 // queue, which may have much to deliver.
@@ -141,7 +146,7 @@ func (s *Service) connect(d *device, config *Loaded) error {
 	}
 	told := newAlertMemory(config.Gateway.DataDir, d.spec.ID, s.log.With("device", d.spec.ID))
 	var alerts pipeline.Alerter // none that nobody needs
-	if len(d.spec.Alerts) > 0 || told.exists() {
+	if len(d.spec.Alerts) > 0 || told.exists() || d.spec.driver.Measures() && config.takesSettings() {
 		if alerts, err = s.lanes.alerts(); err != nil {
 			return err
 		}

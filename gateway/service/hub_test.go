@@ -229,7 +229,7 @@ func TestSettingsOfAHub(t *testing.T) {
 	}
 
 	version = h.desire(t, http.MethodPatch, `{"settings":{"devices":{"board":{"enabled":true,"every":"20ms"}}}}`)
-	if v := h.awaitVerdict(t, version, SettingsRejected); len(v.Errors) != 1 || !strings.Contains(v.Errors[0], "settings.devices.board.every: 20ms is not allowed") {
+	if v := h.awaitVerdict(t, version, SettingsRejected); len(v.Errors) != 1 || !strings.Contains(v.Errors[0], "settings.devices.board.every: \"20ms\" is not allowed") {
 		t.Errorf("verdict %+v", v)
 	}
 	version = h.desire(t, http.MethodPatch, `{"settings":{"devices":{"board":{"every":"150ms"},"bench":{"enabled":false}}}}`)

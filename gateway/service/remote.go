@@ -11,7 +11,6 @@ import (
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
-	"github.com/fieldpost/fieldpost/gateway/pipeline"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
@@ -20,8 +19,8 @@ type remoteOptions struct {
 	// File is where settings outlive a restart; empty if nobody sets any.
 	File  string
 	Scope scope
-	// Devices are those that are at work, with the pace of the config.
-	Devices map[gateway.DeviceID]pacedDevice
+	// Devices are those at work that can be set.
+	Devices map[gateway.DeviceID]tunable
 	// Probation is how long settings have to prove themselves.
 	Probation time.Duration
 	// CA is where the CAs go that the hub sets.
@@ -32,12 +31,6 @@ type remoteOptions struct {
 	Linked func() bool
 	Health *health.Board
 	Log    *slog.Logger
-}
-
-// pacedDevice is a device whose pace can be set.
-type pacedDevice struct {
-	base time.Duration
-	set  func(pipeline.Pace)
 }
 
 // remote keeps the settings of the hub: it applies them over the config,
@@ -54,7 +47,7 @@ type remote struct {
 	mu      sync.Mutex
 	record  settingsRecord
 	verdict Verdict
-	paces   map[gateway.DeviceID]pipeline.Pace
+	tunings map[gateway.DeviceID]tuning
 	setsCA  bool // that of the config does not count
 	// harm stood when the probation began, and is not the settings' doing.
 	harm []string
@@ -65,10 +58,10 @@ type remote struct {
 func newRemote(o remoteOptions) *remote {
 	r := &remote{
 		opts: o, begun: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		paces: make(map[gateway.DeviceID]pipeline.Pace),
+		tunings: make(map[gateway.DeviceID]tuning),
 	}
 	for id, d := range o.Devices {
-		r.paces[id] = pipeline.Pace{Every: d.base, Enabled: true}
+		r.tunings[id] = d.base
 	}
 	var err error
 	if r.record, err = readSettings(o.File); err != nil {
@@ -208,18 +201,23 @@ func (r *remote) apply(s settings) {
 	r.opts.CA.Put(s.ca)
 	r.setsCA = s.ca != nil
 	for id, d := range r.opts.Devices {
-		if pace := s.devices[id].over(d.base); pace != r.paces[id] {
-			r.paces[id] = pace
-			d.set(pace)
+		next, set := s.devices[id]
+		if !set {
+			next = d.base
 		}
+		if err := d.apply(r.tunings[id], next); err != nil { // they were judged by the same code
+			r.opts.Log.Error("settings of the hub are not in force with a device", "device", id, "error", err)
+			continue
+		}
+		r.tunings[id] = next
 	}
 }
 
 // Status is for status displays.
 func (r *remote) Status() SettingsStatus {
 	s := SettingsStatus{Verdict: r.Verdict(), Devices: []gateway.DeviceID{}}
-	for id, pace := range r.Paces() {
-		if base := (pipeline.Pace{Every: r.opts.Devices[id].base, Enabled: true}); pace != base {
+	for id, t := range r.Tunings() {
+		if len(t.set) > 0 {
 			s.Devices = append(s.Devices, id)
 		}
 	}
@@ -230,9 +228,9 @@ func (r *remote) Status() SettingsStatus {
 	return s
 }
 
-// Paces are those in force, for status displays.
-func (r *remote) Paces() map[gateway.DeviceID]pipeline.Pace {
+// Tunings are those in force, for status displays.
+func (r *remote) Tunings() map[gateway.DeviceID]tuning {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return maps.Clone(r.paces)
+	return maps.Clone(r.tunings)
 }

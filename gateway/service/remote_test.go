@@ -38,7 +38,10 @@ type remoteRig struct {
 	logs   *syncBuffer
 	linked atomic.Bool
 	ca     *mqtt.Replacement
-	paces  map[gateway.DeviceID]pipeline.Pace // as set; owned by the remote
+	scope  scope
+	// As set; owned by the remote.
+	paces       map[gateway.DeviceID]pipeline.Pace
+	processings map[gateway.DeviceID]pipeline.Processing
 
 	*remote
 	stop func()
@@ -47,6 +50,7 @@ type remoteRig struct {
 func newRemoteRig(t *testing.T) *remoteRig {
 	r := &remoteRig{
 		t: t, file: filepath.Join(t.TempDir(), "settings.json"), logs: &syncBuffer{},
+		scope: loadScope(" [{id: air, driver: sim, alerts: [{id: hot, when: temperature > 35}]}, {id: soil, driver: sim}]"),
 	}
 	r.health = health.NewBoard(slog.New(slog.NewTextHandler(r.logs, nil)))
 	r.linked.Store(true)
@@ -58,12 +62,16 @@ func newRemoteRig(t *testing.T) *remoteRig {
 func (r *remoteRig) start() {
 	r.paces = map[gateway.DeviceID]pipeline.Pace{}
 	r.ca = mqtt.NewReplacement()
-	device := func(id gateway.DeviceID) pacedDevice {
-		return pacedDevice{base: 10 * time.Second, set: func(p pipeline.Pace) { r.paces[id] = p }}
+	r.processings = map[gateway.DeviceID]pipeline.Processing{}
+	devices := map[gateway.DeviceID]tunable{}
+	for id, d := range r.scope {
+		devices[id] = tunable{
+			base: d.tuning(), setPace: func(p pipeline.Pace) { r.paces[id] = p },
+			setProcessing: func(p pipeline.Processing) error { r.processings[id] = p; return nil },
+		}
 	}
 	r.remote = newRemote(remoteOptions{
-		File: r.file, Scope: scope{"air": true, "soil": true, "relay": false},
-		Devices:   map[gateway.DeviceID]pacedDevice{"air": device("air"), "soil": device("soil")},
+		File: r.file, Scope: r.scope, Devices: devices,
 		Probation: 5 * time.Minute, CA: r.ca, Now: time.Now, Linked: r.linked.Load, Health: r.health,
 		Log: slog.New(slog.NewTextHandler(r.logs, nil)),
 	})
@@ -269,7 +277,7 @@ func TestSettingsThatDoHarm(t *testing.T) {
 		r.desire(4, `{}`) // in the midst of it: the way back is to what was proved
 		time.Sleep(time.Hour)
 		r.want(SettingsRolledBack, 4, false, "the condition queue-refuses stands")
-		if p := r.Paces()["air"]; p.Every != time.Second {
+		if p := r.Tunings()["air"].pace; p.Every != time.Second {
 			t.Errorf("in force %+v", p)
 		}
 	})

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -10,60 +9,17 @@ import (
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
-	"github.com/fieldpost/fieldpost/gateway/config"
-	"github.com/fieldpost/fieldpost/gateway/pipeline"
 )
 
 // settings are what the hub may change of the config. They come as desired
 // properties of the twin:
 //
-//	"settings": {"devices": {"air": {"every": "30s", "enabled": false}}, "ca": "-----BEGIN…"}
+//	"settings": {"devices": {"air": {"every": "30s", "deadband": {"temperature": "0.5"}}}, "ca": "-----BEGIN…"}
 type settings struct {
-	devices map[gateway.DeviceID]deviceSettings
+	devices map[gateway.DeviceID]tuning
 	// ca are certificates in PEM form that count in place of those of ca_file;
 	// nil: these do.
 	ca []byte
-}
-
-// deviceSettings lie over the config of one device; nil is as the config says.
-type deviceSettings struct {
-	every   *time.Duration
-	enabled *bool
-}
-
-// Bounds of every, as in the config.
-const (
-	minEvery = 100 * time.Millisecond
-	maxEvery = 24 * time.Hour
-)
-
-// over is the pace that results.
-func (s deviceSettings) over(base time.Duration) pipeline.Pace {
-	p := pipeline.Pace{Every: base, Enabled: true}
-	if s.every != nil {
-		p.Every = *s.every
-	}
-	if s.enabled != nil {
-		p.Enabled = *s.enabled
-	}
-	return p
-}
-
-// scope says which devices settings can be for: whether each is polled.
-type scope map[gateway.DeviceID]bool
-
-func (s scope) names() string {
-	var names []string
-	for id, polled := range s {
-		if polled {
-			names = append(names, string(id))
-		}
-	}
-	slices.Sort(names)
-	if len(names) == 0 {
-		return "none is polled"
-	}
-	return strings.Join(names, ", ")
 }
 
 // parse reads settings, whole: the faults name every place that is wrong, and
@@ -71,7 +27,7 @@ func (s scope) names() string {
 // that have been in force, now is zero, since they were judged when they came.
 func (s scope) parse(raw map[string]any, now time.Time) (settings, []string) {
 	p := settingsParser{scope: s, now: now}
-	p.parsed.devices = make(map[gateway.DeviceID]deviceSettings)
+	p.parsed.devices = make(map[gateway.DeviceID]tuning)
 	p.object("settings", raw, map[string]func(string, any){"devices": p.devices, "ca": p.ca})
 	if len(p.faults) > 0 {
 		slices.Sort(p.faults)
@@ -115,51 +71,13 @@ func (p *settingsParser) devices(place string, v any) {
 		return
 	}
 	for key, value := range devices {
-		place := place + "." + key
-		id := gateway.DeviceID(unescapeKey(key))
-		polled, known := p.scope[id]
-		switch {
-		case !known:
-			p.fault(place, "there is no such device; polled ones: %s", p.scope.names())
-		case !polled:
-			p.fault(place, "this device is not polled; those that are: %s", p.scope.names())
-		default:
-			p.device(place, id, value)
+		place, id := place+"."+key, gateway.DeviceID(unescapeKey(key))
+		if d, known := p.scope[id]; known {
+			p.device(place, d, value)
+		} else {
+			p.fault(place, "there is no such device; want one of %s", strings.Join(p.scope.names(), ", "))
 		}
 	}
-}
-
-func (p *settingsParser) device(place string, id gateway.DeviceID, v any) {
-	var d deviceSettings
-	p.object(place, v, map[string]func(string, any){
-		"every": func(place string, v any) {
-			every, err := parseEvery(v)
-			if err != nil {
-				p.fault(place, "%v; want a time from %v to 24h, such as \"30s\"", err, minEvery)
-			}
-			d.every = &every
-		},
-		"enabled": func(place string, v any) {
-			enabled, ok := v.(bool)
-			if !ok {
-				p.fault(place, "want true or false")
-			}
-			d.enabled = &enabled
-		},
-	})
-	p.parsed.devices[id] = d
-}
-
-func parseEvery(v any) (time.Duration, error) {
-	text, ok := v.(string)
-	if !ok {
-		return 0, errors.New("this is no text")
-	}
-	every, err := config.ParseDuration(text)
-	if err == nil && (every < minEvery || every > maxEvery) {
-		err = fmt.Errorf("%.40s is not allowed", text)
-	}
-	return every, err
 }
 
 // escapeKey makes a key of the twin of an id: a hub takes no dots, dollars and

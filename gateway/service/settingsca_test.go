@@ -57,16 +57,16 @@ func TestParseCAs(t *testing.T) {
 		"lines of Windows":    {strings.ReplaceAll(first, "\n", "\r\n"), first},
 		"none in the setting": {map[string]string{}, ""},
 	} {
-		got, faults := greenhouse.parse(fromJSON(t, caJSON(t, tc.ca)), now)
+		got, faults := greenhouse().parse(fromJSON(t, caJSON(t, tc.ca)), now)
 		if string(got.ca) != tc.want || (tc.want == "") != (len(faults) > 0) {
 			t.Errorf("%s: %s, %q", name, got.ca, faults)
 		}
 	}
 	ended := fromJSON(t, caJSON(t, first))
-	if got, faults := greenhouse.parse(ended, now.Add(2*time.Hour)); got.ca != nil || len(faults) != 1 {
+	if got, faults := greenhouse().parse(ended, now.Add(2*time.Hour)); got.ca != nil || len(faults) != 1 {
 		t.Errorf("ended: %s, %q", got.ca, faults)
 	}
-	if got, faults := greenhouse.parse(ended, time.Time{}); string(got.ca) != first || faults != nil {
+	if got, faults := greenhouse().parse(ended, time.Time{}); string(got.ca) != first || faults != nil {
 		t.Errorf("ended, and in force: %s, %q", got.ca, faults)
 	}
 }
@@ -97,7 +97,7 @@ func TestFaultsOfCAs(t *testing.T) {
 			"settings.ca.4: holds no certificate",
 		}},
 	} {
-		got, faults := greenhouse.parse(fromJSON(t, caJSON(t, tc.ca)), now)
+		got, faults := greenhouse().parse(fromJSON(t, caJSON(t, tc.ca)), now)
 		if got.ca != nil || len(faults) != len(tc.wants) {
 			t.Errorf("%s: %d bytes, faults %q", name, len(got.ca), faults)
 			continue
@@ -126,14 +126,14 @@ func FuzzCAs(f *testing.F) {
 	f.Add("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
 	f.Add(strings.Replace(good, "\nMI", "\nMA", 1))
 	f.Fuzz(func(t *testing.T, text string) {
-		got, faults := greenhouse.parse(map[string]any{"ca": text}, now)
+		got, faults := greenhouse().parse(map[string]any{"ca": text}, now)
 		if (got.ca == nil) != (len(faults) > 0) {
 			t.Errorf("%q, %q", got.ca, faults)
 		}
 		if got.ca == nil {
 			return
 		}
-		if again, faults := greenhouse.parse(map[string]any{"ca": string(got.ca)}, now); string(again.ca) != string(got.ca) {
+		if again, faults := greenhouse().parse(map[string]any{"ca": string(got.ca)}, now); string(again.ca) != string(got.ca) {
 			t.Errorf("%q is read as %q, %q", got.ca, again.ca, faults)
 		}
 		if !x509.NewCertPool().AppendCertsFromPEM(got.ca) {

@@ -138,11 +138,11 @@ func (t twin) state() reportedState {
 			Severity: c.Severity, Summary: shorten(c.Summary, maxReportedText), Since: toSecond(c.Since),
 		}
 	}
-	paces := t.remote.Paces()
+	tunings := t.remote.Tunings()
 	for _, d := range t.deviceStatus() {
 		one := reportedDevice{Driver: d.Driver, State: d.State, Reason: shorten(d.Reason, maxReportedText), Since: toSecond(d.Since), Actions: usages(d.Actions)}
-		if pace, polled := paces[d.ID]; polled {
-			one.Every = pace.Every.String()
+		if every := tunings[d.ID].pace.Every; every > 0 {
+			one.Every = every.String()
 		}
 		state.Devices[escapeKey(string(d.ID))] = one
 	}
@@ -164,16 +164,15 @@ func toSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 // makeRemote puts the settings of the last run in force, if the upstream can
 // change them.
 func (s *Service) makeRemote(a *assembly) {
-	all, polled := a.polledDevices()
 	file := filepath.Join(a.config.Gateway.DataDir, "settings.json")
-	if spec := a.config.upstream; spec.kind.twin == nil || !spec.kind.twin(spec.config) {
+	if !a.config.takesSettings() {
 		if _, err := os.Stat(file); err == nil {
 			s.log.Info("settings of a hub are not in force, since this upstream could not take them back", "file", file)
 		}
 		file = ""
 	}
 	s.remote = newRemote(remoteOptions{
-		File: file, Scope: all, Devices: polled, Probation: a.config.Settings.Probation, CA: s.ca, Now: s.clock.Now,
+		File: file, Scope: a.config.scope(), Devices: a.tunables(), Probation: a.config.Settings.Probation, CA: s.ca, Now: s.clock.Now,
 		Linked: func() bool { return linked(s.now().link.sender.Stats(), time.Now()) }, Health: s.health, Log: s.log,
 	})
 }
@@ -186,15 +185,25 @@ func linked(st uplink.Stats, now time.Time) bool {
 	return st.Connected || st.LastError == "" && now.Sub(st.Since) < renewal
 }
 
-// polledDevices are the devices that settings can be for.
-func (a *assembly) polledDevices() (scope, map[gateway.DeviceID]pacedDevice) {
-	all, polled := scope{}, make(map[gateway.DeviceID]pacedDevice)
+// takesSettings tells whether the upstream has a twin, by which settings come.
+func (l *Loaded) takesSettings() bool {
+	spec := l.upstream
+	return spec.kind.twin != nil && spec.kind.twin(spec.config)
+}
+
+// tunables are the devices that can be set.
+func (a *assembly) tunables() map[gateway.DeviceID]tunable {
+	all := make(map[gateway.DeviceID]tunable)
 	for _, d := range a.devices {
-		p, is := d.source.(paced)
-		all[d.id] = is
-		if is {
-			polled[d.id] = pacedDevice{base: d.spec.Every, set: p.SetPace}
+		source, is := d.source.(processed)
+		if !is {
+			continue
 		}
+		one := tunable{base: d.spec.tuning(), setProcessing: source.SetProcessing}
+		if p, is := d.source.(paced); is {
+			one.setPace = p.SetPace
+		}
+		all[d.id] = one
 	}
-	return all, polled
+	return all
 }
