@@ -78,8 +78,8 @@ func (d *Dispatcher) wait(ctx context.Context, id string, t *ticket) (gateway.Re
 // ticket is. It waits for room before it writes, so that what is journalled
 // always has a place. On error, the command has none.
 func (d *Dispatcher) admit(ctx context.Context, cmd gateway.Command, until time.Time) (t *ticket, repeat *gateway.Result, err error) {
-	w := d.workerOf(cmd.Device)
-	if err := d.take(ctx, w.slots); err != nil {
+	w, err := d.place(ctx, cmd.Device)
+	if err != nil {
 		return nil, nil, fmt.Errorf("command %s for device %s: %w", cmd.ID, cmd.Device, err)
 	}
 	queued := false
@@ -87,21 +87,18 @@ func (d *Dispatcher) admit(ctx context.Context, cmd gateway.Command, until time.
 		if !queued {
 			<-w.slots
 		}
+		<-d.admission
 	}()
-	if err := d.take(ctx, d.admission); err != nil {
-		return nil, nil, fmt.Errorf("command %s for device %s: %w", cmd.ID, cmd.Device, err)
-	}
-	defer func() { <-d.admission }()
 	if t := d.ticket(cmd.ID); t != nil {
 		return t, nil, nil
 	}
-	entry, err := d.begin(ctx, cmd)
+	entry, err := d.journal(ctx, cmd)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case entry.Result != nil:
 		return nil, entry.Result, nil
-	case d.workerOf(entry.Command.Device) != w:
+	case d.fleet.Load().of(entry.Command.Device) != w:
 		return nil, nil, fmt.Errorf("command %s is on record for device %s and waits for the next start: %w",
 			cmd.ID, entry.Command.Device, gateway.ErrUnavailable)
 	}
@@ -109,10 +106,30 @@ func (d *Dispatcher) admit(ctx context.Context, cmd gateway.Command, until time.
 	return d.enqueue(w, entry, until), nil, nil
 }
 
-// begin journals a command. An entry that is there without a result although
+// place waits for a place with the worker of a device, and for the admission, and takes
+// both: until the admission is given back, that one stays its worker.
+func (d *Dispatcher) place(ctx context.Context, id gateway.DeviceID) (*worker, error) {
+	for {
+		w := d.fleet.Load().of(id)
+		if err := d.take(ctx, w.slots); err != nil {
+			return nil, err
+		}
+		if err := d.take(ctx, d.admission); err != nil {
+			<-w.slots
+			return nil, err
+		}
+		if d.fleet.Load().of(id) == w {
+			return w, nil
+		}
+		<-d.admission // the devices have changed meanwhile
+		<-w.slots
+	}
+}
+
+// journal puts a command on record. An entry that is there without a result although
 // the command is not under way comes from a Begin that failed and wrote all
 // the same; it is carried out like a first one.
-func (d *Dispatcher) begin(ctx context.Context, cmd gateway.Command) (gateway.Entry, error) {
+func (d *Dispatcher) journal(ctx context.Context, cmd gateway.Command) (gateway.Entry, error) {
 	cmd.Expires = cmd.Expires.UTC() // some zones have no JSON form
 	if cmd.Received = cmd.Received.UTC(); cmd.Received.IsZero() {
 		cmd.Received = d.opts.Clock.Now().UTC()
@@ -137,7 +154,7 @@ func (d *Dispatcher) enqueue(w *worker, e gateway.Entry, until time.Time) *ticke
 
 // take waits for a token, once Run has begun and until it stops.
 func (d *Dispatcher) take(ctx context.Context, token chan<- struct{}) error {
-	stopping := fmt.Errorf("the gateway is stopping: %w", gateway.ErrUnavailable)
+	stopping := errStopping()
 	select {
 	case <-d.ready:
 	case <-d.stopping:

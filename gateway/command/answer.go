@@ -25,7 +25,7 @@ func (i *Inbox) Call(ctx context.Context, cmd gateway.Command) (wait func(contex
 	if err := i.reaches(cmd.Device); err != nil {
 		return nil, err
 	}
-	w := d.workerOf(cmd.Device)
+	w := d.fleet.Load().of(cmd.Device)
 	if _, err := w.find(cmd); err != nil {
 		return nil, err
 	}

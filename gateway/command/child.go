@@ -32,7 +32,7 @@ func resultsOf(child gateway.Lane) gateway.Lane {
 // reaches reports why a device cannot be reached by this inbox; nil if it can,
 // or if nobody knows the device.
 func (i *Inbox) reaches(device gateway.DeviceID) error {
-	children := i.dispatcher.opts.Children
+	children := i.dispatcher.fleet.Load().Children
 	switch child, owned := children[device]; {
 	case child == i.child:
 		return nil

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -38,20 +36,8 @@ type Options struct {
 	// Queue takes the answers to repeats and to input that is no command.
 	Queue Queue
 	Clock clock.Clock
-	// Actuators are the devices that can be asked to do something.
-	Actuators map[gateway.DeviceID]gateway.Actuator
-	// Labels say for people which devices they are; left out: their ids.
-	Labels map[gateway.DeviceID]string
-	// Sensors are the other devices: commands for them are denied by name.
-	Sensors []gateway.DeviceID
-	// Children are the devices that belong to a child, with the lane that names
-	// it.
-	Children map[gateway.DeviceID]gateway.Lane
-	// Policy is asked before each command begins; nil allows everything.
-	Policy Policy
-	// Timeout bounds the execution of actions that have no bound of their own;
-	// default 10 s.
-	Timeout time.Duration
+	// Devices that there are at first.
+	Devices
 	// Grace is how long a stop lets running commands go on; default 5 s.
 	Grace time.Duration
 
@@ -61,12 +47,10 @@ type Options struct {
 
 // Dispatcher carries commands out, one at a time on each device.
 type Dispatcher struct {
-	opts    Options
-	log     *slog.Logger
-	known   string // the devices, for people
-	workers map[gateway.DeviceID]*worker
-	// strays has the commands for devices that cannot carry out any.
-	strays *worker
+	opts   Options
+	log    *slog.Logger
+	fleet  atomic.Pointer[fleet]
+	turns  turns
 	counts counts
 
 	ready    chan struct{} // closed when what was pending has its place
@@ -74,6 +58,11 @@ type Dispatcher struct {
 	stopped  chan struct{} // closed when Run returns
 	// admission holds one token: commands are journalled and queued one by one.
 	admission chan struct{}
+
+	// What the workers run in, set by Run: no command is begun after life, none goes on
+	// after work.
+	life, work context.Context
+	crew       sync.WaitGroup
 
 	mu sync.Mutex
 	// underway are the commands that are journalled and not finished, by id.
@@ -87,22 +76,14 @@ func NewDispatcher(o Options) (*Dispatcher, error) {
 	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
-	o.Policy = cmp.Or(o.Policy, Policy(lenient{}))
-	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	o.Grace = cmp.Or(o.Grace, 5*time.Second)
 	d := &Dispatcher{
-		opts: o, log: o.Log, workers: make(map[gateway.DeviceID]*worker),
+		opts: o, log: o.Log, turns: turns{running: make(map[*worker]*turn)},
 		counts: counts{final: make(map[gateway.Status]uint64)},
 		ready:  make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}),
 		admission: make(chan struct{}, 1), underway: make(map[string]*ticket),
 	}
-	d.strays = newWorker(d, "", nil)
-	var names []string
-	for _, id := range slices.Sorted(maps.Keys(o.Actuators)) {
-		d.workers[id] = newWorker(d, id, o.Actuators[id])
-		names = append(names, string(id))
-	}
-	d.known = cmp.Or(strings.Join(names, ", "), "none")
+	d.fleet.Store(d.newFleet(o.Devices, nil))
 	return d, nil
 }
 
@@ -118,18 +99,32 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var wg sync.WaitGroup
-	for _, w := range d.all() {
-		wg.Go(func() { w.run(ctx, work) })
-	}
-	close(d.ready)
+	d.begin(ctx, work)
 	<-ctx.Done()
-	close(d.stopping)
+	d.end()
 	grace := time.AfterFunc(d.opts.Grace, cut)
 	defer grace.Stop()
-	wg.Wait()
+	d.crew.Wait()
 	d.opts.Health.Clear(ConditionJournal)
 	return d.leave()
+}
+
+// begin starts the workers and lets commands come in.
+func (d *Dispatcher) begin(life, work context.Context) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.life, d.work = life, work
+	for _, w := range d.fleet.Load().all() {
+		d.launch(w)
+	}
+	close(d.ready)
+}
+
+// end lets no command begin any more.
+func (d *Dispatcher) end() {
+	d.mu.Lock() // no worker is launched any more
+	defer d.mu.Unlock()
+	close(d.stopping)
 }
 
 // resume gives what was pending to the workers. It tries until the journal
@@ -140,7 +135,7 @@ func (d *Dispatcher) resume(ctx context.Context) bool {
 		entries, err := d.opts.Journal.Pending(ctx)
 		if err == nil {
 			d.opts.Health.Clear(ConditionJournal)
-			d.place(entries)
+			d.distribute(entries)
 			return true
 		}
 		d.journalFails("list what is pending", err)
@@ -150,12 +145,12 @@ func (d *Dispatcher) resume(ctx context.Context) bool {
 	}
 }
 
-func (d *Dispatcher) place(entries []gateway.Entry) {
+func (d *Dispatcher) distribute(entries []gateway.Entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range entries {
 		d.underway[e.Command.ID] = newTicket()
-		w := d.workerOf(e.Command.Device)
+		w := d.fleet.Load().of(e.Command.Device)
 		w.resumed = append(w.resumed, e)
 	}
 	if len(entries) > 0 {
@@ -167,7 +162,7 @@ func (d *Dispatcher) place(entries []gateway.Entry) {
 func (d *Dispatcher) leave() error {
 	var errs []error
 	end := time.Now().Add(stopGrace)
-	for _, w := range d.all() {
+	for _, w := range d.fleet.Load().all() {
 		if w.stuck != nil && !w.stuck.await(context.Background(), time.Until(end), func() {}) {
 			errs = append(errs, fmt.Errorf("%s: its driver has not come back from a command begun %v ago and is left behind: %w",
 				w.label(), time.Since(w.stuck.began).Round(time.Second), gateway.ErrTimeout))
@@ -175,22 +170,6 @@ func (d *Dispatcher) leave() error {
 		d.opts.Health.Clear(w.condition())
 	}
 	return errors.Join(errs...)
-}
-
-// all lists the workers, in the order of their devices.
-func (d *Dispatcher) all() []*worker {
-	list := []*worker{d.strays}
-	for _, id := range slices.Sorted(maps.Keys(d.workers)) {
-		list = append(list, d.workers[id])
-	}
-	return list
-}
-
-func (d *Dispatcher) workerOf(id gateway.DeviceID) *worker {
-	if w := d.workers[id]; w != nil {
-		return w
-	}
-	return d.strays
 }
 
 // journalFails states that commands cannot be put on record.

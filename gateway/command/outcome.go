@@ -13,18 +13,12 @@ import (
 )
 
 // outcome brings a command to its final state. It reports false if there is
-// none, because the gateway stops: then the next start decides.
-func (w *worker) outcome(ctx, work context.Context, e gateway.Entry) (gateway.Result, bool) {
-	cmd := e.Command
+// none, because the gateway stops or its devices change: then the next start, or
+// whoever has the command afterwards, decides.
+func (w *worker) outcome(ctx context.Context, turn *turn, e *gateway.Entry) (gateway.Result, bool) {
+	cmd, work := e.Command, turn.ctx
 	cmd.Resumed = e.Started
-	action, err := w.judge(cmd)
-	if e.Started && err == nil && !action.Idempotent && !action.Resumable {
-		err = fmt.Errorf("%s is not idempotent", cmd.Action)
-	}
-	run, end := work, func() {}
-	if err == nil {
-		run, end, err = w.opts.Policy.Begin(work, cmd, action)
-	}
+	action, run, end, err := w.permit(work, cmd)
 	switch {
 	case err != nil && work.Err() != nil:
 		return gateway.Result{}, false
@@ -37,18 +31,33 @@ func (w *worker) outcome(ctx, work context.Context, e gateway.Entry) (gateway.Re
 			end()
 			return gateway.Result{}, false
 		}
+		e.Started = true
 		if err := w.inTime(cmd); err != nil { // writing can take long
 			end()
 			return w.result(cmd, nil, err), true
 		}
 	}
-	values, err := w.do(work, run, cmd, cmp.Or(action.Timeout, w.opts.Timeout), end)
+	w.turns.yield(turn, action)
+	values, err := w.do(work, run, cmd, cmp.Or(action.Timeout, w.fleet.Load().Timeout), end)
 	left := action.Resumable && ctx.Err() != nil && errors.Is(err, context.Canceled)
 	if err != nil && work.Err() != nil || left {
-		w.log.Warn("command cut short by the stop, the next start decides what becomes of it", "command", cmd.ID, "error", err)
+		w.log.Warn("command cut short; what becomes of it is decided by the next start, or after the change of devices", "command", cmd.ID, "error", err)
 		return gateway.Result{}, false
 	}
 	return w.result(cmd, values, err), true
+}
+
+// permit decides whether a command may be carried out now, with which context, and what
+// is to be called when it is over.
+func (w *worker) permit(work context.Context, cmd gateway.Command) (action gateway.Action, run context.Context, end func(), err error) {
+	action, err = w.judge(cmd)
+	if cmd.Resumed && err == nil && !action.Idempotent && !action.Resumable {
+		err = fmt.Errorf("%s is not idempotent", cmd.Action)
+	}
+	if err == nil {
+		run, end, err = w.fleet.Load().Policy.Begin(work, cmd, action)
+	}
+	return action, run, end, err
 }
 
 // judge decides whether a command may be carried out now.
@@ -96,10 +105,10 @@ func (w *worker) find(cmd gateway.Command) (gateway.Action, error) {
 }
 
 func (w *worker) stray(cmd gateway.Command) error {
-	if slices.Contains(w.opts.Sensors, cmd.Device) {
-		return fmt.Errorf("device %s cannot be asked to do anything; devices that can: %s: %w", cmd.Device, w.known, gateway.ErrUnknown)
+	if slices.Contains(w.fleet.Load().Sensors, cmd.Device) {
+		return fmt.Errorf("device %s cannot be asked to do anything; devices that can: %s: %w", cmd.Device, w.fleet.Load().known, gateway.ErrUnknown)
 	}
-	return fmt.Errorf("unknown device %q; devices that take commands: %s: %w", cmd.Device, w.known, gateway.ErrUnknown)
+	return fmt.Errorf("unknown device %q; devices that take commands: %s: %w", cmd.Device, w.fleet.Load().known, gateway.ErrUnknown)
 }
 
 func names(actions []gateway.Action) string {

@@ -36,7 +36,7 @@ func (w *worker) start(ctx context.Context, cmd gateway.Command) bool {
 // more at the stop; the command is never carried out again for it.
 func (w *worker) finish(ctx context.Context, e gateway.Entry, r gateway.Result) {
 	var pause backoff
-	message := resultMessage(r, resultsOf(w.opts.Children[r.Device]), w.opts.Clock.Now())
+	message := resultMessage(r, resultsOf(w.fleet.Load().Children[r.Device]), w.opts.Clock.Now())
 	for last := false; ; last = !pause.wait(ctx) {
 		w.heart.Beat()
 		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)

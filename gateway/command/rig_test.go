@@ -37,6 +37,7 @@ func (*machine) Actions() []gateway.Action {
 		{Name: "set", Idempotent: true, Args: []gateway.Arg{{Name: "level", Type: gateway.ArgNumber, Max: &limit}}},
 		{Name: "slow", Timeout: time.Hour},
 		{Name: "series", Resumable: true},
+		{Name: "long", Timeout: time.Hour, Idempotent: true},
 	}
 }
 
@@ -75,16 +76,17 @@ func (*useless) Actions() []gateway.Action { return []gateway.Action{} }
 
 // rig is one run of a dispatcher on a disk.
 type rig struct {
-	t      *testing.T
-	disk   *disk
-	pump   *machine
-	fan    *machine
-	valve  *machine // belongs to the child node7
-	unmade unmade
-	gate   *gate
-	clock  *wall
-	board  *health.Board
-	logs   *bytes.Buffer // only to be read when nothing runs
+	t       *testing.T
+	disk    *disk
+	pump    *machine
+	fan     *machine
+	valve   *machine // belongs to the child node7
+	unmade  unmade
+	useless useless
+	gate    *gate
+	clock   *wall
+	board   *health.Board
+	logs    *bytes.Buffer // only to be read when nothing runs
 
 	*command.Dispatcher
 	inbox *command.Inbox
@@ -104,16 +106,21 @@ func (r *rig) assemble() {
 	r.board = health.NewBoard(log)
 	d, err := command.NewDispatcher(command.Options{
 		Journal: r.disk, Queue: r.disk, Clock: r.clock,
-		Actuators: map[gateway.DeviceID]gateway.Actuator{"pump": r.pump, "fan": r.fan, "valve": r.valve, "unmade": &r.unmade, "useless": &useless{}},
-		Policy:    r.gate,
-		Children:  map[gateway.DeviceID]gateway.Lane{"valve": "node7"},
-		Sensors:   []gateway.DeviceID{"air"},
-		Log:       log, Health: r.board,
+		Devices: r.devices(), Log: log, Health: r.board,
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.Dispatcher, r.inbox, r.ended = d, command.NewInbox(d), make(chan error, 1)
+}
+
+func (r *rig) devices() command.Devices {
+	return command.Devices{
+		Actuators: map[gateway.DeviceID]gateway.Actuator{"pump": r.pump, "fan": r.fan, "valve": r.valve, "unmade": &r.unmade, "useless": &r.useless},
+		Policy:    r.gate,
+		Children:  map[gateway.DeviceID]gateway.Lane{"valve": "node7"},
+		Sensors:   []gateway.DeviceID{"air"},
+	}
 }
 
 func (r *rig) start() {

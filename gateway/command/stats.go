@@ -51,10 +51,11 @@ func (d *Dispatcher) Stats() Stats {
 	s := Stats{Final: maps.Clone(d.counts.final)}
 	d.mu.Unlock()
 	s.Repeated, s.Refused = d.counts.repeated.Load(), d.counts.refused.Load()
-	for _, w := range d.all() {
+	fleet := d.fleet.Load()
+	for _, w := range fleet.all() {
 		device := w.snapshot()
 		s.Waiting += device.Waiting
-		if w != d.strays {
+		if w != fleet.strays {
 			s.Devices = append(s.Devices, device)
 		}
 	}

@@ -24,6 +24,8 @@ type worker struct {
 	// resumed come from an earlier run and go before the queue; mu guards them.
 	resumed []gateway.Entry
 	heart   *health.Heart
+	// quit is closed when the device is no more, gone once the worker has ended.
+	quit, gone chan struct{}
 	// stuck is the call that was given up and has not come back.
 	stuck *call
 
@@ -35,6 +37,7 @@ func newWorker(d *Dispatcher, id gateway.DeviceID, a gateway.Actuator) *worker {
 	w := &worker{
 		Dispatcher: d, id: id, actuator: a,
 		slots: make(chan struct{}, room), queue: make(chan gateway.Entry, room),
+		quit: make(chan struct{}), gone: make(chan struct{}),
 		now: DeviceStats{Device: id},
 	}
 	if a != nil {
@@ -43,7 +46,7 @@ func newWorker(d *Dispatcher, id gateway.DeviceID, a gateway.Actuator) *worker {
 	return w
 }
 
-// run works until ctx ends; work outlives it by the grace.
+// run works until ctx ends, or the worker is dismissed; work outlives ctx by the grace.
 func (w *worker) run(ctx, work context.Context) {
 	w.heart = w.opts.Health.Heart("commands:"+cmp.Or(string(w.id), "strays"), maxSilence)
 	defer w.opts.Health.Remove(w.heart)
@@ -52,19 +55,53 @@ func (w *worker) run(ctx, work context.Context) {
 		if !ok {
 			return
 		}
-		w.running(&Running{Command: e.Command.ID, Action: e.Command.Action, Since: time.Now()})
-		if result, final := w.outcome(ctx, work, e); final {
-			w.finish(ctx, e, result)
+		turn, held := w.turns.begin(work, w)
+		if turn == nil {
+			w.putBack(e)
+			w.await(ctx, held)
+			continue
 		}
-		w.running(nil)
+		w.carryOut(ctx, turn, e)
 	}
 }
 
-// next waits for the next command, and reports false once ctx has ended.
+// carryOut brings a command to its final state, if that can be.
+func (w *worker) carryOut(ctx context.Context, turn *turn, e gateway.Entry) {
+	defer w.turns.end(w)
+	w.running(&Running{Command: e.Command.ID, Action: e.Command.Action, Since: time.Now()})
+	defer w.running(nil)
+	result, final := w.outcome(ctx, turn, &e)
+	switch {
+	case final:
+		w.finish(ctx, e, result)
+	case turn.ctx.Err() != nil: // cut short by a change of the devices, or by the stop
+		w.putBack(e)
+	}
+}
+
+// await waits until commands may begin again, ctx ends or the worker is dismissed.
+func (w *worker) await(ctx context.Context, released <-chan struct{}) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		w.heart.Beat()
+		select {
+		case <-tick.C:
+			continue
+		case <-released:
+		case <-w.quit:
+		case <-ctx.Done():
+		}
+		return
+	}
+}
+
+// next waits for the next command, and reports false once ctx has ended or the worker
+// is dismissed.
 func (w *worker) next(ctx context.Context) (gateway.Entry, bool) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !w.dismissed() {
 		w.heart.Beat()
 		if e, ok := w.nextResumed(); ok {
 			return e, true
@@ -76,10 +113,20 @@ func (w *worker) next(ctx context.Context) (gateway.Entry, bool) {
 		case <-w.back():
 			w.unstick()
 		case <-tick.C:
+		case <-w.quit:
 		case <-ctx.Done():
 		}
 	}
 	return gateway.Entry{}, false
+}
+
+func (w *worker) dismissed() bool {
+	select {
+	case <-w.quit:
+		return true
+	default:
+		return false
+	}
 }
 
 func (w *worker) nextResumed() (gateway.Entry, bool) {
@@ -119,7 +166,7 @@ func (w *worker) do(work, run context.Context, cmd gateway.Command, timeout time
 }
 
 // label says for people which device it is.
-func (w *worker) label() string { return cmp.Or(w.opts.Labels[w.id], "device "+string(w.id)) }
+func (w *worker) label() string { return cmp.Or(w.fleet.Load().Labels[w.id], "device "+string(w.id)) }
 
 func (w *worker) condition() string { return "actuator:" + string(w.id) }
 

@@ -28,8 +28,10 @@ func (s *Service) newControl(a *assembly) (*control, error) {
 		}
 	}
 	dispatcher, err := command.NewDispatcher(command.Options{
-		Journal: s.queue.Journal(), Queue: s.queue, Actuators: actuators, Labels: labels, Sensors: sensors, Children: a.config.childDevices(),
-		Clock: s.clock, Health: s.health, Log: s.log, Timeout: a.config.Commands.Timeout,
+		Journal: s.queue.Journal(), Queue: s.queue, Clock: s.clock, Health: s.health, Log: s.log,
+		Devices: command.Devices{
+			Actuators: actuators, Labels: labels, Sensors: sensors, Children: a.config.childDevices(), Timeout: a.config.Commands.Timeout,
+		},
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,98 @@
+package command
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Change replaces the devices while Run runs. Commands under way finish first, but for
+// those that can be taken up again, which are cut short and go on afterwards. While
+// none is carried out, between is called: it may close devices that are no more, and
+// opens the way for others. Those that wait go on then, with the devices as they are by
+// now: in their order, each to its final state. The worker of a device that has stayed
+// stays, with what its driver has not come back from.
+//
+// On an error nothing has changed: commands did not end before ctx did, the gateway
+// stops, or between has failed. One change at a time.
+func (d *Dispatcher) Change(ctx context.Context, to Devices, between func() error) error {
+	select {
+	case <-d.ready:
+	case <-d.stopping:
+		return errStopping()
+	case <-ctx.Done():
+		return fmt.Errorf("commands are not taken yet: %w", ctx.Err())
+	}
+	defer d.turns.release()
+	grace := d.fleet.Load().Timeout + 2*courtesy // most have their end by then
+	if err := d.turns.hold(ctx, grace); err != nil {
+		return err
+	}
+	// None is on its way to a worker either.
+	if err := d.take(ctx, d.admission); err != nil {
+		return err
+	}
+	defer func() { <-d.admission }()
+	if err := between(); err != nil {
+		return err
+	}
+	before := d.fleet.Load()
+	after := d.newFleet(to, before)
+	left := before.without(after)
+	var waiting []gateway.Entry
+	for _, w := range left {
+		waiting = append(waiting, w.dismiss()...)
+	}
+	d.fleet.Store(after)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range waiting {
+		w := after.of(e.Command.Device)
+		w.resumed = append(w.resumed, e)
+	}
+	for _, w := range after.without(before) {
+		d.launch(w)
+	}
+	return nil
+}
+
+// launch starts a worker, unless the stop has begun: then what it has is left to the
+// next run. The caller holds mu.
+func (d *Dispatcher) launch(w *worker) {
+	select {
+	case <-d.stopping:
+		close(w.gone)
+	default:
+		d.crew.Go(func() {
+			defer close(w.gone)
+			w.run(d.life, d.work)
+		})
+	}
+}
+
+// dismiss ends a worker that carries nothing out, and returns the commands that wait
+// for it, in their order.
+func (w *worker) dismiss() []gateway.Entry {
+	close(w.quit)
+	<-w.gone
+	w.opts.Health.Clear(w.condition())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	waiting := w.resumed
+	for w.resumed = nil; len(w.queue) > 0; <-w.slots {
+		waiting = append(waiting, <-w.queue)
+	}
+	return waiting
+}
+
+// putBack makes a command the next one.
+func (w *worker) putBack(e gateway.Entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.resumed = append([]gateway.Entry{e}, w.resumed...)
+}
+
+func errStopping() error {
+	return fmt.Errorf("the gateway is stopping: %w", gateway.ErrUnavailable)
+}
