@@ -73,8 +73,11 @@ func (c *Chain) succeed(old *Chain, latest []gateway.Reading, now time.Time) {
 func (c *calculator) succeed(old *calculator, latest []gateway.Reading, now time.Time, p *problems) {
 	for _, before := range old.order {
 		s := c.scope(before.device) // there is room: the other had as much
-		maps.Copy(s.inputs, before.inputs)
-		maps.Copy(s.values, before.values)
+		for name, in := range before.inputs {
+			if c.inputs[name] { // the others would grow old here
+				s.inputs[name], s.values[name] = in, before.values[name]
+			}
+		}
 		for i, w := range before.watches {
 			c.follow(s, &old.rules[i], w)
 		}

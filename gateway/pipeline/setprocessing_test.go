@@ -184,6 +184,8 @@ func TestAlertsOverChangesOfProcessing(t *testing.T) {
 		"known before":       {{rules(), ""}, {35.0, ""}, {rules(hot), "hot true"}},
 		"holds on":           {{rules(slow), ""}, {35.0, ""}, {50 * time.Second, ""}, {rules(slow, hot), "hot true"}, {11 * time.Second, "slow true"}},
 		"judged anew":        {{rules(slow), ""}, {35.0, ""}, {50 * time.Second, ""}, {rules(pipeline.AlertRule{ID: "slow", When: "t >= 30", For: time.Minute}), ""}, {11 * time.Second, ""}, {time.Minute, "slow true"}},
+		"by time alone":      {{rules(), ""}, {35.0, ""}, {rules(slow), ""}, {59 * time.Second, ""}, {2 * time.Second, "slow true"}},
+		"not of old values":  {{35.0, "hot true"}, {rules(), "hot false"}, {20.0, ""}, {rules(hot), ""}, {rules(), ""}, {35.0, ""}, {rules(hot), "hot true"}},
 		"of several":         {{rules(both), ""}, {35.0, ""}, {rules(hot, both), "hot true"}},
 		"nothing known":      {{rules(slow), ""}, {rules(hot), ""}, {31.0, "hot true"}},
 		"not while it is on": {{35.0, "hot true"}, {rules(hot), ""}, {rules(hot), ""}, {time.Hour, ""}},
@@ -223,10 +225,16 @@ func TestDerivedOverChangesOfProcessing(t *testing.T) {
 		p.Deadband, p.Heartbeat = map[string]string{"a": "change"}, time.Hour
 		c.set(t, p)
 		c.say("b", 2)
-		time.Sleep(31 * time.Second) // a is too old now, whatever was set meanwhile
 		c.set(t, pipeline.Processing{Derive: p.Derive})
 		c.say("b", 3)
-		if got := strings.Join(c.sink.values(), " "); got != "a=1 b=2 sum=3 b=3" {
+		time.Sleep(31 * time.Second) // a is too old now, whatever was set meanwhile
+		c.set(t, p)
+		c.say("b", 4)
+		c.set(t, pipeline.Processing{})
+		c.say("a", 5)
+		c.set(t, p) // nobody knows how old they are
+		c.say("b", 6)
+		if got := strings.Join(c.sink.values(), " "); got != "a=1 b=2 sum=3 b=3 sum=4 b=4 a=5 b=6" {
 			t.Errorf("sent %s", got)
 		}
 		if err := c.stop(); err != nil {

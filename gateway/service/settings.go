@@ -70,10 +70,10 @@ func (p *settingsParser) devices(place string, v any) {
 		p.fault(place, "want an object of devices")
 		return
 	}
-	for key, value := range devices {
+	for _, key := range slices.Sorted(maps.Keys(devices)) { // of two spellings of an id, the same counts each time
 		place, id := place+"."+key, gateway.DeviceID(unescapeKey(key))
 		if d, known := p.scope[id]; known {
-			p.device(place, d, value)
+			p.device(place, d, devices[key])
 		} else {
 			p.fault(place, "there is no such device; want one of %s", strings.Join(p.scope.names(), ", "))
 		}

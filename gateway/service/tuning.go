@@ -141,7 +141,7 @@ func patch(v any) any {
 		}
 	case map[string]any:
 		object := make(map[string]any, len(v))
-		for _, key := range slices.Sorted(maps.Keys(v)) { // of two spellings of a name, the same counts each time
+		for _, key := range slices.Sorted(maps.Keys(v)) { // as with ids
 			object[unescapeKey(key)] = patch(v[key])
 		}
 		return object
