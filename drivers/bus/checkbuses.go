@@ -16,11 +16,11 @@ func (s *Set) CheckBuses() []Fault {
 	var faults []Fault
 	owners := make(map[string]string)
 	channels := make(map[MuxConfig]string)
-	for _, name := range slices.Sorted(maps.Keys(s.opts.Configs)) {
+	for _, name := range slices.Sorted(maps.Keys(s.configs())) {
 		fault := func(field, format string, args ...any) {
 			faults = append(faults, Fault{Bus: name, Field: field, Problem: fmt.Sprintf(format, args...)})
 		}
-		switch c := s.opts.Configs[name].(type) {
+		switch c := s.configs()[name].(type) {
 		case owner:
 			if other, twice := owners[c.hardware()]; twice {
 				fault("", "its %s is bus %s already; want each once", c.hardware(), other)
@@ -49,7 +49,7 @@ func (s *Set) checkMux(name string, c *MuxConfig, fault func(field, format strin
 	}
 	place := AtI2C(c.Bus, c.Address)
 	for _, other := range above {
-		up, ok := s.opts.Configs[other].(*MuxConfig)
+		up, ok := s.configs()[other].(*MuxConfig)
 		if ok && s.Meet(place, AtI2C(up.Bus, up.Address)) {
 			fault("address", "%v is in the way: the multiplexer that leads there has the same address; want another, by its pins A0 to A2", place)
 			return
@@ -67,9 +67,9 @@ type Taken struct {
 // Taken lists the places that the buses themselves take: those of multiplexers,
 // each once, and lines that cut power.
 func (s *Set) Taken() (all []Taken) {
-	for _, name := range slices.Sorted(maps.Keys(s.opts.Configs)) {
+	for _, name := range slices.Sorted(maps.Keys(s.configs())) {
 		taken := Taken{}
-		switch c := s.opts.Configs[name].(type) {
+		switch c := s.configs()[name].(type) {
 		case *MuxConfig:
 			taken = Taken{AtI2C(c.Bus, c.Address), "the multiplexer of bus " + name}
 		case *I2CConfig:
@@ -94,9 +94,11 @@ func (s *Set) Meet(a, b Place) bool {
 
 // above are the buses that a channel of a multiplexer hangs on, the nearest
 // first; none for other buses.
-func (s *Set) above(name string) (buses []string) {
+func (s *Set) above(name string) []string { return above(name, s.configs()) }
+
+func above(name string, configs map[string]any) (buses []string) {
 	for len(buses) <= deepest {
-		c, ok := s.opts.Configs[name].(*MuxConfig)
+		c, ok := configs[name].(*MuxConfig)
 		if !ok {
 			break
 		}

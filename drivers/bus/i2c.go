@@ -76,10 +76,7 @@ func (s *Set) I2C(name string) (*I2C, error) {
 	if err := s.Check(Place{Bus: name, Kind: KindI2C}); err != nil {
 		return nil, err
 	}
-	trunk := name
-	for _, above := range s.above(name) {
-		trunk = above
-	}
+	trunk := trunkOf(name, s.configs())
 	w := s.i2c[trunk]
 	if w == nil {
 		var err error

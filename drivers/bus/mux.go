@@ -55,8 +55,8 @@ type mux struct {
 // grow makes the tree of segments below a bus, as the config has it.
 func (s *Set) grow(name string) *segment {
 	here := &segment{name: name}
-	for _, below := range slices.Sorted(maps.Keys(s.opts.Configs)) {
-		c, ok := s.opts.Configs[below].(*MuxConfig)
+	for _, below := range slices.Sorted(maps.Keys(s.configs())) {
+		c, ok := s.configs()[below].(*MuxConfig)
 		if !ok || c.Bus != name {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
@@ -49,6 +50,8 @@ type Hardware struct {
 // asked for and stay open until Close. It is safe for concurrent use.
 type Set struct {
 	opts Options
+	// current has the configs of the buses, by name; Change replaces them.
+	current atomic.Pointer[map[string]any]
 
 	mu     sync.Mutex
 	closed bool
@@ -84,7 +87,9 @@ func New(o Options) *Set {
 	if o.Hardware.GPIO == nil {
 		o.Hardware.GPIO = gpiochip.Kernel{}
 	}
-	return &Set{opts: o, i2c: make(map[string]*wire), spi: make(map[string]*SPI), modbus: make(map[string]*Modbus), ports: make(map[*Port]struct{}), turns: make(map[string]chan struct{})}
+	s := &Set{opts: o, i2c: make(map[string]*wire), spi: make(map[string]*SPI), modbus: make(map[string]*Modbus), ports: make(map[*Port]struct{}), turns: make(map[string]chan struct{})}
+	s.current.Store(&o.Configs)
+	return s
 }
 
 // closeGrace is how long Close waits for transactions that do not come back.
@@ -168,7 +173,7 @@ func (s *Set) Check(p Place) error {
 // named lists the configured buses of a kind.
 func (s *Set) named(kind string) string {
 	var names []string
-	for name, config := range s.opts.Configs {
+	for name, config := range s.configs() {
 		if kindOf(config) == kind {
 			names = append(names, name)
 		}
@@ -183,21 +188,27 @@ func (s *Set) named(kind string) string {
 // config is that of the section buses, or the implied one; nil if there is no
 // such bus.
 func (s *Set) config(name string) any {
-	if config, given := s.opts.Configs[name]; given {
+	return configIn(name, s.configs())
+}
+
+func configIn(name string, configs map[string]any) any {
+	if config, given := configs[name]; given {
 		return config
 	}
 	return implied(name)
 }
 
+func (s *Set) configs() map[string]any { return *s.current.Load() }
+
 // alias is the name that the section buses has for an implied bus; empty if it
 // has none.
 func (s *Set) alias(name string) string {
 	bare, ok := implied(name).(owner)
-	if _, given := s.opts.Configs[name]; given || !ok {
+	if _, given := s.configs()[name]; given || !ok {
 		return ""
 	}
-	for _, other := range slices.Sorted(maps.Keys(s.opts.Configs)) {
-		if c, ok := s.opts.Configs[other].(owner); ok && c.hardware() == bare.hardware() {
+	for _, other := range slices.Sorted(maps.Keys(s.configs())) {
+		if c, ok := s.configs()[other].(owner); ok && c.hardware() == bare.hardware() {
 			return other
 		}
 	}

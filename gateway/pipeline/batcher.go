@@ -113,6 +113,14 @@ func NewBatcher(o BatcherOptions) (*Batcher, error) {
 	}, nil
 }
 
+// SetBounds changes MaxBytes and MaxAge, both more than 0, for the open message, too.
+func (b *Batcher) SetBounds(maxBytes int, maxAge time.Duration) {
+	b.mu.Lock()
+	b.opts.MaxBytes, b.opts.MaxAge = maxBytes, maxAge
+	b.mu.Unlock()
+	b.signal()
+}
+
 // Stats is a snapshot for status displays.
 func (b *Batcher) Stats() BatcherStats {
 	b.mu.Lock()

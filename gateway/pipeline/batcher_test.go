@@ -344,3 +344,26 @@ func TestCommit(t *testing.T) {
 		}
 	})
 }
+
+// TestBoundsChange for the message that is open, too.
+func TestBoundsChange(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := &queue{}
+		b := newBatcher(t, q, pipeline.BatcherOptions{MaxAge: time.Hour})
+		defer running(b.Run)()
+		start := time.Now()
+		emit(t, b, "a")
+		time.Sleep(time.Second)
+		b.SetBounds(3800, 3*time.Second)
+		time.Sleep(time.Minute)
+		if len(q.times) != 1 || q.times[0].Sub(start) != 3*time.Second {
+			t.Errorf("appended at %v", q.times)
+		}
+		b.SetBounds(1, time.Hour)
+		emit(t, b, "b", "c")
+		synctest.Wait()
+		if n := len(q.got()); n != 3 {
+			t.Errorf("%d messages, want one for each reading", n)
+		}
+	})
+}

@@ -100,7 +100,33 @@ func (m *Meter) written() (all, messages uint64) {
 }
 
 // Planned reports whether there is a data plan.
-func (m *Meter) Planned() bool { return m.opts.Plan.Monthly > 0 }
+func (m *Meter) Planned() bool { return m.plan().Monthly > 0 }
+
+func (m *Meter) plan() Plan {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.opts.Plan
+}
+
+// SetPlan changes the plan. What the month has used counts on; without a plan before,
+// it begins at zero. Senders that go by the plan are to be made anew.
+func (m *Meter) SetPlan(p Plan) error {
+	if err := p.validate(); err != nil {
+		return err
+	}
+	if p.Monthly > 0 && m.opts.Clock == nil {
+		return errors.New("uplink: a data plan needs a clock")
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.opts.Plan.Monthly == 0 {
+		m.earlier, m.mark, m.begins, m.ends = tally{}, m.all, time.Time{}, time.Time{}
+	}
+	if m.opts.Plan = p; !m.begins.IsZero() {
+		_, m.ends = p.month(m.begins)
+	}
+	return nil
+}
 
 // Standing is how the month stands against the plan.
 func (m *Meter) Standing() Standing {
@@ -116,9 +142,6 @@ func (m *Meter) Standing() Standing {
 
 // State is what the plan demands now.
 func (m *Meter) State() PlanState {
-	if !m.Planned() {
-		return PlanFree
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.opts.Plan.state(m.month().socket.Sum())
@@ -127,10 +150,11 @@ func (m *Meter) State() PlanState {
 // Thinning is the window to thin readings by; 0 while they pass as they come.
 // A plan that is to thin at all of it never does.
 func (m *Meter) Thinning() time.Duration {
-	if m.State() == PlanFree || m.opts.Plan.ThinAt >= 1 {
+	plan := m.plan()
+	if m.State() == PlanFree || plan.ThinAt >= 1 {
 		return 0
 	}
-	return m.opts.Plan.ThinWindow
+	return plan.ThinWindow
 }
 
 // month is what the month has used. The caller holds mu.
@@ -142,7 +166,7 @@ func (m *Meter) month() tally {
 // turn begins a new month if it is time. A clock that turns out to have been
 // ahead gives the month its right name and takes no byte back.
 func (m *Meter) turn() {
-	if !m.Planned() || !m.opts.Clock.Trusted() {
+	if m.opts.Plan.Monthly == 0 || !m.opts.Clock.Trusted() {
 		return
 	}
 	now := m.opts.Clock.Now()
@@ -161,12 +185,9 @@ func (m *Meter) turn() {
 // saveEvery bounds what a crash makes the month forget.
 const saveEvery = 10 * time.Minute
 
-// Run keeps the file up to date until ctx ends, and once more then. Without a
-// plan or a file it does nothing. It returns nil.
+// Run keeps the file up to date until ctx ends, and once more then, while there is a
+// plan. It returns nil.
 func (m *Meter) Run(ctx context.Context) error {
-	if m.opts.File == "" || !m.Planned() {
-		return nil
-	}
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -174,7 +195,9 @@ func (m *Meter) Run(ctx context.Context) error {
 		case <-tick.C:
 		case <-ctx.Done():
 		}
-		m.save()
+		if m.opts.File != "" && m.Planned() {
+			m.save()
+		}
 	}
 	return nil
 }

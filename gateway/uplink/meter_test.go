@@ -251,3 +251,37 @@ func TestUsageAddsUp(t *testing.T) {
 	none.Socket(1, 1)
 	none.Packet(uplink.ForTelemetry, 1, 1)
 }
+
+// TestPlanChanges: the month goes on with what it has used; a plan where there was none
+// begins at zero.
+func TestPlanChanges(t *testing.T) {
+	cal := &calendar{}
+	cal.set(t, "2026-11-25T12:00:00Z")
+	m := newMeter(t, uplink.MeterOptions{Clock: cal})
+	m.Socket(500, 0)
+	if m.Planned() || m.State() != uplink.PlanFree {
+		t.Error("planned without a plan")
+	}
+	if err := m.SetPlan(monthly); err != nil {
+		t.Fatal(err)
+	}
+	m.Socket(900, 0)
+	if s := m.Standing(); s.Used != 900 || s.State != uplink.PlanThinning || s.Resets.Format(time.DateOnly) != "2026-12-15" {
+		t.Errorf("a new plan: %+v", s)
+	}
+	other := monthly
+	other.Monthly, other.ResetsOn = 900, 1
+	if err := m.SetPlan(other); err != nil {
+		t.Fatal(err)
+	}
+	if s := m.Standing(); s.Used != 900 || s.State != uplink.PlanHeld || s.Resets.Format(time.DateOnly) != "2026-12-01" {
+		t.Errorf("another plan: %+v", s)
+	}
+	other.ResetsOn = 31
+	if err := m.SetPlan(other); err == nil {
+		t.Error("a wrong plan was taken")
+	}
+	if err := m.SetPlan(uplink.Plan{}); err != nil || m.Planned() || m.State() != uplink.PlanFree || m.Thinning() != 0 {
+		t.Errorf("no plan any more: %v, %s", err, m.State())
+	}
+}

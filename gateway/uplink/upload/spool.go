@@ -115,6 +115,13 @@ func (in *intake) piece(to io.Writer) (int, error) {
 	return n, err
 }
 
+// SetMaxBytes changes the bound, for files that come from now on.
+func (u *Uploader) SetMaxBytes(n int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.opts.MaxBytes = n
+}
+
 // take reserves bytes of the spool.
 func (u *Uploader) take(n int64) error {
 	u.mu.Lock()

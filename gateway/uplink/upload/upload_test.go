@@ -455,6 +455,10 @@ func TestSpoolIsBounded(t *testing.T) {
 		if _, err := b.Accept(t.Context(), Request{Name: "d", Size: 1}, strings.NewReader("x")); !errors.Is(err, gateway.ErrFull) {
 			t.Errorf("after a restart: %v", err)
 		}
+		b.SetMaxBytes(101)
+		if _, err := b.Accept(t.Context(), Request{Name: "e", Size: 1}, strings.NewReader("x")); err != nil {
+			t.Errorf("after the bound was raised: %v", err)
+		}
 		b.run()
 		defer b.stop()
 		b.wait(first.ID)
