@@ -300,3 +300,56 @@ func TestFaultyChangeOfProcessing(t *testing.T) {
 		}
 	})
 }
+
+// What a stream commits is counted once, whichever chain has made it true.
+func TestCommitsOverChangesOfProcessing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const all = 500
+		sink := &keeper{}
+		done := make(chan struct{})
+		s := &stream{run: func(ctx context.Context, to gateway.Sink, _ int) error {
+			defer close(done)
+			for n := range all {
+				if _, err := to.Commit(ctx, []gateway.Reading{{Name: "n", Value: gateway.Number(float64(n))}}); err != nil {
+					return err
+				}
+				time.Sleep(rand.N(time.Second))
+			}
+			<-ctx.Done()
+			return nil
+		}}
+		r, err := pipeline.NewRunner(pipeline.RunnerOptions{Device: "air", Stream: s, Sink: sink, Clock: wall{}, Health: newBoard()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := running(r.Run)
+		most := float64(all) / 2
+		for i := range 2 * all {
+			change := pipeline.Processing{}
+			if i%2 == 0 {
+				change.ValidRange = map[string]pipeline.ValidRange{"n": {Max: &most, Outside: "drop"}}
+			}
+			if err := r.SetProcessing(change); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(rand.N(time.Second))
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		<-done
+		bad := 0
+		for n, batch := range sink.batches {
+			if batch[0].Value != gateway.Number(float64(n)) {
+				t.Errorf("%v came in place of %d", batch[0].Value, n)
+			}
+			if batch[0].Quality == gateway.Bad {
+				bad++
+			}
+		}
+		did := r.Stats().Processing
+		if want := (pipeline.ProcessingStats{Taken: all, Sent: all, Bad: uint64(bad)}); len(sink.batches) != all || did != want || bad == 0 {
+			t.Errorf("%d batches, %+v, want %+v", len(sink.batches), did, want)
+		}
+	})
+}
