@@ -70,6 +70,9 @@ func (d Driver) Measures() bool { return d.fulfils.Sensor != nil || d.fulfils.St
 // measure speak by themselves.
 func (d Driver) Polled() bool { return d.fulfils.Sensor != nil }
 
+// Acts tells whether devices of the driver can be asked to do something.
+func (d Driver) Acts() bool { return d.fulfils.Actuator != nil }
+
 // contracts finds out what a device can do.
 func contracts(d any) Device {
 	var device Device

@@ -167,36 +167,6 @@ func (a Arg) Wants() string {
 	return b.String()
 }
 
-// Parse reads arguments that are written as texts, as in the config, each as its
-// declaration wants it. What cannot be read so stays a text, for Check to tell.
-func (a Action) Parse(texts map[string]string) map[string]any {
-	args := make(map[string]any, len(texts))
-	for name, text := range texts {
-		args[name] = text
-		if i := slices.IndexFunc(a.Args, func(arg Arg) bool { return arg.Name == name }); i >= 0 {
-			args[name] = a.Args[i].parse(text)
-		}
-	}
-	return args
-}
-
-func (a Arg) parse(text string) any {
-	switch a.Type {
-	case ArgBool:
-		if text == "true" || text == "false" {
-			return text == "true"
-		}
-	case ArgNumber, ArgInteger:
-		if x, err := strconv.ParseFloat(text, 64); err == nil {
-			return x
-		}
-		if n, err := strconv.ParseInt(text, 0, 64); err == nil { // such as 0x1F
-			return float64(n)
-		}
-	}
-	return text
-}
-
 // Usage shows the arguments as they are typed, with what may stand there; those
 // in brackets may be left out: "on=true|false [ms=1..5000]".
 func (a Action) Usage() string {

@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"errors"
-	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -75,19 +74,6 @@ func TestActionUsage(t *testing.T) {
 	} {
 		if got := a.Usage(); got != want {
 			t.Errorf("got %s\nwant %s", got, want)
-		}
-	}
-}
-
-func TestActionParse(t *testing.T) {
-	got := move.Parse(map[string]string{"to": "1e2", "steps": "0x10", "hold": "true", "mode": "soft", "note": "7", "zoom": "3"})
-	want := map[string]any{"to": 100.0, "steps": 16.0, "hold": true, "mode": "soft", "note": "7", "zoom": "3"}
-	if !maps.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	for _, texts := range []map[string]string{{"to": "far"}, {"to": "NaN"}, {"to": "1", "hold": "on"}, {"to": "1", "steps": ""}} {
-		if err := move.Check(move.Parse(texts)); !errors.Is(err, gateway.ErrDenied) {
-			t.Errorf("%v: %v", texts, err)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (a *api) run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.status()) })
 	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, append(a.deviceStatus(), a.ownStatus()))
+		answer(w, slices.Concat(a.deviceStatus(), a.sceneStatus(), []DeviceStatus{a.ownStatus()}))
 	})
 	mux.HandleFunc("GET /v1/claims", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.claims()) })
 	mux.HandleFunc("POST /v1/devices/{id}/read", a.read)

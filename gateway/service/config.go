@@ -10,6 +10,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/scene"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	Uploads   UploadsConfig             `yaml:"uploads" doc:"Files on their way to the hub."`
 	Buses     map[string]config.Section `yaml:"buses" variants:"buses" doc:"What devices are wired to and that needs to be told apart or set up, by name. An I2C bus i2c-N with nothing to set needs no entry."`
 	Devices   []config.Section          `yaml:"devices" variants:"devices" required:"true" doc:"The sensors and actuators."`
+
+	scene.Config
 }
 
 // GatewayConfig is the section gateway.

@@ -2,15 +2,18 @@ package service
 
 import (
 	"context"
+	"maps"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/command"
+	"github.com/fieldpost/fieldpost/gateway/scene"
 )
 
 // control is what acts on the devices: all that decides about commands and carries
 // them out.
 type control struct {
 	dispatcher *command.Dispatcher
+	scenes     *scene.Set
 	stage      *stage
 }
 
@@ -27,6 +30,11 @@ func (s *Service) newControl(a *assembly) (*control, error) {
 			sensors = append(sensors, d.id)
 		}
 	}
+	scenes, err := s.newScenes(a, maps.Clone(actuators))
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(actuators, scenes.Actuators())
 	dispatcher, err := command.NewDispatcher(command.Options{
 		Journal: s.queue.Journal(), Queue: s.queue, Clock: s.clock, Health: s.health, Log: s.log,
 		Devices: command.Devices{
@@ -36,7 +44,8 @@ func (s *Service) newControl(a *assembly) (*control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &control{dispatcher: dispatcher}, nil
+	scenes.Connect(dispatcher)
+	return &control{dispatcher: dispatcher, scenes: scenes}, nil
 }
 
 func (c *control) start(ctx context.Context, report func(error)) {

@@ -24,6 +24,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/hubsim"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/scene"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
@@ -301,14 +302,15 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 		devices = append(devices, &device{id: id, source: source})
 		s.health.Raise("device:"+string(id), "error", strings.Repeat("why ", 1000))
 	}
-	s.current.Store(&assembly{devices: devices})
+	none := &control{scenes: new(scene.Set)}
+	s.current.Store(&assembly{config: &Loaded{}, devices: devices, control: none})
 	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, CA: mqtt.NewReplacement(), Now: time.Now, Linked: func() bool { return true }, Probation: time.Minute})
 	object := twin{s}.Reported()
 	data, err := json.Marshal(object)
 	if err != nil || len(data) > maxReportedBytes || object["left_out"] != true || object["gateway"] == nil || object["settings"] == nil {
 		t.Errorf("%d bytes, %v: %.300s", len(data), err, data)
 	}
-	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:100]})
+	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:100], control: none})
 	s.health = health.NewBoard(s.log)
 	for _, d := range devices[:100] {
 		d.can.Actuator = talented{}
@@ -317,7 +319,7 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 	if d, ok := object["devices"].(map[string]any)["device%2E0"].(map[string]any); object["left_out"] != true || !ok || d["actions"] != nil {
 		t.Errorf("actions that do not fit: %.300v", object)
 	}
-	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:1]})
+	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:1], control: none})
 	object = twin{s}.Reported()
 	d, _ := object["devices"].(map[string]any)["device%2E0"].(map[string]any)
 	if object["left_out"] != nil || d == nil || len(d["actions"].(map[string]any)) != 8 {

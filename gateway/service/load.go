@@ -52,7 +52,8 @@ func parse(path string, text []byte) (*Loaded, error) {
 	if err != nil {
 		return l, err
 	}
-	errs := []error{root.Decode(&l.Config)}
+	decoded := root.Decode(&l.Config)
+	errs := []error{decoded}
 	// The sections below are checked even if the rest is wrong, so that all
 	// errors show at once.
 	for _, section := range l.Upstreams {
@@ -83,6 +84,9 @@ func parse(path string, text []byte) (*Loaded, error) {
 		errs = append(errs, wired.check(&section, spec))
 		l.advise(&section, spec.config)
 		l.devices = append(l.devices, spec)
+	}
+	if !touches(decoded, "scenes") {
+		errs = append(errs, l.checkScenes(root))
 	}
 	return l, config.Join(errs...)
 }

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/scene"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
@@ -46,7 +47,7 @@ func TestMomentsAfterTheClockWasSet(t *testing.T) {
 func TestTheTwinTellsWhenItReallyBegan(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	s := &Service{id: "gw", log: log, health: health.NewBoard(log), started: before(time.Now(), 3*24*time.Hour)}
-	s.current.Store(&assembly{})
+	s.current.Store(&assembly{config: &Loaded{}, control: &control{scenes: new(scene.Set)}})
 	s.remote = newRemote(remoteOptions{CA: mqtt.NewReplacement(), Health: s.health, Log: log})
 	told := twin{s}.state().Gateway.Started
 	if off := time.Since(told).Abs(); off > time.Hour {

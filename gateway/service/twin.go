@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -128,7 +129,7 @@ func (t twin) state() reportedState {
 	state := reportedState{
 		Gateway: reportedGateway{
 			ID: t.id, Version: t.build.Version, Commit: t.build.Commit, Boot: clock.BootID(), Started: toSecond(moment(t.started, time.Now())),
-			Actions: usages(itself{t.Service}.Actions()),
+			Actions: usages(itself(t).Actions()),
 		},
 		Conditions: make(map[string]reportedCondition), Devices: make(map[string]reportedDevice),
 		Settings: t.remote.Verdict(),
@@ -139,7 +140,7 @@ func (t twin) state() reportedState {
 		}
 	}
 	tunings := t.remote.Tunings()
-	for _, d := range t.deviceStatus() {
+	for _, d := range slices.Concat(t.deviceStatus(), t.sceneStatus()) {
 		one := reportedDevice{Driver: d.Driver, State: d.State, Reason: shorten(d.Reason, maxReportedText), Since: toSecond(d.Since), Actions: usages(d.Actions)}
 		if every := tunings[d.ID].pace.Every; every > 0 {
 			one.Every = every.String()

@@ -23,6 +23,7 @@ var layers = map[string][]string{
 	"gateway/pipeline":          {"gateway", "gateway/clock", "gateway/expression", "gateway/health"},
 	"gateway/command":           {"gateway", "gateway/clock", "gateway/durable", "gateway/expression", "gateway/health", "gateway/latest"},
 	"gateway/rules":             {"gateway", "gateway/clock", "gateway/expression", "gateway/health", "gateway/latest"},
+	"gateway/scene":             {"gateway", "gateway/clock", "gateway/config", "gateway/expression", "gateway/latest"},
 	"gateway/uplink":            {"gateway", "gateway/clock", "gateway/durable", "gateway/health"},
 	"gateway/uplink/upload":     {"gateway", "gateway/clock", "gateway/durable", "gateway/health", "gateway/uplink"},
 	"gateway/uplink/uplinktest": {"gateway", "gateway/uplink"},
@@ -34,7 +35,7 @@ var layers = map[string][]string{
 	"gateway/hubsim":            {"gateway", "gateway/wsconn"},
 	"gateway/hubsim/load":       {"gateway/hubsim"},
 	"gateway/service": {
-		"gateway", "gateway/audit", "gateway/clock", "gateway/command", "gateway/config", "gateway/durable", "gateway/health", "gateway/latest", "gateway/pipeline", "gateway/rules",
+		"gateway", "gateway/audit", "gateway/clock", "gateway/command", "gateway/config", "gateway/durable", "gateway/health", "gateway/latest", "gateway/pipeline", "gateway/rules", "gateway/scene",
 		"gateway/uplink", "gateway/uplink/broker", "gateway/uplink/iothub", "gateway/uplink/mqtt", "gateway/uplink/upload", "storeforward", "drivers", "drivers/bus",
 	},
 	"storeforward":          {"gateway"},
