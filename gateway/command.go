@@ -73,8 +73,13 @@ type Result struct {
 // Entry is what the journal knows of a command.
 type Entry struct {
 	Command Command
-	// Started means that the device may have begun to act.
-	Started bool
+	// Started means that the device may have begun to act; StartedAt is when, as
+	// the clock of the gateway had it.
+	Started   bool
+	StartedAt time.Time `json:",omitzero"`
 	// Result is nil until the command has reached its final state.
 	Result *Result
+	// Took is how long it was carried out, by a clock that nobody sets; 0 if that is
+	// not known.
+	Took time.Duration `json:",omitzero"`
 }

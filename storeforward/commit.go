@@ -24,6 +24,8 @@ type committer struct {
 	packer     *packer
 	lastCommit time.Time
 	lastSweep  time.Time
+	// lastForgot is the uptime at which the journal was last swept.
+	lastForgot time.Duration
 	// carry did not fit into the last group and begins the next.
 	carry *request
 }
@@ -324,6 +326,10 @@ func (c *committer) idle() {
 	if time.Since(c.lastSweep) >= sweepEvery {
 		c.lastSweep = time.Now()
 		c.sweep()
+	}
+	if now := c.opts.Clock.Uptime(); now-c.lastForgot >= journalSweep {
+		c.lastForgot = now
+		c.sweepJournal()
 	}
 }
 

@@ -384,12 +384,12 @@ func (c *crashCourt) judgeLane(t *testing.T, q *Queue, s LaneStats, p *promises)
 func (c *crashCourt) judgeJournal(t *testing.T, j *Journal) {
 	t.Helper()
 	for _, id := range c.begun[max(0, len(c.begun)-20):] {
-		if _, err := j.read(id); err != nil {
+		if _, found, err := j.Entry(t.Context(), id); !found {
 			t.Errorf("command %s: %v", id, err)
 		}
 	}
 	for _, id := range c.ended[max(0, len(c.ended)-20):] {
-		if e, err := j.read(id); err != nil || e.Result == nil {
+		if e, _, err := j.Entry(t.Context(), id); err != nil || e.Result == nil {
 			t.Errorf("command %s has no result: %v", id, err)
 		}
 	}

@@ -40,7 +40,7 @@ type findings struct {
 }
 
 type foundEntry struct {
-	gateway.Entry
+	journalRecord
 	arrival uint64
 }
 
@@ -104,8 +104,8 @@ func (f *findings) take(fr frame, at place) {
 		l.chunks = append(l.chunks, chunkPlace{first: fr.first, count: fr.count, epoch: fr.epoch, size: len(fr.payload), at: at})
 		l.next = max(l.next, fr.last()+1)
 	case frameJournal:
-		if e, err := decodeEntry(fr, f.unpacker.sealer); err == nil {
-			f.entry(foundEntry{e, fr.first})
+		if r, err := openRecord(fr, f.unpacker.sealer); err == nil {
+			f.entry(foundEntry{r, fr.first})
 		}
 	case frameGap:
 		f.loss(fr)

@@ -2,8 +2,6 @@ package storeforward
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,222 +14,209 @@ import (
 
 // Journal records what became of each command, in the same store and the same
 // transactions as the messages, so that a result is never without its message.
+// All methods are safe for concurrent use, except that one command is changed by
+// one goroutine at a time.
 type Journal struct {
 	q *Queue
 
-	// begin serialises Begin, so that of two commands with one id one is first.
-	begin sync.Mutex
-
 	mu      sync.Mutex
 	entries map[string]*journalEntry
-	// finished are the arrivals of entries with a result, oldest first.
-	finished []string
-	arrivals uint64
+	// finished are the entries with a result, oldest first; bytes is what they
+	// take on disk.
+	finished []*journalEntry
+	bytes    int64
+	// beginning are the ids that are being recorded; each channel is closed when
+	// that is over, so that of two commands with one id one is first.
+	beginning map[string]chan struct{}
+	arrivals  uint64
+	// doubtful are arrivals whose entry must not be there, and may be: the next
+	// write removes them.
+	doubtful []uint64
 }
 
 // journalEntry is what is kept in memory of an entry.
 type journalEntry struct {
+	id       string
 	arrival  uint64
+	bytes    int // on disk
 	finished bool
+	at       stamp // when it was finished
+	leaving  bool  // its removal is under way
+}
+
+func newJournal(q *Queue) *Journal {
+	return &Journal{q: q, entries: make(map[string]*journalEntry), beginning: make(map[string]chan struct{})}
 }
 
 // Begin records cmd durably as received. If its id is known already, nothing
-// is written; the entry that is there is returned, and first is false.
+// is written; the entry that is there is returned, and first is false. An entry
+// that has outlived the journal counts as unknown.
 func (j *Journal) Begin(ctx context.Context, cmd gateway.Command) (entry gateway.Entry, first bool, err error) {
-	j.begin.Lock()
-	defer j.begin.Unlock()
-	if entry, err := j.read(cmd.ID); !errors.Is(err, badger.ErrKeyNotFound) {
-		return entry, false, err
+	for {
+		under, e, known := j.claim(cmd.ID)
+		switch {
+		case under != nil:
+			select {
+			case <-under:
+				continue
+			case <-ctx.Done():
+				return gateway.Entry{}, false, fmt.Errorf("journal command %s: %w", cmd.ID, ctx.Err())
+			}
+		case known:
+			r, err := j.read(e.arrival)
+			if errors.Is(err, badger.ErrKeyNotFound) {
+				continue // it has just left
+			}
+			return r.Entry, false, err
+		}
+		entry = gateway.Entry{Command: cmd}
+		return entry, true, j.begin(ctx, e, entry)
 	}
+}
+
+// claim looks an id up. If it is being recorded just now, under is closed when
+// that is over; else e is its entry or, if there is none, a new one that the
+// caller is to begin.
+func (j *Journal) claim(id string) (under <-chan struct{}, e *journalEntry, known bool) {
 	j.mu.Lock()
-	arrival := j.arrivals + 1
-	j.mu.Unlock()
-	entry = gateway.Entry{Command: cmd}
-	r := &request{urgent: true, done: make(chan error, 1)}
-	if err := j.submit(ctx, r, arrival, entry); err != nil {
+	defer j.mu.Unlock()
+	if under := j.beginning[id]; under != nil {
+		return under, nil, false
+	}
+	if e := j.entries[id]; e != nil && !e.leaving && !j.outlived(e) {
+		return nil, e, true
+	}
+	j.arrivals++
+	j.beginning[id] = make(chan struct{})
+	return nil, &journalEntry{id: id, arrival: j.arrivals}, false
+}
+
+// begin writes a new entry that was claimed.
+func (j *Journal) begin(ctx context.Context, e *journalEntry, entry gateway.Entry) error {
+	r := &request{}
+	old := j.replaced(e.id, r)
+	err := j.put(ctx, r, e, journalRecord{Entry: entry, Stamp: j.q.ages.stamp().append(nil)})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	close(j.beginning[e.id])
+	delete(j.beginning, e.id)
+	if err != nil {
+		j.doubtful = append(j.doubtful, e.arrival) // it may be on disk all the same
 		if errors.Is(err, errNoRoom) {
 			err = fmt.Errorf("%s: %w", j.q.refusalReason(), gateway.ErrFull)
 		}
-		return gateway.Entry{}, false, fmt.Errorf("journal command %s: %w", cmd.ID, err)
+		return fmt.Errorf("journal command %s: %w", e.id, err)
 	}
+	j.entries[e.id] = e
+	if i := slices.Index(j.finished, old); i >= 0 {
+		j.finished = slices.Delete(j.finished, i, i+1)
+		j.bytes -= int64(old.bytes)
+	}
+	return nil
+}
+
+// replaced adds the removal of the outlived entry with this id, if there is one.
+func (j *Journal) replaced(id string, r *request) *journalEntry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.arrivals = arrival
-	j.entries[cmd.ID] = &journalEntry{arrival: arrival}
-	return entry, true, nil
+	old := j.entries[id]
+	if old != nil {
+		r.deletes = append(r.deletes, journalKey(old.arrival))
+	}
+	return old
 }
 
 // Start records durably that the device is about to act.
 func (j *Journal) Start(ctx context.Context, id string) error {
-	return j.update(ctx, id, &request{}, func(e *gateway.Entry) { e.Started = true })
+	return j.update(ctx, id, &request{}, func(r *journalRecord, now stamp) {
+		r.Started, r.StartedAt = true, j.q.opts.Clock.Now().UTC()
+		r.Stamp = now.append(nil)
+	})
 }
 
 // Finish records the final state and appends the outgoing messages, in one
-// transaction. The oldest finished entries beyond the journal's size go.
+// transaction. The oldest finished entries beyond the bounds of the journal go.
 func (j *Journal) Finish(ctx context.Context, result gateway.Result, out ...gateway.Message) error {
 	r := &request{}
 	if err := j.q.put(r, out...); err != nil {
 		return fmt.Errorf("result of command %s: %w", result.CommandID, err)
 	}
-	forget := j.forget(r)
-	err := j.update(ctx, result.CommandID, r, func(e *gateway.Entry) { e.Result = &result })
+	leaving := j.forget(r)
+	var at stamp
+	err := j.update(ctx, result.CommandID, r, func(r *journalRecord, now stamp) {
+		r.Took = r.running(now)
+		at, r.Result, r.Stamp = now, &result, now.append(nil)
+	})
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.settle(leaving, err == nil)
 	if err != nil {
-		j.finished = append(forget, j.finished...)
 		return err
 	}
-	for _, id := range forget {
-		delete(j.entries, id)
-	}
 	if e := j.entries[result.CommandID]; !e.finished {
-		e.finished = true
-		j.finished = append(j.finished, result.CommandID)
+		e.finished, e.at = true, at
+		j.finished = append(j.finished, e)
+		j.bytes += int64(e.bytes)
 	}
 	return nil
-}
-
-// forget takes the oldest finished entries beyond the journal's size out of
-// the list and adds their removal to the request.
-func (j *Journal) forget(r *request) []string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	excess := max(0, len(j.finished)+1-j.q.opts.JournalEntries)
-	ids := slices.Clone(j.finished[:excess])
-	j.finished = j.finished[excess:]
-	for _, id := range ids {
-		r.deletes = append(r.deletes, journalKey(j.entries[id].arrival))
-	}
-	return ids
-}
-
-// Pending lists the entries without a result, oldest first.
-func (j *Journal) Pending(_ context.Context) ([]gateway.Entry, error) {
-	j.mu.Lock()
-	var ids []string
-	for id, e := range j.entries {
-		if !e.finished {
-			ids = append(ids, id)
-		}
-	}
-	slices.SortFunc(ids, func(a, b string) int { return int(j.entries[a].arrival) - int(j.entries[b].arrival) })
-	j.mu.Unlock()
-	list := make([]gateway.Entry, 0, len(ids))
-	for _, id := range ids {
-		e, err := j.read(id)
-		if err != nil {
-			return list, fmt.Errorf("journal: command %s: %w", id, err)
-		}
-		list = append(list, e)
-	}
-	return list, nil
 }
 
 // update changes an entry that is there. The request is exempt from the
 // bounds: a command that was taken must be able to reach its final state.
-func (j *Journal) update(ctx context.Context, id string, r *request, change func(*gateway.Entry)) error {
-	e, err := j.read(id)
+func (j *Journal) update(ctx context.Context, id string, r *request, change func(*journalRecord, stamp)) error {
+	j.mu.Lock()
+	e := j.entries[id]
+	j.mu.Unlock()
+	if e == nil {
+		return fmt.Errorf("journal: command %s: %w", id, badger.ErrKeyNotFound)
+	}
+	record, err := j.read(e.arrival)
 	if err != nil {
 		return fmt.Errorf("journal: command %s: %w", id, err)
 	}
-	change(&e)
-	j.mu.Lock()
-	arrival := j.entries[id].arrival
-	j.mu.Unlock()
-	r.urgent, r.exempt, r.done = true, true, make(chan error, 1)
-	if err := j.submit(ctx, r, arrival, e); err != nil {
+	change(&record, j.q.ages.stamp())
+	r.exempt = true
+	if err := j.put(ctx, r, e, record); err != nil {
 		return fmt.Errorf("journal: command %s: %w", id, err)
 	}
 	return nil
 }
 
-func (j *Journal) submit(ctx context.Context, r *request, arrival uint64, e gateway.Entry) error {
-	kv, err := j.encode(arrival, e)
+// put writes an entry, and removes those in doubt along with it.
+func (j *Journal) put(ctx context.Context, r *request, e *journalEntry, record journalRecord) error {
+	kv, err := j.encode(e.arrival, record)
 	if err != nil {
 		return err
 	}
 	r.puts = append(r.puts, kv)
+	doubtful := j.takeDoubtful()
+	for _, arrival := range doubtful {
+		r.deletes = append(r.deletes, journalKey(arrival))
+	}
 	if n := r.size(); n > MaxAppendBytes {
-		return fmt.Errorf("%d bytes: the limit is %d: %w", n, MaxAppendBytes, gateway.ErrInvalid)
+		err = fmt.Errorf("%d bytes: the limit is %d: %w", n, MaxAppendBytes, gateway.ErrInvalid)
+	} else {
+		r.urgent, r.done = true, make(chan error, 1)
+		err = j.q.submit(ctx, r)
 	}
-	return j.q.submit(ctx, r)
-}
-
-func (j *Journal) encode(arrival uint64, e gateway.Entry) (keyValue, error) {
-	body, err := json.Marshal(e)
-	if err != nil {
-		return keyValue{}, fmt.Errorf("%w: %w", gateway.ErrInvalid, err)
-	}
-	f := j.q.sealer.seal(frame{kind: frameJournal, store: j.q.store, first: arrival, payload: body})
-	return keyValue{journalKey(arrival), f.encode()}, nil
-}
-
-// decodeEntry reads what encode wrote.
-func decodeEntry(f frame, s *sealer) (e gateway.Entry, err error) {
-	if f, err = s.open(f); err != nil {
-		return e, err
-	}
-	if err := json.Unmarshal(f.payload, &e); err != nil || e.Command.ID == "" {
-		return e, fmt.Errorf("journal entry: %w", errDamaged)
-	}
-	return e, nil
-}
-
-// read returns the entry of a command, or badger.ErrKeyNotFound.
-func (j *Journal) read(id string) (gateway.Entry, error) {
 	j.mu.Lock()
-	known := j.entries[id]
-	j.mu.Unlock()
-	if known == nil {
-		return gateway.Entry{}, badger.ErrKeyNotFound
-	}
-	var e gateway.Entry
-	err := j.q.engine.view(func(txn *badger.Txn) error {
-		value, err := get(txn, journalKey(known.arrival))
-		if err != nil {
-			return err
-		}
-		f, err := expect(value, frameJournal)
-		if err != nil {
-			return err
-		}
-		e, err = decodeEntry(f, j.q.sealer)
+	defer j.mu.Unlock()
+	if err != nil {
+		j.doubtful = append(j.doubtful, doubtful...)
 		return err
-	})
-	return e, err
-}
-
-// load reads which commands are known.
-func (j *Journal) load(txn *badger.Txn) error {
-	prefix := []byte{journalPrefix}
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 16})
-	defer it.Close()
-	for it.Seek(prefix); it.Valid(); it.Next() {
-		key := it.Item().Key()
-		value, err := it.Item().ValueCopy(nil)
-		if err != nil {
-			return fmt.Errorf("journal: %w", err)
-		}
-		f, err := expect(value, frameJournal)
-		if err != nil || len(key) != 9 {
-			j.q.log.Error("journal entry damaged and left out", "key", fmt.Sprintf("%x", key))
-			continue
-		}
-		e, err := decodeEntry(f, j.q.sealer)
-		if err != nil {
-			j.q.log.Error("journal entry damaged and left out", "key", fmt.Sprintf("%x", key), "error", err)
-			continue
-		}
-		j.know(binary.BigEndian.Uint64(key[1:]), e)
 	}
+	e.bytes = len(kv.value)
 	return nil
 }
 
-// know takes an entry that is on disk into memory.
-func (j *Journal) know(arrival uint64, e gateway.Entry) {
-	j.entries[e.Command.ID] = &journalEntry{arrival: arrival, finished: e.Result != nil}
-	j.arrivals = max(j.arrivals, arrival)
-	if e.Result != nil {
-		j.finished = append(j.finished, e.Command.ID)
-	}
+// maxDoubtful bounds how many entries one write removes beside its own.
+const maxDoubtful = 256
+
+func (j *Journal) takeDoubtful() []uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := min(len(j.doubtful), maxDoubtful)
+	taken := slices.Clone(j.doubtful[:n])
+	j.doubtful = j.doubtful[n:]
+	return taken
 }

@@ -26,6 +26,34 @@ func mustBegin(t testing.TB, j *Journal, cmd gateway.Command) (gateway.Entry, bo
 	return e, first
 }
 
+func mustPending(t testing.TB, j *Journal) (list []gateway.Entry) {
+	t.Helper()
+	if err := j.Pending(t.Context(), func(e gateway.Entry) { list = append(list, e) }); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func mustFinish(t testing.TB, j *Journal, id string) {
+	t.Helper()
+	if err := j.Finish(t.Context(), gateway.Result{CommandID: id, Status: gateway.StatusDone}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// walk lists the ids in the journal, newest first.
+func walk(t testing.TB, j *Journal) (ids []string) {
+	t.Helper()
+	err := j.Walk(t.Context(), func(e gateway.Entry) bool {
+		ids = append(ids, e.Command.ID)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
 func TestJournalKeepsEachStateAcrossReopens(t *testing.T) {
 	o := testOptions(t.TempDir())
 	cmd := command("c1")
@@ -48,9 +76,9 @@ func TestJournalKeepsEachStateAcrossReopens(t *testing.T) {
 		t.Fatal(err)
 	}
 	q = reopen(q)
-	pending, err := q.Journal().Pending(t.Context())
-	if err != nil || len(pending) != 1 || !pending[0].Started {
-		t.Fatalf("started: %+v, %v", pending, err)
+	pending := mustPending(t, q.Journal())
+	if len(pending) != 1 || !pending[0].Started || !pending[0].StartedAt.Equal(newClock().now) {
+		t.Fatalf("started: %+v", pending)
 	}
 	result := gateway.Result{CommandID: "c1", Status: gateway.StatusDone, Values: map[string]any{"on": true}}
 	out := msg(gateway.LaneResults, `{"command":"c1"}`)
@@ -61,8 +89,8 @@ func TestJournalKeepsEachStateAcrossReopens(t *testing.T) {
 	if e, first := mustBegin(t, q.Journal(), cmd); first || e.Result == nil || e.Result.Status != gateway.StatusDone {
 		t.Errorf("finished: first %v, %+v", first, e)
 	}
-	if pending, err := q.Journal().Pending(t.Context()); err != nil || len(pending) != 0 {
-		t.Errorf("pending %+v, %v", pending, err)
+	if pending := mustPending(t, q.Journal()); len(pending) != 0 {
+		t.Errorf("pending %+v", pending)
 	}
 	if m := mustNext(t, q); m.ID.Lane != gateway.LaneResults || string(m.Body) != `{"command":"c1"}` {
 		t.Errorf("outgoing %s %s", m.ID, m.Body)
@@ -87,8 +115,8 @@ func TestJournalForgetsTheOldestFinished(t *testing.T) {
 	}
 	j = mustOpen(t, o).Journal()
 	for id, known := range map[string]bool{"c0": false, "c2": false, "c3": true, "c5": true, "pending": true} {
-		if _, err := j.read(id); (err == nil) != known {
-			t.Errorf("%s: known %v, want %v", id, err == nil, known)
+		if _, found, err := j.Entry(t.Context(), id); found != known || err != nil {
+			t.Errorf("%s: known %v, %v, want %v", id, found, err, known)
 		}
 	}
 }

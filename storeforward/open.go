@@ -88,8 +88,8 @@ func newCommitter(opts Options) (*committer, error) {
 		opened:   time.Now(), writtenBefore: deviceWritten(),
 	}
 	q.outlets = q.makeOutlets()
-	q.journal = &Journal{q: q, entries: make(map[string]*journalEntry)}
-	return &committer{Queue: q, packer: packer}, nil
+	q.journal = newJournal(q)
+	return &committer{Queue: q, packer: packer, lastForgot: q.ages.opened}, nil
 }
 
 // prepareDir sees to it that the engine can be started without harm, and counts

@@ -115,6 +115,9 @@ type Options struct {
 	// JournalEntries is how many finished commands are remembered, so that a
 	// repeated one is answered instead of executed.
 	JournalEntries int
+	// JournalAge is how long they are remembered at most; 0 is for ever. They also
+	// go, the oldest first, once they take more than an eighth of MaxBytes.
+	JournalAge time.Duration
 	// Key encrypts what messages and commands say, if it is given: at least
 	// MinKeyBytes random bytes. A store keeps needing the key that it was
 	// written with.
@@ -207,8 +210,8 @@ func (o *Options) validate() error {
 	if o.MinFree < MinMinFree {
 		return fmt.Errorf("store: min_free %d: want at least %d: %w", o.MinFree, MinMinFree, gateway.ErrInvalid)
 	}
-	if o.CommitMessages < 1 || o.JournalEntries < 1 {
-		return fmt.Errorf("store: commit messages and journal entries: want at least 1: %w", gateway.ErrInvalid)
+	if o.CommitMessages < 1 || o.JournalEntries < 1 || o.JournalAge < 0 {
+		return fmt.Errorf("store: commit messages and journal entries: want at least 1, and no negative age: %w", gateway.ErrInvalid)
 	}
 	return nil
 }

@@ -149,12 +149,12 @@ func (c *committer) bringRest(found *findings) error {
 		if c.journal.entries[e.Command.ID] != nil {
 			continue
 		}
-		kv, err := c.journal.encode(c.journal.arrivals+1, e.Entry)
+		kv, err := c.journal.encode(c.journal.arrivals+1, e.journalRecord)
 		if err != nil {
 			continue // it was never of a size to be kept
 		}
 		p.puts = append(p.puts, kv)
-		c.journal.know(c.journal.arrivals+1, e.Entry)
+		c.journal.know(c.journal.arrivals+1, e.journalRecord, len(kv.value))
 		c.salvage.report.Commands++
 		if err := flush(len(kv.value)); err != nil {
 			return err

@@ -153,7 +153,7 @@ func tellWreck(q *Queue) error {
 	out := os.Stdout // at once: the process may die
 	for i := range 2 * wreckCommands {
 		id := fmt.Sprintf("c%d", i)
-		if e, err := q.Journal().read(id); err == nil {
+		if e, found, _ := q.Journal().Entry(context.Background(), id); found {
 			fmt.Fprintf(out, "command %s %v\n", id, e.Result != nil)
 		}
 	}

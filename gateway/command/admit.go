@@ -10,18 +10,6 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// ticket lets others wait for the final state of a command.
-type ticket struct {
-	done   chan struct{}
-	result gateway.Result // valid once done is closed
-	// until is when a command expires whose expiry was set by the clock of this
-	// board in this run: that counts whatever the clock does, also if nobody trusts
-	// it. Zero for others.
-	until time.Time
-}
-
-func newTicket() *ticket { return &ticket{done: make(chan struct{})} }
-
 // Do carries out a command of this board itself and waits for its final
 // state. It goes the same way as any other: journalled, in order with the
 // others for its device, and reported upstream. A command without an id gets
@@ -41,7 +29,7 @@ func (d *Dispatcher) Do(ctx context.Context, cmd gateway.Command) (gateway.Resul
 		r.Repeated = true
 		return r, nil
 	}
-	return d.wait(ctx, cmd.ID, t)
+	return d.wait(ctx, t)
 }
 
 // until is when the expiry of a command that was set by the clock of this board comes.
@@ -57,19 +45,20 @@ func (d *Dispatcher) Stopping() <-chan struct{} { return d.stopping }
 
 // wait is for the final state of a command under way. An error wraps that of
 // ctx, and then the command goes on, or gateway.ErrUnavailable.
-func (d *Dispatcher) wait(ctx context.Context, id string, t *ticket) (gateway.Result, error) {
+func (d *Dispatcher) wait(ctx context.Context, t *ticket) (gateway.Result, error) {
+	done := d.watch(t)
 	select {
-	case <-t.done:
+	case <-done:
 		return t.result, nil
 	case <-d.stopped:
 	case <-ctx.Done():
-		return gateway.Result{}, fmt.Errorf("command %s goes on, its result will be reported upstream: %w", id, ctx.Err())
+		return gateway.Result{}, fmt.Errorf("command %s goes on, its result will be reported upstream: %w", sendersID(t.id), ctx.Err())
 	}
 	select {
-	case <-t.done: // finished as the last thing
+	case <-done: // finished as the last thing
 		return t.result, nil
 	default:
-		return gateway.Result{}, fmt.Errorf("command %s: the gateway stops; the next start decides what becomes of it: %w", id, gateway.ErrUnavailable)
+		return gateway.Result{}, fmt.Errorf("command %s: the gateway stops; the next start decides what becomes of it: %w", sendersID(t.id), gateway.ErrUnavailable)
 	}
 }
 
@@ -78,16 +67,17 @@ func (d *Dispatcher) wait(ctx context.Context, id string, t *ticket) (gateway.Re
 // ticket is. It waits for room before it writes, so that what is journalled
 // always has a place. On error, the command has none.
 func (d *Dispatcher) admit(ctx context.Context, cmd gateway.Command, until time.Time) (t *ticket, repeat *gateway.Result, err error) {
-	w, err := d.place(ctx, cmd.Device)
+	bytes := bytesOf(cmd)
+	w, err := d.admission(ctx, cmd.Device, bytes)
 	if err != nil {
 		return nil, nil, fmt.Errorf("command %s for device %s: %w", cmd.ID, cmd.Device, err)
 	}
 	queued := false
 	defer func() {
 		if !queued {
-			<-w.slots
+			d.release(w, bytes)
 		}
-		<-d.admission
+		<-w.admission
 	}()
 	if t := d.ticket(cmd.ID); t != nil {
 		return t, nil, nil
@@ -103,26 +93,45 @@ func (d *Dispatcher) admit(ctx context.Context, cmd gateway.Command, until time.
 			cmd.ID, entry.Command.Device, gateway.ErrUnavailable)
 	}
 	queued = true
-	return d.enqueue(w, entry, until), nil, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t = d.enqueue(w, cmd, bytes)
+	t.until = until
+	return t, nil, nil
 }
 
-// place waits for a place with the worker of a device, and for the admission, and takes
-// both: until the admission is given back, that one stays its worker.
-func (d *Dispatcher) place(ctx context.Context, id gateway.DeviceID) (*worker, error) {
+// admission waits for room with the worker of a device, and for its admission, and
+// takes both: until the admission is given back, that one stays the worker.
+func (d *Dispatcher) admission(ctx context.Context, id gateway.DeviceID, bytes int) (*worker, error) {
 	for {
 		w := d.fleet.Load().of(id)
-		if err := d.take(ctx, w.slots); err != nil {
+		if err := d.reserve(ctx, w, bytes); err != nil {
 			return nil, err
 		}
-		if err := d.take(ctx, d.admission); err != nil {
-			<-w.slots
+		if err := d.take(ctx, w.admission); err != nil {
+			d.release(w, bytes)
 			return nil, err
 		}
 		if d.fleet.Load().of(id) == w {
 			return w, nil
 		}
-		<-d.admission // the devices have changed meanwhile
-		<-w.slots
+		<-w.admission // the devices have changed meanwhile
+		d.release(w, bytes)
+	}
+}
+
+// take waits for a token, once Run has begun and until it stops.
+func (d *Dispatcher) take(ctx context.Context, token chan<- struct{}) error {
+	if err := d.open(ctx); err != nil {
+		return err
+	}
+	select {
+	case token <- struct{}{}:
+		return nil
+	case <-d.stopping:
+		return errStopping()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -139,59 +148,4 @@ func (d *Dispatcher) journal(ctx context.Context, cmd gateway.Command) (gateway.
 		return gateway.Entry{}, fmt.Errorf("command %s for device %s: %w", cmd.ID, cmd.Device, err)
 	}
 	return entry, nil
-}
-
-// enqueue hands an entry to its worker, in the place that a slot has kept.
-func (d *Dispatcher) enqueue(w *worker, e gateway.Entry, until time.Time) *ticket {
-	t := newTicket()
-	t.until = until
-	d.mu.Lock()
-	d.underway[e.Command.ID] = t
-	d.mu.Unlock()
-	w.queue <- e
-	return t
-}
-
-// take waits for a token, once Run has begun and until it stops.
-func (d *Dispatcher) take(ctx context.Context, token chan<- struct{}) error {
-	stopping := errStopping()
-	select {
-	case <-d.ready:
-	case <-d.stopping:
-		return stopping
-	case <-ctx.Done():
-		return fmt.Errorf("commands are not taken yet: %w", ctx.Err())
-	}
-	select {
-	case <-d.stopping: // select alone would choose at random
-		return stopping
-	default:
-	}
-	select {
-	case token <- struct{}{}:
-		return nil
-	case <-d.stopping:
-		return stopping
-	case <-ctx.Done():
-		return fmt.Errorf("no room for it yet: %w (%w)", gateway.ErrFull, ctx.Err())
-	}
-}
-
-func (d *Dispatcher) ticket(id string) *ticket {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.underway[id]
-}
-
-// finished ends a ticket.
-func (d *Dispatcher) finished(r gateway.Result) {
-	d.mu.Lock()
-	t := d.underway[r.CommandID]
-	delete(d.underway, r.CommandID)
-	d.counts.final[r.Status]++
-	d.mu.Unlock()
-	if t != nil {
-		t.result = r
-		close(t.done)
-	}
 }

@@ -29,8 +29,8 @@ func (i *Inbox) Call(ctx context.Context, cmd gateway.Command) (wait func(contex
 	if _, err := w.find(cmd); err != nil {
 		return nil, err
 	}
-	if len(w.slots) == cap(w.slots) {
-		return nil, fmt.Errorf("%d commands wait for device %s already: %w", room, cmd.Device, gateway.ErrFull)
+	if n, full := d.full(w, bytesOf(cmd)); full {
+		return nil, fmt.Errorf("%d commands wait for device %s already: %w", n, cmd.Device, gateway.ErrFull)
 	}
 	t, repeat, err := d.admit(ctx, i.scope(cmd), d.until(cmd))
 	if err != nil {
@@ -42,7 +42,7 @@ func (i *Inbox) Call(ctx context.Context, cmd gateway.Command) (wait func(contex
 			r.Repeated = true
 			return unscoped(r), nil
 		}
-		r, err := d.wait(ctx, cmd.ID, t)
+		r, err := d.wait(ctx, t)
 		return unscoped(r), err
 	}, nil
 }

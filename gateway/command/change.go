@@ -29,28 +29,28 @@ func (d *Dispatcher) Change(ctx context.Context, to Devices, between func() erro
 	if err := d.turns.hold(ctx, grace); err != nil {
 		return err
 	}
-	// None is on its way to a worker either.
-	if err := d.take(ctx, d.admission); err != nil {
-		return err
+	before := d.fleet.Load()
+	for _, w := range before.all() { // none is on its way to a worker either
+		if err := d.take(ctx, w.admission); err != nil {
+			return err
+		}
+		defer func() { <-w.admission }()
 	}
-	defer func() { <-d.admission }()
 	if err := between(); err != nil {
 		return err
 	}
-	before := d.fleet.Load()
 	after := d.newFleet(to, before)
 	left := before.without(after)
-	var waiting []gateway.Entry
 	for _, w := range left {
-		waiting = append(waiting, w.dismiss()...)
+		w.dismiss()
 	}
 	d.fleet.Store(after)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, e := range waiting {
-		w := after.of(e.Command.Device)
-		w.resumed = append(w.resumed, e)
+	for _, w := range left {
+		w.handOver(after)
 	}
+	d.tellRoom()
 	for _, w := range after.without(before) {
 		d.launch(w)
 	}
@@ -71,26 +71,23 @@ func (d *Dispatcher) launch(w *worker) {
 	}
 }
 
-// dismiss ends a worker that carries nothing out, and returns the commands that wait
-// for it, in their order.
-func (w *worker) dismiss() []gateway.Entry {
+// dismiss ends a worker that carries nothing out.
+func (w *worker) dismiss() {
 	close(w.quit)
 	<-w.gone
 	w.opts.Health.Clear(w.condition())
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	waiting := w.resumed
-	for w.resumed = nil; len(w.queue) > 0; <-w.slots {
-		waiting = append(waiting, <-w.queue)
-	}
-	return waiting
 }
 
-// putBack makes a command the next one.
-func (w *worker) putBack(e gateway.Entry) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.resumed = append([]gateway.Entry{e}, w.resumed...)
+// handOver gives what waits for a worker that was dismissed to those that are there
+// now, in the order in which it came; mu is held.
+func (w *worker) handOver(to *fleet) {
+	for _, t := range w.waiting {
+		w.load.add(-1, -t.bytes)
+		t.w = to.of(t.device)
+		t.w.load.add(1, t.bytes)
+		t.w.insert(t)
+	}
+	w.waiting = nil
 }
 
 func errStopping() error {

@@ -47,7 +47,7 @@ func TestWhatWaitsGoesOnWithOtherDevices(t *testing.T) {
 		done, early := make(chan error, 1), make(chan error, 1)
 		go func() {
 			done <- r.Change(t.Context(), to, func() error {
-				if got := r.disk.entry("p0").Result; got == nil || r.disk.entry("f0").Result == nil {
+				if got := r.disk.held("p0").Result; got == nil || r.disk.held("f0").Result == nil {
 					t.Error("commands under way have not finished before the devices change")
 				}
 				go func() { early <- r.inbox.Accept(t.Context(), order("early", "lamp", "pulse")) }()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,10 @@ type life struct {
 	crashAt    int // 0: stopped in order, at once or when all is done
 	late       bool
 	hasty      bool
+	// cancels are commands that somebody cancels while they are under way.
+	cancels []string
+	years   int  // by which the clock is stepped when it begins
+	blind   bool // the clock is not trusted for its first minute
 }
 
 func drawLife(t *rapid.T, i int) life {
@@ -32,7 +37,12 @@ func drawLife(t *rapid.T, i int) life {
 	for range n {
 		k := rapid.IntRange(0, 15).Draw(t, "command")
 		l.deliveries = append(l.deliveries, numbered(k))
+		if rapid.IntRange(0, 3).Draw(t, "cancelled") == 0 {
+			l.cancels = append(l.cancels, numbered(k).ID)
+		}
 	}
+	l.years = rapid.IntRange(-30, 30).Draw(t, fmt.Sprint("years", i))
+	l.blind = rapid.Bool().Draw(t, fmt.Sprint("blind", i))
 	return l
 }
 
@@ -65,8 +75,8 @@ type world struct {
 	order []string // of first executions
 }
 
-// TestEveryCommandEndsOnce: whatever the sender repeats and wherever the
-// power fails, each command reaches one final state, is reported once, and is
+// TestEveryCommandEndsOnce: whatever the sender repeats, whoever cancels, however
+// the clock is stepped and wherever the power fails, each command reaches one final state, is reported once, and is
 // carried out at most once unless it is idempotent.
 func TestEveryCommandEndsOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -94,8 +104,10 @@ func liveAll(t *testing.T, lives []life) []string {
 
 // act takes time before and after something moves, and the power can fail at
 // either moment.
-func (w *world) act(_ context.Context, cmd gateway.Command) (map[string]any, error) {
-	time.Sleep(time.Second)
+func (w *world) act(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
+	if err := pause(ctx); err != nil {
+		return nil, err
+	}
 	if err := w.disk.mark(); err != nil {
 		return nil, err
 	}
@@ -104,14 +116,30 @@ func (w *world) act(_ context.Context, cmd gateway.Command) (map[string]any, err
 		w.order = append(w.order, cmd.ID)
 	}
 	w.disk.mu.Unlock()
-	time.Sleep(time.Second)
+	if err := pause(ctx); err != nil {
+		return nil, err
+	}
 	return nil, w.disk.mark()
+}
+
+func pause(ctx context.Context) error {
+	select {
+	case <-time.After(time.Second):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (w *world) live(l life) {
 	ctx, crash := context.WithCancel(context.Background())
 	defer crash()
 	w.assemble()
+	w.clock.step(time.Duration(l.years) * 365 * 24 * time.Hour)
+	w.clock.untrusted = true
+	if w.clock.trusted.Store(!l.blind); l.blind {
+		defer time.AfterFunc(time.Minute, w.clock.trust).Stop()
+	}
 	w.disk.power(l.crashAt, l.late, crash)
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
@@ -124,8 +152,14 @@ func (w *world) live(l life) {
 			w.unacked = append(w.unacked, cmd)
 		}
 	}
+	for _, id := range l.cancels {
+		time.Sleep(time.Second)
+		impatient, cancel := context.WithTimeout(ctx, time.Second)
+		_, _ = w.Cancel(impatient, id, "operator") // it may have ended, or the power is gone
+		cancel()
+	}
 	if !l.hasty {
-		for range 1000 {
+		for range 3000 {
 			if synctest.Wait(); ctx.Err() != nil || w.idle() {
 				break
 			}
@@ -153,7 +187,7 @@ func (w *world) faults() (list []string) {
 		}
 	}
 	for id := range w.acked {
-		if w.disk.entry(id) == nil {
+		if w.disk.held(id) == nil {
 			fault("%s: acknowledged and not in the journal", id)
 		}
 	}
@@ -178,9 +212,9 @@ func (w *world) faults() (list []string) {
 			fault("%s: done, but not executed", id)
 		case (status == gateway.StatusDenied || status == gateway.StatusExpired) && acts > 0:
 			fault("%s: %s, but executed", id, status)
-		case status == gateway.StatusUnknownOutcome && idempotent && e.Command.Expires.IsZero():
+		case status == gateway.StatusUnknownOutcome && idempotent && e.Command.Expires.IsZero() && !strings.Contains(e.Result.Detail, "cancelled by operator"):
 			fault("%s: could have been repeated", id)
-		case status == gateway.StatusFailed:
+		case status == gateway.StatusFailed && !strings.Contains(e.Result.Detail, "cancelled by operator"):
 			fault("%s: %s: %s", id, status, e.Result.Detail)
 		}
 		if acts > 0 {

@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// room is how many commands may wait for one device; more stay unacknowledged.
-	room = 64
 	// maxSilence is what the hearts of the workers promise.
 	maxSilence = time.Minute
 	// beatEvery bounds a wait in which there is nothing to do.
@@ -56,17 +54,20 @@ type Dispatcher struct {
 	ready    chan struct{} // closed when what was pending has its place
 	stopping chan struct{} // closed when no command is begun any more
 	stopped  chan struct{} // closed when Run returns
-	// admission holds one token: commands are journalled and queued one by one.
-	admission chan struct{}
+	began    time.Time     // of Run
 
 	// What the workers run in, set by Run: no command is begun after life, none goes on
 	// after work.
 	life, work context.Context
 	crew       sync.WaitGroup
 
-	mu sync.Mutex
+	mu sync.Mutex // guards the rest
 	// underway are the commands that are journalled and not finished, by id.
 	underway map[string]*ticket
+	places   uint64        // given to tickets
+	load     load          // of all workers
+	held     int           // commands that wait for room
+	room     chan struct{} // closed, and made anew, when some has come free
 }
 
 // NewDispatcher returns a Dispatcher that takes commands once Run runs.
@@ -81,7 +82,7 @@ func NewDispatcher(o Options) (*Dispatcher, error) {
 		opts: o, log: o.Log, turns: turns{running: make(map[*worker]*turn)},
 		counts: counts{final: make(map[gateway.Status]uint64)},
 		ready:  make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}),
-		admission: make(chan struct{}, 1), underway: make(map[string]*ticket),
+		underway: make(map[string]*ticket), room: make(chan struct{}),
 	}
 	d.fleet.Store(d.newFleet(o.Devices, nil))
 	return d, nil
@@ -93,6 +94,7 @@ func NewDispatcher(o Options) (*Dispatcher, error) {
 // The error names the devices whose driver has not come back.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	defer close(d.stopped)
+	d.began = time.Now()
 	if !d.resume(ctx) {
 		close(d.stopping)
 		return nil
@@ -106,6 +108,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer grace.Stop()
 	d.crew.Wait()
 	d.opts.Health.Clear(ConditionJournal)
+	d.opts.Health.Clear(ConditionBacklog)
 	return d.leave()
 }
 
@@ -132,10 +135,12 @@ func (d *Dispatcher) end() {
 func (d *Dispatcher) resume(ctx context.Context) bool {
 	var pause backoff
 	for {
-		entries, err := d.opts.Journal.Pending(ctx)
+		err := d.opts.Journal.Pending(ctx, d.place)
 		if err == nil {
 			d.opts.Health.Clear(ConditionJournal)
-			d.distribute(entries)
+			if n := d.waitingCommands(); n > 0 {
+				d.log.Info("commands left pending by the last run are taken up", "count", n)
+			}
 			return true
 		}
 		d.journalFails("list what is pending", err)
@@ -145,17 +150,18 @@ func (d *Dispatcher) resume(ctx context.Context) bool {
 	}
 }
 
-func (d *Dispatcher) distribute(entries []gateway.Entry) {
+// place gives an entry of an earlier run its place, once. It had room when it was
+// taken in, so it has now.
+func (d *Dispatcher) place(e gateway.Entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, e := range entries {
-		d.underway[e.Command.ID] = newTicket()
-		w := d.fleet.Load().of(e.Command.Device)
-		w.resumed = append(w.resumed, e)
+	if d.underway[e.Command.ID] != nil {
+		return
 	}
-	if len(entries) > 0 {
-		d.log.Info("commands left pending by the last run are taken up", "count", len(entries))
-	}
+	w, bytes := d.fleet.Load().of(e.Command.Device), bytesOf(e.Command)
+	w.load.add(1, bytes)
+	d.load.add(1, bytes)
+	d.enqueue(w, e.Command, bytes)
 }
 
 // leave waits a moment for drivers that have not come back.

@@ -159,7 +159,7 @@ func TestStuckDevice(t *testing.T) {
 		}
 		r.accept(pulse("c1"), pulse("c2"), gateway.Command{ID: "f1", Device: "fan", Action: "pulse"})
 		synctest.Wait()
-		if e := r.disk.entry("f1"); e.Result == nil {
+		if e := r.disk.held("f1"); e.Result == nil {
 			t.Error("another device is held up")
 		}
 		if got := r.result("c1"); got.Status != gateway.StatusFailed || !strings.Contains(got.Detail, "did not answer in 10s") {
@@ -258,7 +258,7 @@ func TestFinishIsTriedAgain(t *testing.T) {
 		if stuck := r.board.Stuck(); stuck != nil {
 			t.Errorf("silent: %v", stuck)
 		}
-		if e := r.disk.entry("c1"); e.Result != nil || !r.hasCondition("command-journal") {
+		if e := r.disk.held("c1"); e.Result != nil || !r.hasCondition("command-journal") {
 			t.Errorf("entry %+v", e)
 		}
 		r.disk.setFault(nil)

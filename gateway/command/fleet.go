@@ -27,6 +27,14 @@ type Devices struct {
 	// Timeout bounds the execution of actions that have no bound of their own;
 	// default 10 s.
 	Timeout time.Duration
+	// MaxWaiting bounds how many commands may wait, in all; one device gets half of
+	// it. Beyond that they are left with their senders. Default 10,000.
+	MaxWaiting int
+	// MaxWaitingBytes bounds what they take on disk; default 32 MB.
+	MaxWaitingBytes int
+	// ClockWait is how long after the start commands that expire wait for a clock
+	// that can be trusted; later they are denied. Default 5 min.
+	ClockWait time.Duration
 }
 
 // fleet is the devices with their workers. It does not change.
@@ -42,6 +50,9 @@ type fleet struct {
 func (d *Dispatcher) newFleet(devices Devices, before *fleet) *fleet {
 	devices.Policy = cmp.Or(devices.Policy, Policy(lenient{}))
 	devices.Timeout = cmp.Or(devices.Timeout, 10*time.Second)
+	devices.MaxWaiting = cmp.Or(devices.MaxWaiting, 10_000)
+	devices.MaxWaitingBytes = cmp.Or(devices.MaxWaitingBytes, 32e6)
+	devices.ClockWait = cmp.Or(devices.ClockWait, 5*time.Minute)
 	f := &fleet{Devices: devices, workers: make(map[gateway.DeviceID]*worker), strays: newWorker(d, "", nil)}
 	var names []string
 	for _, id := range slices.Sorted(maps.Keys(devices.Actuators)) {

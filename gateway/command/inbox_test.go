@@ -51,25 +51,25 @@ func TestAcceptWaitsForRoomBeforeItJournals(t *testing.T) {
 		slow := func(i int) gateway.Command {
 			return gateway.Command{ID: fmt.Sprint("c", i), Device: "pump", Action: "slow"}
 		}
-		for i := range 65 { // one runs
+		for i := range 51 { // one runs
 			r.accept(slow(i))
 			synctest.Wait()
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := r.inbox.Accept(ctx, slow(65)); !errors.Is(err, gateway.ErrFull) || !errors.Is(err, context.DeadlineExceeded) {
+		if err := r.inbox.Accept(ctx, slow(51)); !errors.Is(err, gateway.ErrFull) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("beyond the room: %v", err)
 		}
-		if r.disk.entry("c65") != nil {
+		if r.disk.held("c51") != nil {
 			t.Error("journalled without a place")
 		}
-		if s := r.Stats(); s.Waiting != 64 || s.Devices[1].Waiting != 64 {
+		if s := r.Stats(); s.Waiting != 50 || s.Devices[1].Waiting != 50 {
 			t.Errorf("%+v", s)
 		}
 		r.accept(gateway.Command{ID: "f1", Device: "fan", Action: "pulse"}) // has room
 		close(free)
-		r.accept(slow(65))
-		r.result("c65")
+		r.accept(slow(51))
+		r.result("c51")
 	})
 }
 
@@ -175,7 +175,7 @@ func TestDo(t *testing.T) {
 		if err != nil || got.Status != gateway.StatusDone || got.CommandID == "" {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		if e := r.disk.entry(got.CommandID); e == nil || e.Command.Origin != gateway.OriginLocal || e.Command.Received.IsZero() {
+		if e := r.disk.held(got.CommandID); e == nil || e.Command.Origin != gateway.OriginLocal || e.Command.Received.IsZero() {
 			t.Errorf("entry %+v", e)
 		}
 		cmd.ID = got.CommandID

@@ -16,8 +16,10 @@ type Journal interface {
 	// Finish records the final state and appends the outgoing messages, in one
 	// transaction.
 	Finish(ctx context.Context, result gateway.Result, out ...gateway.Message) error
-	// Pending lists the entries without a result, oldest first.
-	Pending(ctx context.Context) ([]gateway.Entry, error)
+	// Entry returns what is known of a command.
+	Entry(ctx context.Context, id string) (entry gateway.Entry, found bool, err error)
+	// Pending calls visit with the entries without a result, oldest first.
+	Pending(ctx context.Context, visit func(gateway.Entry)) error
 }
 
 // Queue accepts messages, all or none; nil means that they are durable.

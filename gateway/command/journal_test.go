@@ -133,21 +133,37 @@ func (d *disk) update(id string, change func(*gateway.Entry)) error {
 	return nil
 }
 
-func (d *disk) Pending(context.Context) ([]gateway.Entry, error) {
+func (d *disk) Entry(_ context.Context, id string) (entry gateway.Entry, found bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead {
+		return gateway.Entry{}, false, errCrash
+	}
+	if d.fault != nil {
+		if err := d.fault("entry"); err != nil {
+			return gateway.Entry{}, false, err
+		}
+	}
+	if e := d.find(id); e != nil {
+		return read(e), true, nil
+	}
+	return gateway.Entry{}, false, nil
+}
+
+func (d *disk) Pending(_ context.Context, visit func(gateway.Entry)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.fault != nil {
 		if err := d.fault("pending"); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	var list []gateway.Entry
 	for _, e := range d.entries {
 		if e.Result == nil {
-			list = append(list, read(e))
+			visit(read(e))
 		}
 	}
-	return list, nil
+	return nil
 }
 
 func (d *disk) Append(ctx context.Context, msgs ...gateway.Message) ([]gateway.MessageID, error) {
@@ -176,8 +192,8 @@ func (d *disk) setFault(f func(op string) error) {
 	d.fault = f
 }
 
-// entry is what the journal holds of a command; nil if nothing.
-func (d *disk) entry(id string) *gateway.Entry {
+// held is what the journal holds of a command; nil if nothing.
+func (d *disk) held(id string) *gateway.Entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e := d.find(id)

@@ -14,24 +14,24 @@ import (
 
 // outcome brings a command to its final state. It reports false if there is
 // none, because the gateway stops or its devices change: then the next start, or
-// whoever has the command afterwards, decides.
-func (w *worker) outcome(ctx context.Context, turn *turn, e *gateway.Entry) (gateway.Result, bool) {
+// whoever has the command afterwards, decides. begin ends when it must not be begun any
+// more.
+func (w *worker) outcome(begin context.Context, turn *turn, e gateway.Entry) (gateway.Result, bool) {
 	cmd, work := e.Command, turn.ctx
 	cmd.Resumed = e.Started
 	action, run, end, err := w.permit(work, cmd)
 	switch {
 	case err != nil && work.Err() != nil:
-		return gateway.Result{}, false
+		return w.unbegun(begin, e)
 	case e.Started && err != nil:
 		return w.unknown(cmd, err), true
 	case err != nil:
 		return w.result(cmd, nil, err), true
 	case !e.Started:
-		if !w.start(ctx, cmd) {
+		if !w.start(begin, cmd) {
 			end()
-			return gateway.Result{}, false
+			return w.unbegun(begin, e)
 		}
-		e.Started = true
 		if err := w.inTime(cmd); err != nil { // writing can take long
 			end()
 			return w.result(cmd, nil, err), true
@@ -39,8 +39,8 @@ func (w *worker) outcome(ctx context.Context, turn *turn, e *gateway.Entry) (gat
 	}
 	w.turns.yield(turn, action)
 	values, err := w.do(work, run, cmd, cmp.Or(action.Timeout, w.fleet.Load().Timeout), end)
-	left := action.Resumable && ctx.Err() != nil && errors.Is(err, context.Canceled)
-	if err != nil && work.Err() != nil || left {
+	left := action.Resumable && w.life.Err() != nil && errors.Is(err, context.Canceled)
+	if err != nil && (work.Err() != nil || left) && cancellation(work) == nil {
 		w.log.Warn("command cut short; what becomes of it is decided by the next start, or after the change of devices", "command", cmd.ID, "error", err)
 		return gateway.Result{}, false
 	}
@@ -58,6 +58,33 @@ func (w *worker) permit(work context.Context, cmd gateway.Command) (action gatew
 		run, end, err = w.fleet.Load().Policy.Begin(work, cmd, action)
 	}
 	return action, run, end, err
+}
+
+// unbegun is what becomes of a command that must not be begun any more: its end if
+// it was cancelled, nothing if the gateway stops.
+func (w *worker) unbegun(begin context.Context, e gateway.Entry) (gateway.Result, bool) {
+	if why := cancellation(begin); why != nil {
+		return w.cancelled(e, why), true
+	}
+	return gateway.Result{}, false
+}
+
+// cancelled is the final state of a command that was cancelled before it was begun in
+// this run.
+func (w *worker) cancelled(e gateway.Entry, why error) gateway.Result {
+	if e.Started { // in an earlier one
+		return w.unknown(e.Command, why)
+	}
+	return w.result(e.Command, nil, fmt.Errorf("%w before it was begun: %w", why, gateway.ErrDenied))
+}
+
+// cancellation is why somebody has ended the context of a command; nil if nobody
+// has.
+func cancellation(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, errCancelled) {
+		return cause
+	}
+	return nil
 }
 
 // judge decides whether a command may be carried out now.
@@ -131,7 +158,7 @@ func (w *worker) inTime(cmd gateway.Command) error {
 		return nil
 	}
 	if !w.opts.Clock.Trusted() {
-		return fmt.Errorf("it expires, and the gateway does not know the time: %w", gateway.ErrDenied)
+		return fmt.Errorf("it expires, and the gateway does not know the time, %v after its start: %w", time.Since(w.began).Round(time.Second), gateway.ErrDenied)
 	}
 	if now := w.opts.Clock.Now(); !now.Before(cmd.Expires) {
 		return fmt.Errorf("it expired %v before it could be begun: %w", now.Sub(cmd.Expires).Round(time.Millisecond), gateway.ErrExpired)

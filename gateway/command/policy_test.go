@@ -45,7 +45,7 @@ func TestPolicyIsAsked(t *testing.T) {
 		if got := r.result("denied"); got.Status != gateway.StatusDenied || !strings.Contains(got.Detail, "valve is closed") {
 			t.Errorf("%+v", got)
 		}
-		if e := r.disk.entry("denied"); e.Started || len(r.pump.done()) != 1 {
+		if e := r.disk.held("denied"); e.Started || len(r.pump.done()) != 1 {
 			t.Errorf("what was denied is on record as begun: %+v, done: %v", e, r.pump.done())
 		}
 	})

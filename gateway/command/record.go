@@ -31,12 +31,43 @@ func (w *worker) start(ctx context.Context, cmd gateway.Command) bool {
 	}
 }
 
+// recallAttempts bounds how often an entry is read that cannot be: one that is
+// damaged must not hold up what is behind it.
+const recallAttempts = 5
+
+// recall reads what is on record of a command. It reports false if ctx ends, or if it
+// cannot be read: then it is passed over, and the next start decides what becomes of it.
+func (w *worker) recall(ctx context.Context, t *ticket) (gateway.Entry, bool) {
+	var pause backoff
+	for attempt := 1; ; attempt++ {
+		e, found, err := w.opts.Journal.Entry(ctx, t.id)
+		switch {
+		case err == nil && found:
+			w.opts.Health.Clear(ConditionJournal)
+			return e, true
+		case ctx.Err() != nil:
+			return gateway.Entry{}, false
+		case w.first() != t: // cancelled meanwhile
+			return gateway.Entry{}, false
+		case err == nil || attempt == recallAttempts:
+			w.log.Error("command passed over, its entry in the journal cannot be read", "command", t.id, "device", w.id, "error", err)
+			w.dequeue(t, func(error) {})
+			return gateway.Entry{}, false
+		}
+		w.journalFails("read what one asks for", err)
+		if !pause.wait(ctx) {
+			return gateway.Entry{}, false
+		}
+		w.heart.Beat()
+	}
+}
+
 // finish records a final state together with its message. What the device has
 // done cannot be undone, so it tries for as long as the gateway runs, and once
 // more at the stop; the command is never carried out again for it.
 func (w *worker) finish(ctx context.Context, e gateway.Entry, r gateway.Result) {
 	var pause backoff
-	message := resultMessage(r, resultsOf(w.fleet.Load().Children[r.Device]), w.opts.Clock.Now())
+	message := w.report(r)
 	for last := false; ; last = !pause.wait(ctx) {
 		w.heart.Beat()
 		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
@@ -53,7 +84,17 @@ func (w *worker) finish(ctx context.Context, e gateway.Entry, r gateway.Result) 
 		w.journalFails("record a final state", err)
 	}
 	w.opts.Health.Clear(ConditionJournal)
-	w.finished(r)
-	w.log.Info("command finished", "command", r.CommandID, "device", r.Device, "action", r.Action, "origin", e.Command.Origin,
-		"status", r.Status, "detail", r.Detail, "took", time.Since(w.since()).Round(time.Millisecond))
+	w.conclude(e, r, time.Since(w.since()))
+}
+
+// report is the message that tells a final state.
+func (d *Dispatcher) report(r gateway.Result) gateway.Message {
+	return resultMessage(r, resultsOf(d.fleet.Load().Children[r.Device]), d.opts.Clock.Now())
+}
+
+// conclude tells those who wait for a final state that it is on record.
+func (d *Dispatcher) conclude(e gateway.Entry, r gateway.Result, took time.Duration) {
+	d.finished(r)
+	d.log.Info("command finished", "command", r.CommandID, "device", r.Device, "action", r.Action, "origin", e.Command.Origin,
+		"status", r.Status, "detail", r.Detail, "took", took.Round(time.Millisecond))
 }

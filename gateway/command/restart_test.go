@@ -23,10 +23,10 @@ func TestStopLetsTheRunningCommandEnd(t *testing.T) {
 		if err := r.halt(); err != nil {
 			t.Fatal(err)
 		}
-		if e := r.disk.entry("c1"); e.Result == nil || e.Result.Status != gateway.StatusDone {
+		if e := r.disk.held("c1"); e.Result == nil || e.Result.Status != gateway.StatusDone {
 			t.Errorf("the running command: %+v", e)
 		}
-		if e := r.disk.entry("c2"); e.Started || e.Result != nil {
+		if e := r.disk.held("c2"); e.Started || e.Result != nil {
 			t.Errorf("the waiting command: %+v", e)
 		}
 		if err := r.inbox.Accept(t.Context(), pulse("c3")); !errors.Is(err, gateway.ErrUnavailable) {
@@ -116,7 +116,7 @@ func TestResume(t *testing.T) {
 		accepted := make(chan error)
 		go func() { accepted <- r.inbox.Accept(t.Context(), pulse("new")) }()
 		synctest.Wait()
-		if r.disk.entry("new") != nil {
+		if r.disk.held("new") != nil {
 			t.Error("accepted before what was pending had its place")
 		}
 		r.start()

@@ -16,10 +16,16 @@ import (
 )
 
 // wall is the bubble's clock, which may be untrusted.
-type wall struct{ untrusted bool }
+type wall struct {
+	untrusted bool // as it is at first
+	trusted   atomic.Bool
+	ahead     atomic.Int64 // of the bubble's clock
+}
 
-func (w *wall) Now() time.Time { return time.Now() }
-func (w *wall) Trusted() bool  { return !w.untrusted }
+func (w *wall) Now() time.Time       { return time.Now().Add(time.Duration(w.ahead.Load())) }
+func (w *wall) Trusted() bool        { return !w.untrusted || w.trusted.Load() }
+func (w *wall) trust()               { w.trusted.Store(true) }
+func (w *wall) step(d time.Duration) { w.ahead.Add(int64(d)) }
 
 // machine is an actuator: "pulse" is not idempotent, "set" is.
 type machine struct {
@@ -74,6 +80,9 @@ type useless struct{ unmade }
 
 func (*useless) Actions() []gateway.Action { return []gateway.Action{} }
 
+// maxWaiting leaves 50 places to each device.
+const maxWaiting = 100
+
 // rig is one run of a dispatcher on a disk.
 type rig struct {
 	t       *testing.T
@@ -120,7 +129,17 @@ func (r *rig) devices() command.Devices {
 		Policy:    r.gate,
 		Children:  map[gateway.DeviceID]gateway.Lane{"valve": "node7"},
 		Sensors:   []gateway.DeviceID{"air"},
+
+		MaxWaiting: maxWaiting, MaxWaitingBytes: 1 << 20,
 	}
+}
+
+// inboxOf is the inbox by which a device is reached.
+func (r *rig) inboxOf(device gateway.DeviceID) *command.Inbox {
+	if device == "valve" {
+		return r.child()
+	}
+	return r.inbox
 }
 
 func (r *rig) start() {
@@ -167,7 +186,7 @@ func (r *rig) result(id string) gateway.Result {
 	r.t.Helper()
 	for range 3600 {
 		synctest.Wait()
-		if e := r.disk.entry(id); e != nil && e.Result != nil {
+		if e := r.disk.held(id); e != nil && e.Result != nil {
 			return *e.Result
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -64,7 +64,7 @@ func (d *Dispatcher) Stats() Stats {
 
 func (w *worker) snapshot() DeviceStats {
 	w.mu.Lock()
-	waiting := len(w.resumed) + len(w.queue)
+	waiting := len(w.waiting)
 	w.mu.Unlock()
 	w.status.Lock()
 	defer w.status.Unlock()

@@ -23,8 +23,9 @@ type turns struct {
 
 // turn is a command that is being carried out.
 type turn struct {
-	ctx    context.Context
-	cut    context.CancelFunc
+	ctx context.Context
+	// stop ends it early, if there is a cause on somebody's order.
+	stop   context.CancelCauseFunc
 	yields yields
 }
 
@@ -46,7 +47,7 @@ func (t *turns) begin(work context.Context, w *worker) (*turn, <-chan struct{}) 
 		return nil, t.released
 	}
 	one := &turn{}
-	one.ctx, one.cut = context.WithCancel(work)
+	one.ctx, one.stop = context.WithCancelCause(work)
 	t.running[w] = one
 	return one, nil
 }
@@ -57,7 +58,7 @@ func (t *turns) yield(one *turn, action gateway.Action) {
 	defer t.mu.Unlock()
 	switch {
 	case action.Resumable && t.released != nil: // it is too late to begin it
-		one.cut()
+		one.stop(nil)
 	case action.Resumable:
 		one.yields = gladly
 	case action.Idempotent:
@@ -71,7 +72,7 @@ func (t *turns) cut(how yields) {
 	defer t.mu.Unlock()
 	for _, one := range t.running {
 		if one.yields >= how {
-			one.cut()
+			one.stop(nil)
 		}
 	}
 }
@@ -79,7 +80,7 @@ func (t *turns) cut(how yields) {
 func (t *turns) end(w *worker) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.running[w].cut()
+	t.running[w].stop(nil)
 	delete(t.running, w)
 	if t.idle != nil && len(t.running) == 0 {
 		close(t.idle)

@@ -18,11 +18,14 @@ type worker struct {
 	id       gateway.DeviceID
 	actuator gateway.Actuator // nil for the strays
 	actions  []gateway.Action
-	// slots has a token for each place in queue that is taken or kept.
-	slots chan struct{}
-	queue chan gateway.Entry
-	// resumed come from an earlier run and go before the queue; mu guards them.
-	resumed []gateway.Entry
+	// admission holds one token: the commands of a device are journalled and queued
+	// one by one.
+	admission chan struct{}
+	wake      chan struct{} // has a token when waiting may have changed
+	// waiting are the commands that are not begun, in order; load counts those, too,
+	// for which room is kept. Dispatcher.mu guards both.
+	waiting []*ticket
+	load    load
 	heart   *health.Heart
 	// quit is closed when the device is no more, gone once the worker has ended.
 	quit, gone chan struct{}
@@ -36,7 +39,7 @@ type worker struct {
 func newWorker(d *Dispatcher, id gateway.DeviceID, a gateway.Actuator) *worker {
 	w := &worker{
 		Dispatcher: d, id: id, actuator: a,
-		slots: make(chan struct{}, room), queue: make(chan gateway.Entry, room),
+		admission: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		quit: make(chan struct{}), gone: make(chan struct{}),
 		now: DeviceStats{Device: id},
 	}
@@ -51,31 +54,36 @@ func (w *worker) run(ctx, work context.Context) {
 	w.heart = w.opts.Health.Heart("commands:"+cmp.Or(string(w.id), "strays"), maxSilence)
 	defer w.opts.Health.Remove(w.heart)
 	for {
-		e, ok := w.next(ctx)
-		if !ok {
+		t, e := w.next(ctx)
+		if t == nil {
 			return
 		}
 		turn, held := w.turns.begin(work, w)
-		if turn == nil {
-			w.putBack(e)
+		switch {
+		case turn == nil:
 			w.await(ctx, held)
-			continue
+		case w.dequeue(t, turn.stop):
+			w.carryOut(ctx, turn, t, e)
+			w.turns.end(w)
+		default: // cancelled just now
+			w.turns.end(w)
 		}
-		w.carryOut(ctx, turn, e)
 	}
 }
 
 // carryOut brings a command to its final state, if that can be.
-func (w *worker) carryOut(ctx context.Context, turn *turn, e gateway.Entry) {
-	defer w.turns.end(w)
-	w.running(&Running{Command: e.Command.ID, Action: e.Command.Action, Since: time.Now()})
+func (w *worker) carryOut(ctx context.Context, turn *turn, t *ticket, e gateway.Entry) {
+	w.running(&Running{Command: sendersID(e.Command.ID), Action: e.Command.Action, Since: time.Now()})
 	defer w.running(nil)
-	result, final := w.outcome(ctx, turn, &e)
+	begin, end := context.WithCancelCause(turn.ctx)
+	defer end(nil)
+	defer context.AfterFunc(ctx, func() { end(nil) })() // nothing begins after ctx
+	result, final := w.outcome(begin, turn, e)
 	switch {
 	case final:
 		w.finish(ctx, e, result)
 	case turn.ctx.Err() != nil: // cut short by a change of the devices, or by the stop
-		w.putBack(e)
+		w.requeue(t)
 	}
 }
 
@@ -96,20 +104,28 @@ func (w *worker) await(ctx context.Context, released <-chan struct{}) {
 	}
 }
 
-// next waits for the next command, and reports false once ctx has ended or the worker
-// is dismissed.
-func (w *worker) next(ctx context.Context) (gateway.Entry, bool) {
+// next waits for a command that may be begun, and returns it with what is on record of
+// it; it stays in the backlog. Once ctx has ended or the worker is dismissed, there is
+// none.
+func (w *worker) next(ctx context.Context) (*ticket, gateway.Entry) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil && !w.dismissed() {
 		w.heart.Beat()
-		if e, ok := w.nextResumed(); ok {
-			return e, true
+		var clock <-chan time.Time
+		if t := w.first(); t != nil {
+			e, ok := w.recall(ctx, t)
+			switch {
+			case !ok: // it has been passed over
+				continue
+			case !w.waitsForClock(t, e):
+				return t, e
+			}
+			clock = time.After(clockTick)
 		}
 		select {
-		case e := <-w.queue:
-			<-w.slots
-			return e, ctx.Err() == nil // what is not begun stays pending
+		case <-w.wake:
+		case <-clock:
 		case <-w.back():
 			w.unstick()
 		case <-tick.C:
@@ -117,7 +133,26 @@ func (w *worker) next(ctx context.Context) (gateway.Entry, bool) {
 		case <-ctx.Done():
 		}
 	}
-	return gateway.Entry{}, false
+	return nil, gateway.Entry{}
+}
+
+// clockTick is how often a command that waits for the clock looks at it.
+const clockTick = time.Second
+
+// waitsForClock reports whether a command that expires still has time to wait for a
+// clock that can be trusted, so that a board without one does not deny after each boot
+// what was pending. The time is counted from the start, so it holds up what is behind
+// the command no longer than that.
+func (w *worker) waitsForClock(t *ticket, e gateway.Entry) bool {
+	return !e.Command.Expires.IsZero() && t.until.IsZero() && !w.opts.Clock.Trusted() && time.Since(w.began) < w.fleet.Load().ClockWait
+}
+
+// nudge tells a worker to look at what waits.
+func (w *worker) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // it has been told
+	}
 }
 
 func (w *worker) dismissed() bool {
@@ -129,34 +164,30 @@ func (w *worker) dismissed() bool {
 	}
 }
 
-func (w *worker) nextResumed() (gateway.Entry, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.resumed) == 0 {
-		return gateway.Entry{}, false
-	}
-	e := w.resumed[0]
-	w.resumed = w.resumed[1:]
-	return e, true
-}
-
 // do asks the device to act, with the context of its permit, and calls end when it
-// has come back. The driver has the action's time; if it is not back by then, the
-// device is stuck.
+// has come back. The driver has the action's time, and less if work ends; if it is
+// not back by then, the device is stuck.
 func (w *worker) do(work, run context.Context, cmd gateway.Command, timeout time.Duration, end func()) (map[string]any, error) {
 	ctx, cancel := context.WithTimeout(run, timeout)
 	defer cancel()
 	cmd.ID = sendersID(cmd.ID)
 	c := enter(ctx, w.log, w.actuator, cmd, end)
 	back := c.await(work, timeout+courtesy, w.heart.Beat)
-	if !back && work.Err() != nil { // the stop has cut it short
+	if !back && work.Err() != nil { // it was cut short
 		back = c.await(context.WithoutCancel(work), courtesy, w.heart.Beat)
 	}
-	switch {
-	case !back:
+	if !back {
 		w.gotStuck(c)
+	}
+	switch why := cancellation(work); {
+	case !back && why != nil:
+		return nil, fmt.Errorf("%w; the device has not come back from it: %w", why, gateway.ErrTimeout)
+	case !back:
 		return nil, fmt.Errorf("device did not answer in %v: %w", timeout, gateway.ErrTimeout)
-	case c.err == nil || c.over == nil || work.Err() != nil:
+	case c.err == nil:
+	case why != nil:
+		return c.values, fmt.Errorf("%w while it was carried out: %w", why, c.err)
+	case c.over == nil || work.Err() != nil:
 	case errors.Is(c.over, context.DeadlineExceeded):
 		return nil, fmt.Errorf("device did not answer in %v: %w", timeout, c.err)
 	default:

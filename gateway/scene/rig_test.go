@@ -94,15 +94,25 @@ func (d *disk) Finish(ctx context.Context, r gateway.Result, _ ...gateway.Messag
 	})
 }
 
-func (d *disk) Pending(context.Context) (list []gateway.Entry, err error) {
+func (d *disk) Entry(_ context.Context, id string) (gateway.Entry, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead {
+		return gateway.Entry{}, false, errCrash
+	}
+	e, i := d.entry(id)
+	return e, i >= 0, nil
+}
+
+func (d *disk) Pending(_ context.Context, visit func(gateway.Entry)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range d.entries {
 		if one, _ := d.entry(e.Command.ID); one.Result == nil {
-			list = append(list, one)
+			visit(one)
 		}
 	}
-	return list, nil
+	return nil
 }
 
 func (d *disk) Append(context.Context, ...gateway.Message) ([]gateway.MessageID, error) {

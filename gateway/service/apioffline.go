@@ -26,7 +26,7 @@ func (l *Loaded) OpenQueue(build Build, log *slog.Logger) (*storeforward.Queue, 
 // nothing is given up. l has the key, if the queue is encrypted; it may be nil.
 func OpenQueueOf(dataDir string, l *Loaded, build Build, log *slog.Logger) (*storeforward.Queue, error) {
 	options := storeforward.Defaults(filepath.Join(dataDir, "queue"))
-	options.MaxBytes, options.MinFree, options.JournalEntries = 1<<60, storeforward.MinMinFree, 1<<20
+	options.MaxBytes, options.MinFree, options.JournalEntries = 1<<60, storeforward.MinMinFree, 1<<20 // and no age
 	if l != nil {
 		options.Key = l.storeOptions().Key
 	}

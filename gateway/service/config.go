@@ -45,6 +45,7 @@ type QueueConfig struct {
 	Commit   CommitConfig                `yaml:"commit" doc:"How many messages share one sync to disk."`
 	Lanes    map[string]QueueLanesConfig `yaml:"lanes" doc:"Policies by lane. telemetry, alerts and results always exist; others are made by naming them."`
 	Journal  int                         `yaml:"journal" doc:"How many finished commands are remembered, so that a repeated one is answered, not executed again." default:"4096" min:"16" max:"100000"`
+	Age      time.Duration               `yaml:"journal_age" doc:"How long finished commands are remembered at most." default:"30d" min:"1h" max:"3650d"`
 	Key      config.Secret               `yaml:"encryption_key" doc:"Encrypts what messages and commands say on the card: at least 16 random bytes, from a file or a systemd credential. A queue keeps needing the key that it was written with." example:"${credential:queue-key}"`
 	Card     config.Bytes                `yaml:"card_endurance" doc:"How much the card can take in its life (TBW in its data sheet), for the estimate of the years that it lasts." min:"1GB" example:"10TB"`
 }
@@ -73,7 +74,9 @@ type BatchConfig struct {
 
 // CommandsConfig is the section commands.
 type CommandsConfig struct {
-	Timeout time.Duration `yaml:"timeout" doc:"A device has this long to carry an action out, unless the action says otherwise." default:"10s" min:"100ms" max:"10m"`
+	Timeout    time.Duration `yaml:"timeout" doc:"A device has this long to carry an action out, unless the action says otherwise." default:"10s" min:"100ms" max:"10m"`
+	MaxWaiting int           `yaml:"max_waiting" doc:"How many commands may wait on this board, in all; one device gets half of it. More are left with the hub until some have been carried out." default:"10000" min:"16" max:"100000"`
+	ClockWait  time.Duration `yaml:"clock_wait" doc:"So long after the start, a command that expires waits for a clock that can be trusted; later it is denied." default:"5m" min:"1s" max:"1h"`
 }
 
 // SettingsConfig is the section settings.
@@ -159,6 +162,7 @@ func (l *Loaded) storeOptions() storeforward.Options {
 	o.CommitAge = l.Queue.Commit.MaxAge
 	o.CommitMessages = l.Queue.Commit.MaxMessages
 	o.JournalEntries = l.Queue.Journal
+	o.JournalAge = l.Queue.Age
 	o.Key = []byte(l.Queue.Key.Reveal())
 	o.CardBytes = int64(l.Queue.Card)
 	o.Lanes = make(map[gateway.Lane]storeforward.LaneOptions)

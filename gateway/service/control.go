@@ -17,6 +17,9 @@ type control struct {
 	stage      *stage
 }
 
+// waitingShare is the part of queue.max_bytes that commands which wait may take.
+const waitingShare = 8
+
 // newControl makes the control of the devices of an assembly.
 func (s *Service) newControl(a *assembly) (*control, error) {
 	actuators := map[gateway.DeviceID]gateway.Actuator{ownDevice: itself{s}}
@@ -39,6 +42,7 @@ func (s *Service) newControl(a *assembly) (*control, error) {
 		Journal: s.queue.Journal(), Queue: s.queue, Clock: s.clock, Health: s.health, Log: s.log,
 		Devices: command.Devices{
 			Actuators: actuators, Labels: labels, Sensors: sensors, Children: a.config.childDevices(), Timeout: a.config.Commands.Timeout,
+			MaxWaiting: a.config.Commands.MaxWaiting, MaxWaitingBytes: int(a.config.Queue.MaxBytes / waitingShare), ClockWait: a.config.Commands.ClockWait,
 		},
 	})
 	if err != nil {
