@@ -11,7 +11,7 @@ PLATFORMS := arm64 arm amd64
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build stamps test systemtest board lint vulncheck fuzz bench trials soak clean
+.PHONY: help run build stamps test bridge systemtest board lint vulncheck fuzz bench trials soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: ## all tests, the outage test with real processes included
 	go vet ./...
 	go test $(RACE) ./storeforward $$(go list ./... | grep -v /scripts/systemtest)
 	go test -count=1 -timeout 5m ./scripts/systemtest
+
+bridge: ## the microcontroller's side of firmware-bridge: built for AVR and PC, its sizes, its tests
+	$(MAKE) -C firmware-bridge/c all check footprint
 
 systemtest: ## the wider system tests, with foreign parts: as root, after make build; .ci/run installs what they need
 	go vet -tags wide ./scripts/systemtest
@@ -85,4 +88,4 @@ soak: ## 400 power cuts, 3,000 kills at steps of the queue's work, 1,000 random 
 	go test -count=1 -timeout 60m -run RandomWalks ./storeforward -rapid.checks=1000 -rapid.steps=60
 
 clean: ## remove what the targets above have made
-	rm -rf dist .demo .cache bench.json
+	rm -rf dist .demo .cache bench.json firmware-bridge/c/build
