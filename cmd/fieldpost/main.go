@@ -46,6 +46,7 @@ type verbs struct {
 	Read        readCmd        `cmd:"" help:"Read a device now, and show what it says."`
 	Do          doCmd          `cmd:"" help:"Ask a device for an action and wait for the result."`
 	Safe        safeCmd        `cmd:"" help:"Bring the outputs into their safe state now, or one of them; works without the gateway, too."`
+	Commands    commandsCmd    `cmd:"" help:"See what became of commands, of the running gateway or of one that stands still; end one early."`
 	Send        sendCmd        `cmd:"" help:"Hand in readings; each is answered by its message id once it is durable."`
 	Upload      uploadCmd      `cmd:"" help:"Upload a file to the storage of the hub, over outages and restarts."`
 	Uploads     uploadsCmd     `cmd:"" help:"See the files that are on their way to the hub, and give one up."`

@@ -25,12 +25,12 @@ func TestHelpTeaches(t *testing.T) {
 	if code != exitOK || errs != "" {
 		t.Errorf("no arguments: code %d, stderr %q", code, errs)
 	}
-	for _, want := range []string{"fieldpost check", "fieldpost run", "fieldpost status", "run", "queue", "deadletters", "audit", "devices", "do", "send", "upload", "uploads", "version"} {
+	for _, want := range []string{"fieldpost check", "fieldpost run", "fieldpost status", "run", "queue", "deadletters", "audit", "devices", "do", "commands", "send", "upload", "uploads", "version"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the help does not mention %q:\n%s", want, out)
 		}
 	}
-	for _, verb := range []string{"run", "check", "probe", "status", "queue stats", "queue ls", "queue export", "queue verify", "queue purge", "deadletters ls", "deadletters retry", "deadletters delete", "deadletters export", "audit", "devices", "read", "do", "send", "upload", "uploads ls", "uploads cancel", "version"} {
+	for _, verb := range []string{"run", "check", "probe", "status", "queue stats", "queue ls", "queue export", "queue verify", "queue purge", "deadletters ls", "deadletters retry", "deadletters delete", "deadletters export", "audit", "devices", "read", "do", "commands ls", "commands show", "commands cancel", "send", "upload", "uploads ls", "uploads cancel", "version"} {
 		code, out, _ := cli(t, append(strings.Fields(verb), "--help")...)
 		if code != exitOK || !strings.Contains(out, "Usage: fieldpost "+verb) {
 			t.Errorf("%s --help: code %d\n%s", verb, code, out)

@@ -72,9 +72,7 @@ const scopeMark = "\t"
 // scope tells the ids of a child's commands apart from those of others: each
 // identity has senders of its own, who may use the same ids.
 func (i *Inbox) scope(cmd gateway.Command) gateway.Command {
-	if i.child != "" {
-		cmd.ID = string(i.child) + scopeMark + cmd.ID
-	}
+	cmd.ID = JournalID(i.child, cmd.ID)
 	return cmd
 }
 
@@ -84,10 +82,25 @@ func unscoped(r gateway.Result) gateway.Result {
 	return r
 }
 
-// sendersID is the id that the sender gave.
-func sendersID(id string) string {
-	if _, own, scoped := strings.Cut(id, scopeMark); scoped {
-		return own
+// JournalID is the id under which the journal has a command; child is the lane of the
+// child that it was sent to, empty for the gateway itself.
+func JournalID(child gateway.Lane, id string) string {
+	if child == "" {
+		return id
 	}
+	return string(child) + scopeMark + id
+}
+
+// ParseJournalID takes apart what JournalID put together.
+func ParseJournalID(s string) (child gateway.Lane, id string) {
+	if lane, id, scoped := strings.Cut(s, scopeMark); scoped {
+		return gateway.Lane(lane), id
+	}
+	return "", s
+}
+
+// sendersID is the id that the sender gave.
+func sendersID(s string) string {
+	_, id := ParseJournalID(s)
 	return id
 }

@@ -34,6 +34,8 @@ func (a *queueAPI) register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/queue/verify", a.verify)
 	mux.HandleFunc("GET /v1/queue/holdings", a.holdings)
 	mux.HandleFunc("POST /v1/queue/purge", a.purge)
+	mux.HandleFunc("GET /v1/commands", a.commands)
+	mux.HandleFunc("GET /v1/command", a.command)
 	mux.HandleFunc("POST /v1/deadletters/retry", a.retry)
 	mux.HandleFunc("POST /v1/deadletters/delete", a.discard)
 }

@@ -62,6 +62,7 @@ func (a *api) run(ctx context.Context) error {
 	mux.HandleFunc("GET /v1/claims", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.claims()) })
 	mux.HandleFunc("POST /v1/devices/{id}/read", a.read)
 	mux.HandleFunc("POST /v1/do", a.do)
+	mux.HandleFunc("POST /v1/commands/cancel", a.cancel)
 	mux.HandleFunc("POST /v1/safe", a.safe)
 	a.registerUploads(mux)
 	(&queueAPI{queue: a.queue, log: a.log}).register(mux)
@@ -123,10 +124,8 @@ func (a *api) do(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, "command", &req) {
 		return
 	}
-	now := a.clock.Now()
 	result, err := a.now().control.dispatcher.Do(r.Context(), gateway.Command{
-		ID:     fmt.Sprintf("local-%d", now.UnixNano()),
-		Device: req.Device, Action: req.Action, Args: req.Args, Received: now, Origin: gateway.OriginLocal,
+		Device: req.Device, Action: req.Action, Args: req.Args, Origin: gateway.OriginLocal,
 	})
 	if err != nil {
 		fault(w, statusOf(err), err)

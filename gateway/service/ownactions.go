@@ -19,6 +19,7 @@ const ownDevice gateway.DeviceID = "gateway"
 const (
 	actionLogs   = "collect-logs"
 	actionExport = "export-queue"
+	actionCancel = "cancel"
 )
 
 const (
@@ -30,7 +31,8 @@ const (
 // itself is the gateway as one of its devices: what it can be asked to do.
 type itself struct{ *Service }
 
-// Actions are all harmless to repeat: a repeat finds the upload of the first.
+// Actions are all harmless to repeat: a repeat finds the upload of the first, or a
+// command that has ended.
 func (itself) Actions() []gateway.Action {
 	least, lines, messages := 1.0, float64(maxLogLines), float64(maxExported)
 	return []gateway.Action{
@@ -50,13 +52,22 @@ func (itself) Actions() []gateway.Action {
 				{Name: "limit", Type: gateway.ArgInteger, Min: &least, Max: &messages, Help: "at most so many messages; all if left out"},
 			},
 		},
+		cancelAction(),
 	}
 }
 
-// Do makes a file and uploads it. Once the file is in the spool the command has
+// Do implements gateway.Actuator.
+func (g itself) Do(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
+	if cmd.Action == actionCancel {
+		return g.cancel(ctx, cmd)
+	}
+	return g.send(ctx, cmd)
+}
+
+// send makes a file and uploads it. Once the file is in the spool the command has
 // been carried out, since nothing can keep it from arriving but somebody who
 // cancels it; the values say how far it is.
-func (g itself) Do(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
+func (g itself) send(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
 	u, err := g.uploader()
 	if err != nil {
 		return nil, err

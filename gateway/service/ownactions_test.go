@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -199,4 +201,65 @@ func TestActionAndStop(t *testing.T) {
 	if err := r.stop(t); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestCancel ends a command that is carried out, by the API and by the action. It
+// lasts half a second, so that a busy machine may need some attempts.
+func TestCancel(t *testing.T) {
+	r := startService(t, t.TempDir(), "mqtt://127.0.0.1:1") // nobody there
+	eventually(t, func() error { _, err := os.Stat(filepath.Join(r.dir, "api.sock")); return err })
+	for want, cancel := range map[string]func(id string) string{
+		"cancelled by a user of this board": func(id string) string {
+			_, body := r.call(t, http.MethodPost, "/v1/commands/cancel", fmt.Sprintf(`{"id":%q}`, id))
+			return body
+		},
+		"cancelled by command local-": func(id string) string {
+			return fmt.Sprintf("%+v", r.do(t, "gateway", "cancel", fmt.Sprintf(`{"command":%q}`, id)))
+		},
+	} {
+		const attempts = 20
+		for attempt := 1; ; attempt++ {
+			id, result := r.cancelPulse(t, cancel)
+			if code, body := r.call(t, http.MethodPost, "/v1/commands/cancel", fmt.Sprintf(`{"id":%q}`, id)); code != http.StatusNotFound || !strings.Contains(body, "has ended before") {
+				t.Errorf("one that has ended: %d %s", code, body)
+			}
+			if result.Status == gateway.StatusFailed && strings.Contains(result.Detail, want) {
+				break
+			}
+			if result.Status != gateway.StatusDone || attempt == attempts {
+				t.Fatalf("%+v", result)
+			}
+		}
+	}
+	if result := r.do(t, "gateway", "cancel", `{"command":"nobody"}`); result.Status != gateway.StatusDenied {
+		t.Errorf("an unknown one: %+v", result)
+	}
+}
+
+// cancelPulse begins a command, cancels it and returns what became of it.
+func (r *running) cancelPulse(t *testing.T, cancel func(id string) (said string)) (id string, result gateway.Result) {
+	t.Helper()
+	done := make(chan gateway.Result, 1)
+	go func() { done <- r.do(t, "bench", "pulse", `{"ms":500}`) }()
+	for {
+		var newest []CommandRecord
+		_, body := r.call(t, http.MethodGet, "/v1/commands?limit=1&device=bench", "")
+		if err := json.Unmarshal([]byte(body), &newest); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		if len(newest) == 1 && newest[0].Status == statusStarted {
+			id = newest[0].ID
+			break
+		}
+		select {
+		case result := <-done: // it was too quick
+			return newest[0].ID, result
+		default:
+		}
+	}
+	said := cancel(id)
+	if result = <-done; result.Status == gateway.StatusFailed && !strings.Contains(said, "cancelled by") {
+		t.Errorf("who has cancelled is told %s", said)
+	}
+	return id, result
 }
