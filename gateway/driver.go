@@ -41,6 +41,10 @@ type Sink interface {
 	// Commit makes each batch a message of its own and returns their ids, in
 	// order, once all are durable. On error none of them was accepted.
 	Commit(ctx context.Context, batches ...[]Reading) ([]MessageID, error)
+	// Gap has the receiver told, behind what was emitted, of numbered readings that
+	// are lost for good. Device and Time may be left out. It returns before that is
+	// durable.
+	Gap(ctx context.Context, g Gap) error
 }
 
 // Actuator is a device that can be asked to do something.

@@ -115,10 +115,13 @@ func ValidLane(s string) bool {
 }
 
 // Gap is the body of a KindGap message: it explains why the messages First to
-// Last (both included) of a lane never arrive.
+// Last (both included) of a lane never arrive, or the readings of a device.
 type Gap struct {
-	Store  string    `json:"store"`
-	Lane   Lane      `json:"lane"`
+	Store string `json:"store,omitempty"`
+	Lane  Lane   `json:"lane,omitempty"`
+	// Device is set, and Store and Lane are not, if readings were lost before the
+	// gateway had them. First and Last are then numbers of Reading.Seq.
+	Device DeviceID  `json:"device,omitempty"`
 	First  uint64    `json:"first"`
 	Last   uint64    `json:"last"`
 	Count  uint64    `json:"count"`
@@ -142,4 +145,10 @@ const (
 	GapPurged GapReason = "purged"
 	// GapDamaged is data that the store could not read back.
 	GapDamaged GapReason = "damaged"
+	// GapLink is readings that a device has given up before they came over.
+	GapLink GapReason = "link"
+	// GapReset is the reset of a device: what it held is lost. First is the next number
+	// before it, Last and Count are 0, since nobody knows how many there were, if any;
+	// numbers begin at 1 again.
+	GapReset GapReason = "reset"
 )

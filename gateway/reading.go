@@ -37,6 +37,9 @@ type Reading struct {
 	Time time.Time
 	// Quality counts as Good if the driver leaves it empty.
 	Quality Quality
+	// Seq is the number of the reading with a device that counts its own, from 1 at
+	// each of its resets; 0: it does not, or this one stands for several.
+	Seq uint64
 }
 
 // Value is a number, a boolean or a text. The zero Value is the number 0.

@@ -36,6 +36,7 @@ type Sink struct {
 
 	mu      sync.Mutex
 	batches [][]gateway.Reading
+	gaps    []gateway.Gap
 	ids     uint64
 }
 
@@ -70,6 +71,21 @@ func (s *Sink) Commit(ctx context.Context, batches ...[]gateway.Reading) ([]gate
 		s.batches = append(s.batches, slices.Clone(batch))
 	}
 	return ids, nil
+}
+
+// Gap implements gateway.Sink.
+func (s *Sink) Gap(_ context.Context, g gateway.Gap) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gaps = append(s.gaps, g)
+	return nil
+}
+
+// Gaps are those that have been told so far.
+func (s *Sink) Gaps() []gateway.Gap {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.gaps)
 }
 
 // Batches are what has been handed in so far.

@@ -69,7 +69,7 @@ func (a *Auditor) Add(data []byte) error {
 	}
 	a.messages++
 	a.count(a.lane(laneKey{e.id.Store, e.id.Lane}), &e)
-	if e.kind == gateway.KindGap {
+	if e.kind == gateway.KindGap && gap.Device == "" {
 		a.lane(laneKey{gap.Store, gap.Lane}).excused.Add(gap.First, gap.Last)
 	}
 	return nil

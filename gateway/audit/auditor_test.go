@@ -77,6 +77,14 @@ func TestALostGapRecordIsAHoleToo(t *testing.T) {
 	}
 }
 
+// TestAGapInReadingsIsNoneInMessages: it explains no hole, and is counted itself.
+func TestAGapInReadingsIsNoneInMessages(t *testing.T) {
+	r := audited(t, telemetry(1), event("telemetry", 2, "gap", `{"device":"mixer","first":3,"last":3,"count":1,"reason":"link"}`), telemetry(4)).Report()
+	if l := laneOf(t, r, "telemetry"); l.Received != 3 || l.Unexplained != 1 || len(r.Lanes) != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestTheSameMessageInEveryForm: one content, whoever wrote it down.
 func TestTheSameMessageInEveryForm(t *testing.T) {
 	body := `{"v":7,"t":"<ü>"}`

@@ -135,6 +135,18 @@ func TestAuditEdges(t *testing.T) {
 	}
 }
 
+// TestGapInReadingsExplainsNoMessages: it is about what never came to the gateway.
+func TestGapInReadingsExplainsNoMessages(t *testing.T) {
+	a := newAudit()
+	of := map[string]string{"store": "s", "lane": "telemetry", "seq": "1", "kind": "gap"}
+	if err := a.observe("d", func(name string) string { return of[name] }, []byte(`{"device":"mixer","first":5,"last":0,"count":0,"reason":"reset"}`)); err != nil {
+		t.Error(err)
+	}
+	if len(a.lanes) != 1 {
+		t.Errorf("%d lanes", len(a.lanes))
+	}
+}
+
 func TestAuditOverTheWire(t *testing.T) {
 	r := startRig(t)
 	p := r.connect("d1", nil)

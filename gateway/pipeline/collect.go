@@ -43,14 +43,29 @@ func (b *Batcher) Alert(_ context.Context, a gateway.Alert, stored func()) error
 	if err != nil {
 		return err
 	}
+	return b.alone(sealed{m, 1, stored})
+}
+
+// Gap implements gateway.Sink: the record is a message of its own behind what has
+// come before it, appended at once.
+func (b *Batcher) Gap(_ context.Context, g gateway.Gap) error {
+	m, err := gapMessage(b.opts.Lane, b.opts.Clock.Now(), g)
+	if err != nil {
+		return err
+	}
+	return b.alone(sealed{m, 0, nil})
+}
+
+// alone puts a message behind the open one.
+func (b *Batcher) alone(s sealed) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopped {
 		return b.errStopped()
 	}
 	b.seal()
-	b.stats.Readings++
-	b.lose(b.box.put(sealed{m, 1, stored}), b.stats.Problem)
+	b.stats.Readings += uint64(s.readings)
+	b.lose(b.box.put(s), b.stats.Problem)
 	b.signal()
 	return nil
 }

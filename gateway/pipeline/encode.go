@@ -39,6 +39,7 @@ type wireReading struct {
 	Unit    string           `json:"unit,omitempty"`
 	Time    string           `json:"time"`
 	Quality gateway.Quality  `json:"quality,omitempty"`
+	Seq     uint64           `json:"seq,omitempty"`
 }
 
 // encodeReading gives the JSON form of a reading that has been stamped. The
@@ -49,7 +50,7 @@ func encodeReading(r gateway.Reading) ([]byte, error) {
 	}
 	w := wireReading{
 		Device: r.Device, Name: r.Name, Value: r.Value, Unit: r.Unit,
-		Time: r.Time.UTC().Format(timeLayout), Quality: r.Quality,
+		Time: r.Time.UTC().Format(timeLayout), Quality: r.Quality, Seq: r.Seq,
 	}
 	if w.Quality == gateway.Good {
 		w.Quality = ""
@@ -109,5 +110,17 @@ func alertMessage(lane gateway.Lane, now time.Time, a gateway.Alert) (gateway.Me
 	}
 	m := telemetry(lane, now, body)
 	m.Kind = gateway.KindAlert
+	return m, nil
+}
+
+// gapMessage makes the message of one gap.
+func gapMessage(lane gateway.Lane, now time.Time, g gateway.Gap) (gateway.Message, error) {
+	g.Time = g.Time.UTC()
+	body, err := json.Marshal(g)
+	if err != nil {
+		return gateway.Message{}, fmt.Errorf("gap in the readings of device %s: %w", g.Device, errors.Join(err, gateway.ErrInvalid))
+	}
+	m := telemetry(lane, now, body)
+	m.Kind = gateway.KindGap
 	return m, nil
 }

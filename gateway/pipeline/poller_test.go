@@ -44,6 +44,7 @@ type tray struct {
 
 	mu       sync.Mutex
 	readings []gateway.Reading
+	gaps     []gateway.Gap
 }
 
 func (s *tray) Emit(_ context.Context, readings ...gateway.Reading) error {
@@ -55,6 +56,13 @@ func (s *tray) Emit(_ context.Context, readings ...gateway.Reading) error {
 
 func (s *tray) Commit(context.Context, ...[]gateway.Reading) ([]gateway.MessageID, error) {
 	return nil, errBroken
+}
+
+func (s *tray) Gap(_ context.Context, g gateway.Gap) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gaps = append(s.gaps, g)
+	return s.refuse
 }
 
 func (s *tray) got() []gateway.Reading {

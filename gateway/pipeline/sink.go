@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -157,6 +158,17 @@ func (s *deviceSink) Commit(ctx context.Context, batches ...[]gateway.Reading) (
 	defer s.mu.Unlock()
 	s.chain.stats.kept(counts)
 	return ids, nil
+}
+
+// Gap implements gateway.Sink.
+func (s *deviceSink) Gap(ctx context.Context, g gateway.Gap) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.Device = cmp.Or(g.Device, s.id)
+	if g.Time.IsZero() {
+		g.Time = s.clock.Now()
+	}
+	return s.next.Gap(ctx, g)
 }
 
 // measureAll puts what is true into the place of the batches.

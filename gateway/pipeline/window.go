@@ -160,6 +160,7 @@ func (t *track) close(closed []gateway.Reading) []gateway.Reading {
 	for _, of := range t.plan.Of {
 		r := t.like
 		r.Name += "." + of
+		r.Seq = 0
 		switch of {
 		case "mean":
 			r.Value = gateway.Number(min(max(neat(t.mean), t.min), t.max)) // never outside by rounding

@@ -193,6 +193,9 @@ func (f *firstHeard) Commit(context.Context, ...[]gateway.Reading) ([]gateway.Me
 	return nil, fmt.Errorf("nothing is kept without the gateway: %w", gateway.ErrUnavailable)
 }
 
+// Gap implements gateway.Sink: that something is lost is nothing to wait for.
+func (f *firstHeard) Gap(context.Context, gateway.Gap) error { return nil }
+
 // Close closes what was opened.
 func (b *Bench) Close() error {
 	b.mu.Lock()
