@@ -43,6 +43,7 @@ type verbs struct {
 	Deadletters deadlettersCmd `cmd:"" help:"See what could not be sent; try it again, or delete it."`
 	Audit       auditCmd       `cmd:"" help:"Prove from what a receiver has stored that no message is missing."`
 	Devices     devicesCmd     `cmd:"" help:"List the devices, or one with its readings and actions."`
+	Rules       rulesCmd       `cmd:"" help:"List the rules: their state, when they last acted and will next, and why one does not know."`
 	Read        readCmd        `cmd:"" help:"Read a device now, and show what it says."`
 	Do          doCmd          `cmd:"" help:"Ask a device for an action and wait for the result."`
 	Safe        safeCmd        `cmd:"" help:"Bring the outputs into their safe state now, or one of them; works without the gateway, too."`

@@ -72,6 +72,9 @@ func printStatus(out io.Writer, s service.Status) {
 		fmt.Fprintf(out, " %d %s,", s.Commands.Final[status], status)
 	}
 	fmt.Fprintf(out, " %d waiting\n", s.Commands.Waiting)
+	if len(s.Rules) > 0 {
+		fmt.Fprintf(out, "rules     %s\n", rulesLine(s.Rules))
+	}
 	printSettings(out, s.Settings)
 	printUploads(out, s.Uploads)
 	fmt.Fprintln(out)

@@ -59,6 +59,9 @@ type Config struct {
 	SaveEvery time.Duration `yaml:"save_every" doc:"Of a counter: a count that has changed is written to the card, and told, with the first report after so long." default:"10m" min:"1m" max:"24h"`
 }
 
+// Period is how often something is said at least.
+func (c Config) Period() time.Duration { return c.ReportEvery }
+
 // Validate checks what no tag can say.
 func (c Config) Validate() error {
 	errs := []error{c.LineConfig.Validate()}

@@ -39,8 +39,14 @@ func (d *decoder) wrongForm(n *node, t reflect.Type, f *field) {
 	if n.form != empty {
 		is = "is " + n.form.String()
 	}
+	if n.form == mapping && len(n.entries) == 1 && isSingle(t) && wholeOrZero(n.entries[0].key) {
+		is += ", since a time such as 06:30 needs quotes here"
+	}
 	d.fault(n, is+"; want "+f.wanted(t))
 }
+
+// wholeOrZero tells whether a key is a number, as that of 06:30 is.
+func wholeOrZero(key string) bool { return wholeShape.MatchString(key) || zeroShape.MatchString(key) }
 
 func (d *decoder) table(n *node, v reflect.Value, f *field) {
 	if n.form != mapping && n.form != empty {

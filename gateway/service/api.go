@@ -10,6 +10,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/rules"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/upload"
 	"github.com/fieldpost/fieldpost/storeforward"
@@ -34,10 +35,24 @@ type Status struct {
 	Queue        storeforward.Stats `json:"queue"`
 	Devices      []DeviceStatus     `json:"devices"`
 	Commands     command.Stats      `json:"commands"`
-	Settings     SettingsStatus     `json:"settings"`
+	// Rules are those of the config.
+	Rules    []RuleStatus   `json:"rules,omitempty"`
+	Settings SettingsStatus `json:"settings"`
 	// Uploads are the files on their way.
 	Uploads []upload.Upload `json:"uploads,omitempty"`
 	Memory  MemoryStatus    `json:"memory"`
+}
+
+// RuleStatus is how a rule does.
+type RuleStatus = rules.Status
+
+// RulesStatus is the answer to GET /v1/rules.
+type RulesStatus struct {
+	// Zone is that of times of day; Position is where the gateway is, nil if that is
+	// not known.
+	Zone     string          `json:"zone"`
+	Position *rules.Position `json:"position,omitempty"`
+	Rules    []RuleStatus    `json:"rules"`
 }
 
 // UpstreamStatus is one connection to the upstream.

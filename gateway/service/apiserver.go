@@ -59,6 +59,7 @@ func (a *api) run(ctx context.Context) error {
 	mux.HandleFunc("GET /v1/devices", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, slices.Concat(a.deviceStatus(), a.sceneStatus(), []DeviceStatus{a.ownStatus()}))
 	})
+	mux.HandleFunc("GET /v1/rules", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.rules()) })
 	mux.HandleFunc("GET /v1/claims", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.claims()) })
 	mux.HandleFunc("POST /v1/devices/{id}/read", a.read)
 	mux.HandleFunc("POST /v1/do", a.do)
@@ -140,7 +141,7 @@ func (a *api) status() Status {
 		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: moment(a.started, now), Now: now.UTC(),
 		ClockTrusted: a.clock.Trusted(), BootID: clock.BootID(),
 		Conditions: a.conditions(), Upstream: sending(gw.link.sender), Children: gw.link.childStatus(), Queue: a.queue.Stats(),
-		Devices: a.deviceStatus(), Commands: gw.control.dispatcher.Stats(), Settings: a.remote.Status(), Uploads: gw.link.uploadsUnderWay(),
+		Devices: a.deviceStatus(), Commands: gw.control.dispatcher.Stats(), Rules: a.ruleStatus(), Settings: a.remote.Status(), Uploads: gw.link.uploadsUnderWay(),
 		Memory: MemoryStatus{RSSBytes: residentBytes(), Goroutines: runtime.NumGoroutine()},
 	}
 }

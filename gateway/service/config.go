@@ -10,6 +10,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/rules"
 	"github.com/fieldpost/fieldpost/gateway/scene"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	Settings  SettingsConfig            `yaml:"settings" doc:"Settings that the hub may change, by the desired properties of the device twin."`
 	Uploads   UploadsConfig             `yaml:"uploads" doc:"Files on their way to the hub."`
 	Buses     map[string]config.Section `yaml:"buses" variants:"buses" doc:"What devices are wired to and that needs to be told apart or set up, by name. An I2C bus i2c-N with nothing to set needs no entry."`
+	Rules     []rules.Rule              `yaml:"rules" doc:"What the board does by itself: commands and alerts, by conditions and by the time of day."`
 	Devices   []config.Section          `yaml:"devices" variants:"devices" required:"true" doc:"The sensors and actuators."`
 
 	scene.Config
@@ -32,10 +34,12 @@ type Config struct {
 
 // GatewayConfig is the section gateway.
 type GatewayConfig struct {
-	ID      string `yaml:"id" doc:"Name of this gateway in topics and logs; the host name if left out." pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" want:"up to 63 letters, digits, dots, underscores and hyphens" example:"greenhouse-7"`
-	DataDir string `yaml:"data_dir" doc:"Directory of the queue; everything durable is here." default:"/var/lib/fieldpost"`
-	Socket  string `yaml:"socket" doc:"Unix socket of the command line tools." default:"/run/fieldpost/fieldpost.sock"`
-	Log     string `yaml:"log" doc:"Least level of what is logged." default:"info" oneof:"debug|info|warn|error"`
+	ID       string          `yaml:"id" doc:"Name of this gateway in topics and logs; the host name if left out." pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" want:"up to 63 letters, digits, dots, underscores and hyphens" example:"greenhouse-7"`
+	DataDir  string          `yaml:"data_dir" doc:"Directory of the queue; everything durable is here." default:"/var/lib/fieldpost"`
+	Socket   string          `yaml:"socket" doc:"Unix socket of the command line tools." default:"/run/fieldpost/fieldpost.sock"`
+	Timezone string          `yaml:"timezone" doc:"Zone of the times of day in rules, by its name in the IANA database. Left out: that of the board." example:"Europe/Berlin"`
+	Position *PositionConfig `yaml:"position" doc:"Where the gateway is, for what the sun does there."`
+	Log      string          `yaml:"log" doc:"Least level of what is logged." default:"info" oneof:"debug|info|warn|error"`
 }
 
 // QueueConfig is the section queue.

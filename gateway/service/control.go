@@ -2,10 +2,12 @@ package service
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/command"
+	"github.com/fieldpost/fieldpost/gateway/rules"
 	"github.com/fieldpost/fieldpost/gateway/scene"
 )
 
@@ -14,7 +16,11 @@ import (
 type control struct {
 	dispatcher *command.Dispatcher
 	scenes     *scene.Set
+	rules      *rules.Engine
+	log        *slog.Logger
 	stage      *stage
+	// deciding is what makes commands by itself, and stops first.
+	deciding *stage
 }
 
 // waitingShare is the part of queue.max_bytes that commands which wait may take.
@@ -49,12 +55,32 @@ func (s *Service) newControl(a *assembly) (*control, error) {
 		return nil, err
 	}
 	scenes.Connect(dispatcher)
-	return &control{dispatcher: dispatcher, scenes: scenes}, nil
+	engine, err := s.newRules(a, dispatcher, actuators)
+	if err != nil {
+		return nil, err
+	}
+	return &control{dispatcher: dispatcher, scenes: scenes, rules: engine, log: s.log}, nil
 }
 
 func (c *control) start(ctx context.Context, report func(error)) {
 	c.stage = newStage(ctx, "commands", report)
 	c.stage.start(c.dispatcher.Run)
+	c.deciding = newStage(ctx, "rules", report)
+	c.deciding.start(c.rules.Run)
 }
 
-func (c *control) stop() { c.stage.stop() }
+// safe has a device take its safe state for a reason; it does not wait.
+func (c *control) safe(d *device, why string) {
+	c.deciding.start(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, outputsTime)
+		defer cancel()
+		err := d.keeper.Safe(ctx)
+		c.log.Warn("a device is to be in its safe state", "device", d.id, "reason", why, "error", err)
+		return nil
+	})
+}
+
+func (c *control) stop() {
+	c.deciding.stop()
+	c.stage.stop()
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/rules"
 )
 
 // Loaded is a config file that has been found right in every part.
@@ -18,6 +19,7 @@ type Loaded struct {
 	text     []byte
 	upstream upstreamSpec
 	buses    map[string]any // the config of each, by name
+	ruleSet  *rules.Set
 	devices  []deviceSpec
 	advice   []error
 }
@@ -65,7 +67,11 @@ func parse(path string, text []byte) (*Loaded, error) {
 	lanes := l.lanes()
 	ids := make(map[string]bool)
 	wired := newPlaces(l.buses)
+	var all []string // what is called a device, also if something is wrong with it
 	for _, section := range l.Devices {
+		if id, named := section.Text("id"); named {
+			all = append(all, id)
+		}
 		spec, err := loadDevice(&section)
 		errs = append(errs, err)
 		if err != nil {
@@ -88,6 +94,7 @@ func parse(path string, text []byte) (*Loaded, error) {
 	if !touches(decoded, "scenes") {
 		errs = append(errs, l.checkScenes(root))
 	}
+	errs = append(errs, l.loadRules(root, all))
 	return l, config.Join(errs...)
 }
 

@@ -150,7 +150,7 @@ func TestDefaultsInTheAnnotatedFileAreTrue(t *testing.T) {
 // describe is everything that a config says.
 func describe(l *Loaded) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%+v %+v %+v %+v\n%+v\n", l.Gateway, l.Queue, l.Batch, l.Commands, l.upstream.config)
+	fmt.Fprintf(&b, "%v %+v %+v %+v\n%+v\n", config.Describe(l.Gateway), l.Queue, l.Batch, l.Commands, l.upstream.config)
 	for _, d := range l.devices {
 		fmt.Fprintf(&b, "%v %+v\n", config.Describe(d.DeviceConfig), d.config)
 	}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,7 +24,11 @@ const maxMemory = 4 << 10
 type memory struct {
 	path string
 	log  *slog.Logger
+	// limit is how many bytes may be kept; 0 is maxMemory.
+	limit int
 }
+
+func (m *memory) most() int { return cmp.Or(m.limit, maxMemory) }
 
 // newMemory is that of one device. Ids are such that they can be names of files;
 // the ending keeps them apart from files that are being written.
@@ -40,7 +45,7 @@ func (m *memory) Load() ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("memory of the device: %w", err)
 	}
-	data, sound := unframe(file)
+	data, sound := unframe(file, m.most())
 	if !sound {
 		m.log.Warn("the memory of the device is damaged; it begins anew", "file", m.path)
 	}
@@ -49,8 +54,8 @@ func (m *memory) Load() ([]byte, error) {
 
 // Save implements gateway.Memory.
 func (m *memory) Save(data []byte) error {
-	if len(data) > maxMemory {
-		return fmt.Errorf("memory of the device: %d bytes; want at most %d: %w", len(data), maxMemory, gateway.ErrInvalid)
+	if len(data) > m.most() {
+		return fmt.Errorf("memory of the device: %d bytes; want at most %d: %w", len(data), m.most(), gateway.ErrInvalid)
 	}
 	if err := durable.MakeDir(filepath.Dir(m.path), 0o750); err != nil {
 		return fmt.Errorf("memory of the device: %w", err)
@@ -69,8 +74,8 @@ func frame(data []byte) []byte {
 }
 
 // unframe returns the data of a frame, if it is sound.
-func unframe(file []byte) (data []byte, sound bool) {
-	if len(file) < 4 || len(file) > 4+maxMemory {
+func unframe(file []byte, most int) (data []byte, sound bool) {
+	if len(file) < 4 || len(file) > 4+most {
 		return nil, false
 	}
 	if binary.BigEndian.Uint32(file) != ^crc32.Checksum(file[4:], castagnoli) {

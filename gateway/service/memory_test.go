@@ -55,7 +55,7 @@ func TestDamagedMemoryBeginsAnew(t *testing.T) {
 			if n > 0 && name != "zeros" {
 				continue
 			}
-			if data, sound := unframe(file); sound || data != nil {
+			if data, sound := unframe(file, maxMemory); sound || data != nil {
 				t.Fatalf("%s of %d bytes: %q", name, len(file), data)
 			}
 		}
@@ -82,7 +82,7 @@ func FuzzMemory(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(make([]byte, 20))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		if data, sound := unframe(file); sound && !bytes.Equal(frame(data), file) {
+		if data, sound := unframe(file, maxMemory); sound && !bytes.Equal(frame(data), file) {
 			t.Errorf("%x is taken for %x", file, data)
 		}
 	})

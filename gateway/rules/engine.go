@@ -1,0 +1,308 @@
+package rules
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/expression"
+	"github.com/fieldpost/fieldpost/gateway/health"
+)
+
+const (
+	// maxSilence is what the heart of an Engine promises.
+	maxSilence = time.Minute
+	// lookEvery bounds the time in which a step of the clock goes unnoticed.
+	lookEvery = 5 * time.Second
+)
+
+// ConditionWaiting stands while rules do not know what time it is, or where they are.
+const ConditionWaiting = "rules-waiting"
+
+// Engine has the rules of a config at work.
+type Engine struct {
+	opts Options
+	log  *slog.Logger
+	// news has it look at the rules; changed has the memory written.
+	news, changed chan struct{}
+
+	mu    sync.Mutex // guards the rest
+	rules []*live
+	// machine runs the conditions.
+	machine expression.Machine
+	// former is the engine of the config before; gone are former rules whose alerts
+	// have been told and not ended.
+	former *Engine
+	gone   []string
+	// position is the last one that was known.
+	position   Position
+	positioned bool
+	// run names this start of the board in the ids of commands, and last is the
+	// number in the last of them.
+	run  string
+	last int64
+	// seen is the moment of the last look, but for its time, which counts from the
+	// last look at all rules.
+	seen present
+}
+
+// NewEngine returns an Engine that works while Run does.
+func NewEngine(o Options) (*Engine, error) {
+	if o.Set == nil || o.Board == nil || o.Clock == nil || o.Commands == nil || o.Safety == nil || o.Alerts == nil || o.Actions == nil || o.Memory == nil {
+		return nil, errors.New("rules: an engine needs a set, a board, a clock, commands, safety, alerts, actions and a memory")
+	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Health = cmp.Or(o.Health, health.NewBoard(o.Log))
+	if o.Outputs == nil {
+		o.Outputs = func(gateway.DeviceID) map[string]gateway.Value { return nil }
+	}
+	if o.Position == nil {
+		o.Position = func() (Position, bool) { return Position{}, false }
+	}
+	e := &Engine{
+		opts: o, log: o.Log, news: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		run: runOf(o.Clock),
+	}
+	now := time.Now()
+	for _, r := range o.Set.rules {
+		l := newLive(r, now)
+		if r.do != nil || r.otherwise != nil {
+			l.hand = newHand(e, r.ID)
+		}
+		e.rules = append(e.rules, l)
+	}
+	return e, nil
+}
+
+// Inherit has the engine go on, when it is run, with what the engine of the config
+// before knows; that one must not be run any more then. A rule whose config has not
+// changed goes on as if nothing had happened; of another one with the same id, its
+// state and its alert go on, and its command is given anew. What a rule that is gone
+// has moved takes its safe state.
+func (e *Engine) Inherit(from *Engine) { e.former = from }
+
+// Run works until ctx ends. Outputs are left as they are.
+func (e *Engine) Run(ctx context.Context) error {
+	e.resume()
+	heart := e.opts.Health.Heart("rules", maxSilence)
+	defer e.opts.Health.Remove(heart)
+	watcher := e.opts.Board.Watch()
+	defer watcher.Close()
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	helpers.Go(func() { e.keep(ctx) })
+	for _, l := range e.rules {
+		if l.hand != nil {
+			helpers.Go(func() { l.hand.run(ctx) })
+		}
+	}
+	e.endGone(ctx)
+	for ctx.Err() == nil {
+		heart.Beat()
+		e.wait(ctx, watcher.News(), e.look())
+	}
+	e.clear()
+	return nil
+}
+
+// wait ends when there is news, or so late.
+func (e *Engine) wait(ctx context.Context, values <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-values:
+	case <-e.news:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// poke has the rules looked at soon.
+func (e *Engine) poke() {
+	select {
+	case e.news <- struct{}{}:
+	default:
+	}
+}
+
+// look takes all rules a step further, and returns for how long there is nothing
+// to do.
+func (e *Engine) look() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.present()
+	due := p.now.Add(lookEvery)
+	anew := p.differs(&e.seen)
+	if anew {
+		e.seen = *p
+	}
+	for _, l := range e.rules {
+		switch {
+		case !anew && !l.concerned(p):
+		case l.momentary():
+			l.due = l.moments(e, p)
+		default:
+			l.due = e.advance(l, p)
+		}
+		due = earlier(due, l.due)
+		e.report(l, p.now)
+	}
+	e.reportWaiting()
+	return max(due.Sub(p.now), time.Millisecond)
+}
+
+// concerned tells whether it is time to look at a rule, or values that have come could
+// be news for it.
+func (l *live) concerned(p *present) bool {
+	if !l.due.IsZero() && !p.now.Before(l.due) {
+		return true
+	}
+	return len(l.inputs) > 0 && (!l.momentary() || l.why != "")
+}
+
+// present is the moment. A position that was once known stays so.
+func (e *Engine) present() *present {
+	if at, known := e.opts.Position(); known {
+		e.position, e.positioned = at, true
+	}
+	return &present{
+		now: time.Now(), wall: e.opts.Clock.Now(), trusted: e.opts.Clock.Trusted(),
+		position: e.position, positioned: e.positioned, zone: e.opts.Set.zone,
+	}
+}
+
+// advance takes a rule with a state a step further, and has done what follows.
+func (e *Engine) advance(l *live, p *present) (due time.Time) {
+	c, due := l.judge(e, p)
+	switch c {
+	case began:
+		l.fired++
+		l.lastFired = p.now
+		e.log.Info("a rule has begun", "rule", l.ID, "when", l.inWords())
+	case ended:
+		e.log.Info("a rule has ended", "rule", l.ID)
+	case suspended:
+		e.log.Error("a rule begins too often and is suspended", "rule", l.ID, "for", suspension)
+	}
+	if c == began || c == ended {
+		e.note()
+	}
+	e.settle(l, c)
+	due = earlier(due, e.again(l, p))
+	e.tell(l)
+	return due
+}
+
+// settle has the device follow the rule: at a change, and once it is known what the
+// rule says after a start or a silence.
+func (e *Engine) settle(l *live, c change) {
+	switch {
+	case l.hand == nil:
+	case l.silent:
+		e.makeSafe(l)
+	case l.why != "":
+	case l.machine.on && (c == began || l.settled != doing && e.repeatable(l.do)):
+		l.settled = doing
+		e.order(l, l.do, "", time.Time{})
+	case !l.machine.on && (c == ended || l.settled != otherwise && e.repeatable(l.otherwise)):
+		l.settled = otherwise
+		e.order(l, l.otherwise, "", time.Time{})
+	}
+}
+
+// resume takes up what an earlier run, or the engine before, has left.
+func (e *Engine) resume() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.recall()
+	if e.former != nil {
+		e.succeed(e.former)
+		e.former = nil // it is of no use any more
+	}
+}
+
+// makeSafe does what is to be done when a rule is silent, if it has moved anything.
+func (e *Engine) makeSafe(l *live) {
+	switch {
+	case !l.moved():
+	case l.IfSilent == silentOtherwise && l.settled == doing:
+		l.settled = otherwise
+		e.order(l, l.otherwise, "", time.Time{})
+	case l.IfSilent == silentSafe:
+		l.settled = safe
+		l.hand.give(nil) // what it has not done yet is not to be done any more
+		e.safe(l.target(), fmt.Sprintf("rule %s goes by what is not known: %s", l.ID, l.why))
+	}
+}
+
+// safe has a device take its safe state, if it has one.
+func (e *Engine) safe(device gateway.DeviceID, why string) {
+	err := e.opts.Safety.Safe(device, why)
+	switch {
+	case errors.Is(err, gateway.ErrUnknown):
+		e.log.Warn("a device that a rule has moved has no safe state, and is left as it is", "device", device, "reason", why)
+	case err != nil:
+		e.log.Error("a device that a rule has moved does not take its safe state", "device", device, "reason", why, "error", err)
+	}
+}
+
+// again repeats the command of a rule that lasts. due is when it is to be repeated.
+func (e *Engine) again(l *live, p *present) (due time.Time) {
+	if l.Repeat == 0 || !l.machine.on || l.settled != doing || l.why != "" {
+		return time.Time{}
+	}
+	if due = l.ordered.Add(l.Repeat); p.now.Before(due) {
+		return due
+	}
+	if _, _, idle := l.hand.state(); idle {
+		e.order(l, l.do, "", time.Time{})
+	}
+	return p.now.Add(l.Repeat)
+}
+
+// order gives a command to the hand of a rule. occurrence is the moment for which
+// it is; empty if that is now.
+func (e *Engine) order(l *live, c *command, occurrence string, until time.Time) {
+	if c == nil {
+		return
+	}
+	l.ordered = time.Now()
+	if occurrence == "" {
+		e.last = max(e.last+1, e.opts.Clock.Uptime().Milliseconds())
+		occurrence = fmt.Sprintf("%s-%d", e.run, e.last)
+	}
+	l.hand.give(&order{
+		command: c, id: fmt.Sprintf("rule-%s-%s", l.ID, occurrence), repeatable: e.repeatable(c), until: until,
+	})
+}
+
+// repeatable tells whether a command may be given again although it may have been
+// carried out.
+func (e *Engine) repeatable(c *command) bool {
+	if c == nil {
+		return false
+	}
+	for _, a := range e.opts.Actions(c.device) {
+		if a.Name == c.action {
+			return a.Idempotent
+		}
+	}
+	return false
+}
+
+// runOf names a start of the board; if the kernel does not, this start of the
+// engine.
+func runOf(c Clock) string {
+	boot := strings.ReplaceAll(c.Boot(), "-", "")
+	if len(boot) >= 8 {
+		return boot[:8]
+	}
+	return strings.ToLower(rand.Text()[:8])
+}

@@ -1,0 +1,168 @@
+package rules
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// MaxMemory bounds what an Engine remembers, in bytes.
+const MaxMemory = 128 << 10
+
+// saveEvery is how often the memory is written at most.
+const saveEvery = 5 * time.Second
+
+// memo is what a restart must not forget of a rule.
+type memo struct {
+	// On is that it has begun, at the time Since, and not ended.
+	On    bool      `json:"on,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+	// Told is that a receiver has been told of the beginning, and not of the end.
+	Told bool `json:"told,omitempty"`
+	// Done has, for each time of day, the date that was dealt with last.
+	Done map[string]date `json:"done,omitempty"`
+}
+
+func (m memo) empty() bool { return !m.On && !m.Told && len(m.Done) == 0 }
+
+// recall takes up what was remembered. What cannot be read is forgotten: alerts may
+// then be told again, and moments in between are not caught up.
+func (e *Engine) recall() {
+	memos := make(map[string]memo)
+	data, err := e.opts.Memory.Load()
+	if err == nil && len(data) > 0 {
+		err = json.Unmarshal(data, &memos)
+	}
+	if err != nil {
+		e.log.Warn("it is not known any more what the rules have done; alerts that stand are told again", "error", err)
+		return
+	}
+	for _, l := range e.rules {
+		m, had := memos[l.ID]
+		delete(memos, l.ID)
+		if had {
+			l.recall(m)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(memos)) {
+		if memos[id].Told {
+			e.gone = append(e.gone, id)
+		}
+	}
+}
+
+func (l *live) recall(m memo) {
+	l.told = m.Told
+	l.announced = m.Told
+	if l.momentary() {
+		for _, at := range l.at {
+			if d, had := m.Done[at.text]; had {
+				l.done[at.text] = d
+			}
+		}
+		return
+	}
+	if l.machine.on = m.On; m.On {
+		l.since = m.Since
+	}
+}
+
+// memo is what is to be remembered of a rule.
+func (l *live) memo(now time.Time) memo {
+	m := memo{Told: l.told, Done: maps.Clone(l.done)}
+	if l.machine.on {
+		m.On, m.Since = true, l.since
+		if since := l.since.Round(0); since != l.since { // by a clock that may have been wrong
+			m.Since = now.Add(-time.Since(l.since)).Truncate(time.Second)
+		}
+	}
+	return m
+}
+
+// encoded is the memory of all rules.
+func (e *Engine) encoded() ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	memos := make(map[string]memo)
+	for _, l := range e.rules {
+		if m := l.memo(e.opts.Clock.Now()); !m.empty() {
+			memos[l.ID] = m
+		}
+	}
+	for _, id := range e.gone {
+		memos[id] = memo{Told: true}
+	}
+	return json.Marshal(memos)
+}
+
+// keep writes the memory when something of it has changed, but not too often, and
+// a last time when ctx ends.
+func (e *Engine) keep(ctx context.Context) {
+	saved := "{}" // nothing
+	save := func() {
+		data, err := e.encoded()
+		if err == nil && string(data) == saved {
+			return
+		}
+		if err == nil {
+			err = e.opts.Memory.Save(data)
+		}
+		if err != nil {
+			e.log.Warn("what the rules have done could not be noted; a restart may do or tell some of it again", "error", err)
+			return
+		}
+		saved = string(data)
+	}
+	if data, err := e.opts.Memory.Load(); err == nil && len(data) > 0 {
+		saved = string(data)
+	}
+	for ctx.Err() == nil {
+		select {
+		case <-e.changed:
+			save()
+			sleep(ctx, saveEvery)
+		case <-ctx.Done():
+		}
+	}
+	save()
+}
+
+// note has the memory written.
+func (e *Engine) note() {
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// endGone tells the end of what rules have told that are no more.
+func (e *Engine) endGone(ctx context.Context) {
+	e.mu.Lock()
+	gone := slices.Clone(e.gone)
+	e.mu.Unlock()
+	for _, id := range gone {
+		a := gateway.Alert{Device: e.opts.Self, ID: id, Time: e.opts.Clock.Now(), Values: map[string]gateway.Value{}}
+		err := e.opts.Alerts.Alert(ctx, a, func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.gone = slices.DeleteFunc(e.gone, func(g string) bool { return g == id })
+			e.note()
+		})
+		if err != nil {
+			e.log.Warn("the end of the alert of a former rule could not be told", "rule", id, "error", err)
+		}
+	}
+}
