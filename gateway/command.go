@@ -33,6 +33,9 @@ type Command struct {
 	Expires  time.Time
 	Received time.Time
 	Origin   Origin
+	// ReplyTo is where its sender waits for the result, in the terms of the upstream;
+	// empty: nowhere. The result goes to all others as well.
+	ReplyTo string `json:",omitempty"`
 	// Resumed is true if it had been begun when the gateway was stopped. The
 	// dispatcher sets it.
 	Resumed bool `json:"-"`
@@ -66,6 +69,8 @@ type Result struct {
 	// Values are what the device reported back.
 	Values   map[string]any `json:"values,omitempty"`
 	Finished time.Time      `json:"finished"`
+	// ReplyTo is that of the command.
+	ReplyTo string `json:"reply_to,omitempty"`
 	// Repeated marks the second answer to a command that came in twice.
 	Repeated bool `json:"repeated,omitempty"`
 }

@@ -55,7 +55,7 @@ func (i *Inbox) deny(ctx context.Context, cmd gateway.Command, why error) error 
 	now := d.opts.Clock.Now()
 	result := sanitize(gateway.Result{
 		CommandID: cmd.ID, Device: cmd.Device, Action: cmd.Action,
-		Status: gateway.StatusDenied, Detail: why.Error(), Finished: now.UTC(),
+		Status: gateway.StatusDenied, Detail: why.Error(), Finished: now.UTC(), ReplyTo: cmd.ReplyTo,
 	})
 	if _, err := d.opts.Queue.Append(ctx, resultMessage(result, i.results(), now)); err != nil {
 		return fmt.Errorf("deny command %s: %w", cmd.ID, err)

@@ -71,7 +71,7 @@ func TestDevicesAreReachedByTheirOwnIdentity(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := r.child().Refuse(t.Context(), "d", gateway.OriginC2D, []byte("?"), "no command"); err != nil {
+		if err := r.child().Refuse(t.Context(), gateway.Command{ID: "d", Origin: gateway.OriginC2D}, []byte("?"), "no command"); err != nil {
 			t.Fatal(err)
 		}
 		wantAnswers(t, r, "results a denied", "node7_results b denied", "node7_results c denied", "node7_results d denied")

@@ -31,7 +31,7 @@ func (i *Inbox) Accept(ctx context.Context, cmd gateway.Command) error {
 		err = i.accept(ctx, cmd)
 	}
 	if errors.Is(err, gateway.ErrInvalid) {
-		return i.Refuse(ctx, cmd.ID, cmd.Origin, describe(cmd), err.Error())
+		return i.Refuse(ctx, cmd, describe(cmd), err.Error())
 	}
 	return err
 }
@@ -46,7 +46,7 @@ func (i *Inbox) accept(ctx context.Context, cmd gateway.Command) error {
 		return err
 	}
 	r := *repeat
-	r.Repeated = true
+	r.Repeated, r.ReplyTo = true, cmd.ReplyTo
 	if _, err := d.opts.Queue.Append(ctx, resultMessage(r, i.results(), d.opts.Clock.Now())); err != nil {
 		return fmt.Errorf("answer the repeated command %s: %w", cmd.ID, err)
 	}
@@ -56,21 +56,22 @@ func (i *Inbox) accept(ctx context.Context, cmd gateway.Command) error {
 }
 
 // Refuse puts on record input that is not a command: a dead letter that keeps
-// its first 16 KiB, and a result that says denied, both or none. id may be
-// empty or unfit; what is printable of it goes into the answer.
-func (i *Inbox) Refuse(ctx context.Context, id string, origin gateway.Origin, raw []byte, reason string) error {
+// its first 16 KiB, and a result that says denied, both or none. Of cmd, the id, the
+// origin and ReplyTo count; the id may be empty or unfit, what is printable of it goes
+// into the answer.
+func (i *Inbox) Refuse(ctx context.Context, cmd gateway.Command, raw []byte, reason string) error {
 	d := i.dispatcher
 	now := d.opts.Clock.Now()
-	id, reason = safeID(id), cut(reason, maxDetailBytes)
+	id, reason := safeID(cmd.ID), cut(reason, maxDetailBytes)
 	result := sanitize(gateway.Result{
-		CommandID: id, Status: gateway.StatusDenied, Detail: "malformed: " + reason, Finished: now.UTC(),
+		CommandID: id, Status: gateway.StatusDenied, Detail: "malformed: " + reason, Finished: now.UTC(), ReplyTo: cmd.ReplyTo,
 	})
-	letter := deadLetter(id, origin, raw, reason, now)
+	letter := deadLetter(id, cmd.Origin, raw, reason, now)
 	if _, err := d.opts.Queue.Append(ctx, letter, resultMessage(result, i.results(), now)); err != nil {
-		return fmt.Errorf("refuse command %.40q from %s: %w", id, origin, err)
+		return fmt.Errorf("refuse command %.40q from %s: %w", id, cmd.Origin, err)
 	}
 	d.counts.refused.Add(1)
-	d.log.Warn("input refused, it is no command", "command", id, "origin", origin, "reason", reason)
+	d.log.Warn("input refused, it is no command", "command", id, "origin", cmd.Origin, "reason", reason)
 	return nil
 }
 

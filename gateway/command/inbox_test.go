@@ -137,7 +137,7 @@ func TestRefuse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, func(t *testing.T, r *rig) {
-				if err := r.inbox.Refuse(t.Context(), "m1", gateway.OriginMQTT, []byte(tt.raw), "no JSON"); err != nil {
+				if err := r.inbox.Refuse(t.Context(), gateway.Command{ID: "m1", Origin: gateway.OriginMQTT}, []byte(tt.raw), "no JSON"); err != nil {
 					t.Fatal(err)
 				}
 				m := r.disk.messages[0]
@@ -156,7 +156,7 @@ func TestRefuse(t *testing.T) {
 					t.Errorf("results %+v", got)
 				}
 				r.disk.setFault(func(string) error { return gateway.ErrFull })
-				if err := r.inbox.Refuse(t.Context(), "m2", gateway.OriginMQTT, nil, "x"); !errors.Is(err, gateway.ErrFull) {
+				if err := r.inbox.Refuse(t.Context(), gateway.Command{ID: "m2", Origin: gateway.OriginMQTT}, nil, "x"); !errors.Is(err, gateway.ErrFull) {
 					t.Errorf("not durable: %v", err)
 				}
 			})

@@ -168,7 +168,7 @@ func (w *worker) inTime(cmd gateway.Command) error {
 
 // result is the final state that follows from an error or its absence.
 func (w *worker) result(cmd gateway.Command, values map[string]any, err error) gateway.Result {
-	r := gateway.Result{CommandID: cmd.ID, Device: cmd.Device, Action: cmd.Action, Values: values}
+	r := gateway.Result{CommandID: cmd.ID, Device: cmd.Device, Action: cmd.Action, Values: values, ReplyTo: cmd.ReplyTo}
 	switch {
 	case err == nil:
 		r.Status = gateway.StatusDone
@@ -185,7 +185,7 @@ func (w *worker) result(cmd gateway.Command, values map[string]any, err error) g
 // unknown is the final state of a command that was begun in an earlier run
 // and cannot be repeated.
 func (w *worker) unknown(cmd gateway.Command, why error) gateway.Result {
-	r := gateway.Result{CommandID: cmd.ID, Device: cmd.Device, Action: cmd.Action, Status: gateway.StatusUnknownOutcome}
+	r := gateway.Result{CommandID: cmd.ID, Device: cmd.Device, Action: cmd.Action, Status: gateway.StatusUnknownOutcome, ReplyTo: cmd.ReplyTo}
 	return w.complete(r, fmt.Errorf("the gateway stopped while it was being carried out, and it cannot be repeated: %w", why))
 }
 

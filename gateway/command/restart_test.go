@@ -167,7 +167,7 @@ func TestPendingIsTriedUntilItWorks(t *testing.T) {
 // been begun.
 func TestResumableActionsGoOn(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.pump.act = func(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
+		r.pump.act = func(_ context.Context, cmd gateway.Command) (map[string]any, error) {
 			if cmd.Resumed {
 				return map[string]any{"resumed": true}, nil
 			}

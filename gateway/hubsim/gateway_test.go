@@ -96,8 +96,8 @@ func (i *inbox) Accept(_ context.Context, c gateway.Command) error {
 	return nil
 }
 
-func (i *inbox) Refuse(_ context.Context, id string, _ gateway.Origin, _ []byte, _ string) error {
-	i.refused <- id
+func (i *inbox) Refuse(_ context.Context, cmd gateway.Command, _ []byte, _ string) error {
+	i.refused <- cmd.ID
 	return nil
 }
 

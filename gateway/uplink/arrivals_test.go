@@ -35,7 +35,7 @@ func (c *counter) Accept(ctx context.Context, cmd gateway.Command) error {
 	return nil
 }
 
-func (c *counter) Refuse(context.Context, string, gateway.Origin, []byte, string) error { return nil }
+func (c *counter) Refuse(context.Context, gateway.Command, []byte, string) error { return nil }
 
 func (c *counter) list() []string {
 	c.mu.Lock()

@@ -25,12 +25,12 @@ const (
 
 // CommandBody is the JSON form of a command.
 type CommandBody struct {
-	ID, Device, Action, Expires string
-	Args                        map[string]any
+	ID, Device, Action, Expires, ReplyTo string
+	Args                                 map[string]any
 }
 
 // ParseCommandBody reads {"device":"…","action":"…","args":{…}} and, if they
-// are named in extra, "id" and "expires". It is strict, since things move on
+// are named in extra, "id", "expires" and "reply_to". It is strict, since things move on
 // its word: unknown or repeated keys, values that are no boolean, number or
 // string, and anything behind the object are errors that wrap
 // gateway.ErrInvalid.
@@ -57,7 +57,7 @@ func (c *CommandBody) parse(body []byte, extra []string) error {
 
 func (c *CommandBody) field(d *json.Decoder, key string, extra []string) error {
 	texts := map[string]*string{"device": &c.Device, "action": &c.Action}
-	for name, target := range map[string]*string{"id": &c.ID, "expires": &c.Expires} {
+	for name, target := range map[string]*string{"id": &c.ID, "expires": &c.Expires, "reply_to": &c.ReplyTo} {
 		if slices.Contains(extra, name) {
 			texts[name] = target
 		}

@@ -14,8 +14,9 @@ import (
 // acknowledged upstream.
 type Inbox interface {
 	Accept(ctx context.Context, cmd gateway.Command) error
-	// Refuse records input that is not a command (dead letter and report).
-	Refuse(ctx context.Context, id string, origin gateway.Origin, raw []byte, reason string) error
+	// Refuse records input that is not a command (dead letter and report). Of cmd,
+	// the ID, the Origin and ReplyTo count.
+	Refuse(ctx context.Context, cmd gateway.Command, raw []byte, reason string) error
 }
 
 // Intake hands what a session receives to the inbox. A message that the inbox
@@ -64,5 +65,5 @@ func (i Intake) offer(ctx context.Context, cmd gateway.Command, fault error, raw
 			return fault
 		}
 	}
-	return i.Inbox.Refuse(ctx, cmd.ID, cmd.Origin, raw, fault.Error())
+	return i.Inbox.Refuse(ctx, cmd, raw, fault.Error())
 }

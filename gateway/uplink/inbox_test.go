@@ -37,7 +37,7 @@ func (i *inbox) Accept(context.Context, gateway.Command) error {
 	return err
 }
 
-func (i *inbox) Refuse(_ context.Context, _ string, _ gateway.Origin, _ []byte, reason string) error {
+func (i *inbox) Refuse(_ context.Context, _ gateway.Command, _ []byte, reason string) error {
 	err := i.next()
 	if err == nil {
 		i.refused++

@@ -88,7 +88,8 @@ func (r *receiver) take(t *testing.T, m paho.Message) {
 	switch {
 	case strings.HasSuffix(m.Topic(), "/status"):
 		r.presence = append(r.presence, string(m.Payload()))
-	case strings.HasSuffix(m.Topic(), "/commands"): // its own
+	case strings.Contains(m.Topic()+"/", "/commands/"): // its own
+	case strings.Contains(m.Topic(), "/responses/"): // the body of a result, without an envelope
 	default:
 		e := envelope{again: m.Duplicate()}
 		if err := json.Unmarshal(m.Payload(), &e); err != nil || e.ID == "" {

@@ -19,7 +19,8 @@ type Config struct {
 	Password        config.Secret `yaml:"password" doc:"Password for the broker" example:"${file:/etc/fieldpost/secrets/broker}"`
 	CAFile          string        `yaml:"ca_file" doc:"PEM file with certificates to trust beside those of the system; mqtts and wss only"`
 	Topic           string        `yaml:"topic" default:"fieldpost/{gateway}/{lane}" doc:"Topic of outgoing messages; {gateway}, {lane} and {kind} are filled in"`
-	CommandTopic    string        `yaml:"command_topic" default:"fieldpost/{gateway}/commands" doc:"Topic on which commands come in; {gateway} is filled in"`
+	CommandTopic    string        `yaml:"command_topic" default:"fieldpost/{gateway}/commands" doc:"Topic on which commands come in, and those below it: command_topic/DEVICE/ACTION, with or without an id behind that; {gateway} is filled in"`
+	ResponseTopic   string        `yaml:"response_topic" default:"fieldpost/{gateway}/responses/{id}" doc:"Topic on which the result of a command is told to its sender; {gateway} and {id}, that of the command, are filled in. A command can name another one that begins alike, in reply_to"`
 	StatusTopic     string        `yaml:"status_topic" default:"fieldpost/{gateway}/status" doc:"Topic of the retained online or offline; {gateway} is filled in"`
 	KeepAlive       time.Duration `yaml:"keep_alive" default:"60s" min:"10s" max:"18h" doc:"Longest silence on the line; a dead link is noticed within one and a half times as long"`
 	InFlight        int           `yaml:"in_flight" default:"64" min:"1" max:"1000" doc:"Messages that may be sent before the first of them is confirmed"`

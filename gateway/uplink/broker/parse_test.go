@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
+	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
 func TestValidate(t *testing.T) {
@@ -32,6 +34,9 @@ func TestValidate(t *testing.T) {
 		"topic: topics that begin with $":     func(c *Config) { c.Topic = "$SYS/x" },
 		"command_topic: {lane} is unknown":    func(c *Config) { c.CommandTopic = "a/{lane}" },
 		"command_topic: must differ":          func(c *Config) { c.CommandTopic = c.StatusTopic },
+		"command_topic: must differ from":     func(c *Config) { c.CommandTopic = "fieldpost/{gateway}" },
+		"response_topic: {lane} is unknown":   func(c *Config) { c.ResponseTopic = "a/{lane}" },
+		"response_topic: want something":      func(c *Config) { c.ResponseTopic = "{id}" },
 		"status_topic: \"\"":                  func(c *Config) { c.StatusTopic = "" },
 		"keep_alive: 1s is not allowed":       func(c *Config) { c.KeepAlive = time.Second },
 		"in_flight: 0 is not allowed":         func(c *Config) { c.InFlight = 0 },
@@ -125,26 +130,90 @@ func TestEnvelope(t *testing.T) {
 	}
 }
 
-func TestCommandFaults(t *testing.T) {
-	for body, want := range map[string]string{
-		`{"device":"d","action":"a"}`:                               "command id",
-		`{"id":"","device":"d","action":"a"}`:                       "command id",
-		`{"id":"1","device":"d","action":"a","expires":"tomorrow"}`: "want RFC 3339",
-		`{"id":"1","device":"d","action":"a","origin":"local"}`:     "unknown key",
+func testTopics() topics {
+	t, _ := validConfig().topics("g1")
+	return t
+}
+
+// on is a message on the topic of commands, or below it.
+func on(below, body string) mqtt.Inbound {
+	return mqtt.Inbound{Topic: "fieldpost/g1/commands" + below, Payload: []byte(body)}
+}
+
+func TestCommandForms(t *testing.T) {
+	for _, tt := range []struct {
+		in   mqtt.Inbound
+		want gateway.Command
+	}{
+		{
+			on("", `{"id":"1","device":"d","action":"a","reply_to":"fieldpost/g1/responses/me/7"}`),
+			gateway.Command{ID: "1", Device: "d", Action: "a", ReplyTo: "fieldpost/g1/responses/me/7"},
+		},
+		{
+			on("", `{"id":"a/b#%","device":"d","action":"a","args":{"x":1}}`),
+			gateway.Command{ID: "a/b#%", Device: "d", Action: "a", Args: map[string]any{"x": 1.0}, ReplyTo: "fieldpost/g1/responses/a%2Fb%23%25"},
+		},
+		{
+			on("/d/a/7", `{"x":true}`),
+			gateway.Command{ID: "7", Device: "d", Action: "a", Args: map[string]any{"x": true}, ReplyTo: "fieldpost/g1/responses/7"},
+		},
+		{on("/d.1/a%2Fb/c%2F7", ""), gateway.Command{ID: "c/7", Device: "d.1", Action: "a/b", ReplyTo: "fieldpost/g1/responses/c%2F7"}},
 	} {
-		if _, err := parseCommand([]byte(body), time.Now()); !errors.Is(err, gateway.ErrInvalid) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v, want one with %q", body, err, want)
+		got, err := testTopics().command(tt.in, time.Now())
+		got.Received, tt.want.Origin = time.Time{}, gateway.OriginMQTT
+		if err != nil || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %v\ngot  %+v\nwant %+v", tt.in.Topic, err, got, tt.want)
+		}
+	}
+	one, err1 := testTopics().command(on("/d/a", "{}"), time.Now())
+	two, err2 := testTopics().command(on("/d/a", "{}"), time.Now())
+	if err1 != nil || err2 != nil || one.ID == two.ID || one.ReplyTo != "fieldpost/g1/responses/"+one.ID {
+		t.Errorf("without ids: %+v %v, %+v %v", one, err1, two, err2)
+	}
+}
+
+func TestCommandFaults(t *testing.T) {
+	again := on("/d/a", "{}")
+	again.Duplicate = true
+	for want, in := range map[string]mqtt.Inbound{
+		"command id \"\"":   on("", `{"device":"d","action":"a"}`),
+		"command id":        on("", `{"id":"","device":"d","action":"a"}`),
+		"want RFC 3339":     on("", `{"id":"1","device":"d","action":"a","expires":"tomorrow"}`),
+		"unknown key":       on("", `{"id":"1","device":"d","action":"a","origin":"local"}`),
+		"not a JSON object": on("", "on"),
+		"want a topic that begins with fieldpost/g1/responses/": on("", `{"id":"1","device":"d","action":"a","reply_to":"fieldpost/g1/status"}`),
+		"begins with fieldpost/g1/responses/":                   on("", `{"id":"1","device":"d","action":"a","reply_to":"fieldpost/g1/responses/#"}`),
+		"want DEVICE/ACTION or":                                 on("/d", "{}"),
+		"below the command topic":                               on("/d/a/1/2", "{}"),
+		"with %2F for a slash":                                  on("/d//1", "{}"),
+		"DEVICE/ACTION/ID":                                      on("/d/%zz", "{}"),
+		"/d/a/1\": args is not a JSON object":                   on("/d/a/1", "on"),
+		"command of 65537 bytes":                                on("/d/a/1", strings.Repeat(" ", 64<<10)+"x"),
+		"it is delivered again and has no id":                   again,
+		"want 1 to 128 bytes":                                   on("/d/a/"+strings.Repeat("x", 129), "{}"),
+	} {
+		cmd, err := testTopics().command(in, time.Now())
+		if !errors.Is(err, gateway.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", in.Topic, err, want)
+		}
+		if cmd.ID == "" || cmd.ReplyTo != testTopics().response(cmd.ID) {
+			t.Errorf("%s: the refusal has the id %q and goes to %q", in.Topic, cmd.ID, cmd.ReplyTo)
 		}
 	}
 }
 
 func FuzzCommand(f *testing.F) {
-	f.Add([]byte(`{"id":"1","device":"d","action":"a","args":{"x":1,"y":"z"},"expires":"2026-01-31T08:00:00Z"}`))
-	f.Add([]byte(`{"id":"1","id":"2"`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		cmd, err := parseCommand(body, time.Now())
+	f.Add("", []byte(`{"id":"1","device":"d","action":"a","args":{"x":1,"y":"z"},"expires":"2026-01-31T08:00:00Z","reply_to":"fieldpost/g1/responses/x"}`))
+	f.Add("", []byte(`{"id":"1","id":"2"`))
+	f.Add("/d/a/%31", []byte(`{"x":1}`))
+	f.Add("/d/a", []byte(nil))
+	f.Fuzz(func(t *testing.T, below string, body []byte) {
+		cmd, err := testTopics().command(mqtt.Inbound{Topic: "fieldpost/g1/commands" + below, Payload: body}, time.Now())
 		if cmd.ID == "" || cmd.Origin != gateway.OriginMQTT {
 			t.Errorf("no id or origin: %+v", cmd)
+		}
+		if !testTopics().mayReply(cmd.ReplyTo) {
+			t.Errorf("the result would go to %q", cmd.ReplyTo)
 		}
 		if err != nil {
 			if !errors.Is(err, gateway.ErrInvalid) {

@@ -96,7 +96,7 @@ func startServerAt(t *testing.T, l listeners.Listener, scheme string) *server {
 func validConfig() Config {
 	return Config{
 		URL: "mqtt://localhost", Username: "user", Password: "pass word",
-		Topic: "fieldpost/{gateway}/{lane}", CommandTopic: "fieldpost/{gateway}/commands", StatusTopic: "fieldpost/{gateway}/status",
+		Topic: "fieldpost/{gateway}/{lane}", CommandTopic: "fieldpost/{gateway}/commands", ResponseTopic: "fieldpost/{gateway}/responses/{id}", StatusTopic: "fieldpost/{gateway}/status",
 		KeepAlive: time.Minute, InFlight: 8, MaxMessageBytes: 64 << 10,
 	}
 }
@@ -227,8 +227,8 @@ func (i inbox) Accept(_ context.Context, cmd gateway.Command) error {
 	return nil
 }
 
-func (i inbox) Refuse(_ context.Context, id string, origin gateway.Origin, _ []byte, reason string) error {
-	i.refused <- strings.Join([]string{id, string(origin), reason}, " ")
+func (i inbox) Refuse(_ context.Context, cmd gateway.Command, _ []byte, reason string) error {
+	i.refused <- strings.Join([]string{cmd.ID, string(cmd.Origin), reason}, " ")
 	return nil
 }
 

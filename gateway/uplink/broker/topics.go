@@ -9,13 +9,17 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// topics are the three topics with the gateway filled in.
+// topics are those of the config, with the gateway filled in.
 type topics struct {
 	events           string // with {lane} and {kind} left
+	responses        string // with {id} left
 	commands, status string
 }
 
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
+
+// maxTopicBytes bounds topics.
+const maxTopicBytes = 1024
 
 // topics fills the gateway in and checks the templates, with one fault for
 // each field.
@@ -27,12 +31,19 @@ func (c Config) topics(gatewayID string) (t topics, faults []error) {
 		return strings.ReplaceAll(template, "{gateway}", gatewayID)
 	}
 	t = topics{
-		events:   fill("topic", c.Topic, "{lane}", "{kind}"),
-		commands: fill("command_topic", c.CommandTopic),
-		status:   fill("status_topic", c.StatusTopic),
+		events:    fill("topic", c.Topic, "{lane}", "{kind}"),
+		responses: fill("response_topic", c.ResponseTopic, "{id}"),
+		commands:  fill("command_topic", c.CommandTopic),
+		status:    fill("status_topic", c.StatusTopic),
 	}
-	if t.commands == t.status || t.commands == t.events {
-		faults = append(faults, &gateway.FieldError{Field: "command_topic", Problem: "must differ from the other topics"})
+	if strings.HasPrefix(t.responses, "{id}") {
+		faults = append(faults, &gateway.FieldError{Field: "response_topic", Problem: "want something before {id}, by which a reply_to is judged"})
+	}
+	for _, other := range []string{t.events, t.responses, t.status} {
+		if strings.HasPrefix(other+"/", t.commands+"/") {
+			faults = append(faults, &gateway.FieldError{Field: "command_topic", Problem: "must differ from the other topics, and none of them may lie below it"})
+			break
+		}
 	}
 	return t, faults
 }
@@ -45,8 +56,8 @@ func checkTemplate(template string, allowed []string) error {
 	switch unknown := placeholder.FindString(rest); {
 	case unknown != "":
 		return fmt.Errorf("%s is unknown, allowed: %s", unknown, strings.Join(allowed, ", "))
-	case rest == "" || len(rest) > 1024 || strings.ContainsAny(rest, "+#{}\x00"):
-		return fmt.Errorf("%.80q: want 1 to 1024 bytes without +, # and single braces", template)
+	case rest == "" || len(rest) > maxTopicBytes || strings.ContainsAny(rest, "+#{}\x00"):
+		return fmt.Errorf("%.80q: want 1 to %d bytes without +, # and single braces", template, maxTopicBytes)
 	case strings.HasPrefix(rest, "$"):
 		return errors.New("topics that begin with $ belong to the broker")
 	}
@@ -56,4 +67,19 @@ func checkTemplate(template string, allowed []string) error {
 // event is the topic of a message.
 func (t topics) event(m gateway.Message) string {
 	return strings.NewReplacer("{lane}", string(m.ID.Lane), "{kind}", string(m.Kind)).Replace(t.events)
+}
+
+// inLevel writes an id so that it is one level of a topic.
+var inLevel = strings.NewReplacer("%", "%25", "/", "%2F", "+", "%2B", "#", "%23")
+
+// response is where the result of a command goes, unless it names another topic.
+func (t topics) response(id string) string {
+	return strings.ReplaceAll(t.responses, "{id}", inLevel.Replace(id))
+}
+
+// mayReply tells whether a result may go to a topic: one that begins like those of
+// responses, so that no command can make the gateway write elsewhere.
+func (t topics) mayReply(topic string) bool {
+	before, _, _ := strings.Cut(t.responses, "{id}")
+	return strings.HasPrefix(topic, before) && len(topic) <= maxTopicBytes && !strings.ContainsAny(topic, "+#\x00")
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -92,7 +93,7 @@ func (u *Upstream) Connect(ctx context.Context) (uplink.Session, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", u.Name(), err)
 	}
-	if err = s.Subscribe(ctx, u.topics.commands); err == nil {
+	if err = s.subscribe(ctx); err == nil {
 		err = s.announce(ctx, online)
 	}
 	if err != nil {
@@ -141,12 +142,12 @@ func (u *Upstream) receive(arrivals *uplink.Arrivals, m mqtt.Inbound) {
 		u.retained.Do(func() {
 			u.log.Warn("retained commands are ignored; publish without retain, and clear the topic", "topic", m.Topic)
 		})
-	case m.Topic != u.topics.commands:
+	case !strings.HasPrefix(m.Topic+"/", u.topics.commands+"/"):
 		u.foreign.Do(func() {
 			u.log.Warn("messages of other topics are ignored, this client id has an old subscription", "topic", m.Topic)
 		})
 	default:
-		cmd, fault := parseCommand(m.Payload, u.clock.Now())
+		cmd, fault := u.topics.command(m, u.clock.Now())
 		arrivals.Take(uplink.Arrival{Command: cmd, Fault: fault, Raw: m.Payload, Ack: m.Ack})
 		return
 	}
@@ -178,7 +179,9 @@ func (u *Upstream) newSession() *session {
 	return s
 }
 
-// Publish sends a message in its envelope.
+// Publish sends a message in its envelope. The result of a command goes to its sender
+// too, and before: on one line a broker confirms in order, so that what confirms the
+// envelope confirms both.
 func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt, error) {
 	payload, err := encode(m)
 	if err != nil {
@@ -187,7 +190,32 @@ func (s *session) Publish(_ context.Context, m gateway.Message) (uplink.Receipt,
 	if len(payload) > s.maxBytes {
 		return nil, fmt.Errorf("%d bytes in its envelope, max_message_bytes is %d: %w", len(payload), s.maxBytes, uplink.ErrTooLarge)
 	}
+	if topic := s.replyTopic(m); topic != "" {
+		if _, err := s.Send(uplink.ForCommands, topic, m.Body); err != nil {
+			return nil, err
+		}
+	}
 	return s.Send(uplink.PurposeOf(m.ID.Lane), s.topics.event(m), payload)
+}
+
+// replyTopic is where the sender of a command waits for this message; empty: nowhere.
+func (s *session) replyTopic(m gateway.Message) string {
+	var result struct {
+		ReplyTo string `json:"reply_to"`
+	}
+	if m.Kind != gateway.KindResult || json.Unmarshal(m.Body, &result) != nil || !s.topics.mayReply(result.ReplyTo) {
+		return ""
+	}
+	return result.ReplyTo
+}
+
+// subscribe asks for what comes on the topic of commands and below it, by filters that
+// do not overlap: else brokers may deliver a message twice.
+func (s *session) subscribe(ctx context.Context) error {
+	if err := s.Subscribe(ctx, s.topics.commands); err != nil {
+		return err
+	}
+	return s.Subscribe(ctx, s.topics.commands+"/+/#")
 }
 
 // announceTimeout bounds the wait for the PUBACK of a presence message.

@@ -269,8 +269,8 @@ func (i *inbox) Accept(_ context.Context, cmd gateway.Command) error {
 	}
 }
 
-func (i *inbox) Refuse(_ context.Context, id string, origin gateway.Origin, _ []byte, reason string) error {
-	i.refused <- id + " " + string(origin) + " " + reason
+func (i *inbox) Refuse(_ context.Context, cmd gateway.Command, _ []byte, reason string) error {
+	i.refused <- cmd.ID + " " + string(cmd.Origin) + " " + reason
 	return nil
 }
 

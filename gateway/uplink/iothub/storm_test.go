@@ -46,7 +46,7 @@ func (l *ledger) Accept(_ context.Context, cmd gateway.Command) error {
 	return nil
 }
 
-func (l *ledger) Refuse(context.Context, string, gateway.Origin, []byte, string) error {
+func (l *ledger) Refuse(context.Context, gateway.Command, []byte, string) error {
 	return gateway.ErrFull
 }
 
