@@ -82,9 +82,10 @@ bench: ## the queue beside a raw log, a segmented log and bbolt (10 min), then t
 trials: ## the queue on a disk that loses its power, is full, fails or is read-only: as root
 	cd storeforward/trials && go vet ./... && go test -count=1 -timeout 10m -v ./...
 
-soak: ## 400 power cuts, 3,000 kills at steps of the queue's work, 1,000 random walks (half an hour)
+soak: ## 400 power cuts, 3,600 kills at steps of the queue's and of commands' way, 1,000 random walks (an hour)
 	cd storeforward/trials && STOREFORWARD_CUT_ROUNDS=400 go test -count=1 -timeout 60m -v -run PowerCut .
 	STOREFORWARD_CRASH_ROUNDS=3000 go test -count=1 -timeout 60m -v -run Kill9 ./storeforward
+	COMMAND_KILL_ROUNDS=600 go test -count=1 -timeout 60m -v -run Kill9 ./gateway/command
 	go test -count=1 -timeout 60m -run RandomWalks ./storeforward -rapid.checks=1000 -rapid.steps=60
 
 clean: ## remove what the targets above have made
