@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/fieldpost/fieldpost/gateway/audit"
@@ -112,7 +113,7 @@ func (c *auditCmd) against(io streams) (list []audit.Holding, err error) {
 	if unusable != nil {
 		loaded = nil // it is needed for the key of an encrypted queue only
 	}
-	queue, err := service.OpenQueueOf(c.Against, loaded, thisBuild(), newLog(io.err, "warn"))
+	queue, err := service.OpenQueueOf(c.Against, loaded, thisBuild(), newLog(io.err, slog.LevelWarn))
 	switch {
 	case errors.Is(err, storeforward.ErrLocked):
 		return nil, &failure{exitUnavailable, fmt.Errorf("audit against %s: %w Compare with a running gateway by --daemon", c.Against, err)}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -52,7 +53,7 @@ func (c *checkCmd) hardware(io streams, loaded *service.Loaded) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := loaded.Bench(nil, newLog(io.err, "error"))
+	b := loaded.Bench(nil, newLog(io.err, slog.LevelError))
 	defer func() { err = errors.Join(err, b.Close()) }()
 	findings := b.Check(ctx)
 	if ctx.Err() != nil {

@@ -112,7 +112,11 @@ func (c *client) do(ctx context.Context, method, path string, payload io.Reader)
 	if json.NewDecoder(resp.Body).Decode(&f) != nil || f.Error == "" {
 		f.Error = resp.Status
 	}
-	return nil, &failure{exitFailed, errors.New(f.Error)}
+	code := exitFailed
+	if resp.StatusCode == http.StatusUnprocessableEntity { // so says /v1/reload of a wrong file
+		code = exitConfig
+	}
+	return nil, &failure{code, errors.New(f.Error)}
 }
 
 // stream calls f with each line of an answer that is NDJSON, without its end.

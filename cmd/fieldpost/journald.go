@@ -22,7 +22,7 @@ type journalOutput struct {
 	out io.Writer
 }
 
-func newJournalHandler(out io.Writer, least slog.Level) *journalHandler {
+func newJournalHandler(out io.Writer, least slog.Leveler) *journalHandler {
 	shared := &journalOutput{out: out}
 	text := slog.NewTextHandler(&shared.buf, &slog.HandlerOptions{
 		Level: least,

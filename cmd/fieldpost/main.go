@@ -38,6 +38,7 @@ type verbs struct {
 	Run         runCmd         `cmd:"" help:"Run the gateway until it is told to stop (SIGTERM or Ctrl-C)."`
 	Check       checkCmd       `cmd:"" help:"Check the config and report every error in it at once; with --hardware, the wiring, too."`
 	Probe       probeCmd       `cmd:"" help:"Find what is wired to this board, and print the config to paste."`
+	Reload      reloadCmd      `cmd:"" help:"Put the config file in force without a restart; only what is different is opened anew."`
 	Status      statusCmd      `cmd:"" help:"Show on one screen how the running gateway does."`
 	Queue       queueCmd       `cmd:"" help:"Look into the queue, of the running gateway or of one that stands still; export, verify, purge."`
 	Deadletters deadlettersCmd `cmd:"" help:"See what could not be sent; try it again, or delete it."`

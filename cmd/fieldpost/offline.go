@@ -57,7 +57,7 @@ func (q queueFlag) open(io streams) (*storeforward.Queue, error) {
 	if isTerminal(io.err) {
 		fmt.Fprintf(io.err, "no gateway runs; this opens its queue in %s\n", loaded.Gateway.DataDir)
 	}
-	return loaded.OpenQueue(thisBuild(), newLog(io.err, "warn"))
+	return loaded.OpenQueue(thisBuild(), newLog(io.err, slog.LevelWarn))
 }
 
 func thisBuild() service.Build {

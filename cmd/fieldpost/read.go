@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -84,7 +85,7 @@ func (c *readCmd) bench(io streams) (read func(context.Context) (service.Reading
 		}
 		record = rec.add
 	}
-	b := loaded.Bench(record, newLog(io.err, "warn"))
+	b := loaded.Bench(record, newLog(io.err, slog.LevelWarn))
 	return func(ctx context.Context) (service.Reading, error) { return b.Read(ctx, c.Device) },
 		func() error { return errors.Join(b.Close(), rec.close()) }, nil
 }

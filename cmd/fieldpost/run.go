@@ -29,7 +29,9 @@ func (c *runCmd) Run(io streams) error {
 	if err != nil {
 		return &failure{exitConfig, err}
 	}
-	log := newLog(io.err, loaded.Gateway.Log)
+	level := new(slog.LevelVar)
+	_ = level.UnmarshalText([]byte(loaded.Gateway.Log)) // it is one of those that exist
+	log := newLog(io.err, level)
 	for _, advice := range loaded.Advice() {
 		log.Warn("config", "advice", advice)
 	}
@@ -38,12 +40,15 @@ func (c *runCmd) Run(io streams) error {
 	if err != nil {
 		return &failure{exitConfig, err}
 	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	log.Info("fieldpost starts", "version", version, "commit", commit, "config", c.Config)
-	if err := s.Run(ctx); err != nil {
+	if err := s.Run(ctx, service.Process{Reload: reload, Level: level}); err != nil {
 		if errors.Is(err, gateway.ErrInvalid) {
 			return &failure{exitConfig, fmt.Errorf("fieldpost: %w", err)}
 		}
@@ -68,11 +73,7 @@ func limitMemory() {
 
 // newLog writes one line an event. Under journald, which stamps lines itself,
 // the level goes in front as journald wants it.
-func newLog(out io.Writer, level string) *slog.Logger {
-	var least slog.Level
-	if err := least.UnmarshalText([]byte(level)); err != nil {
-		least = slog.LevelInfo
-	}
+func newLog(out io.Writer, least slog.Leveler) *slog.Logger {
 	if os.Getenv("JOURNAL_STREAM") == "" {
 		return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: least}))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -76,7 +77,7 @@ func (c *safeCmd) states(ctx context.Context, io streams, loaded *service.Loaded
 		err = socket.client().wait(ctx, http.MethodPost, "/v1/safe", service.SafeRequest{Device: device}, &states)
 		return states, err
 	}
-	return loaded.Safe(ctx, device, newLog(io.err, "warn"))
+	return loaded.Safe(ctx, device, newLog(io.err, slog.LevelWarn))
 }
 
 // unsafeOnes is an error if an output is not in its safe state.

@@ -49,7 +49,7 @@ devices:
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
+	go func() { ended <- s.Run(ctx, service.Process{}) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

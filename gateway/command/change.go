@@ -10,13 +10,13 @@ import (
 // Change replaces the devices while Run runs. Commands under way finish first, but for
 // those that can be taken up again, which are cut short and go on afterwards. While
 // none is carried out, between is called: it may close devices that are no more, and
-// opens the way for others. Those that wait go on then, with the devices as they are by
-// now: in their order, each to its final state. The worker of a device that has stayed
-// stays, with what its driver has not come back from.
+// gives those that there are now. Commands that wait go on then: in their order, each
+// to its final state. The worker of a device whose actuator is the same stays, with
+// what its driver has not come back from.
 //
-// On an error nothing has changed: commands did not end before ctx did, the gateway
-// stops, or between has failed. One change at a time.
-func (d *Dispatcher) Change(ctx context.Context, to Devices, between func() error) error {
+// On an error nothing has changed, and between was not called: commands did not end
+// before ctx did, or the gateway stops. One change at a time.
+func (d *Dispatcher) Change(ctx context.Context, between func() Devices) error {
 	select {
 	case <-d.ready:
 	case <-d.stopping:
@@ -36,10 +36,7 @@ func (d *Dispatcher) Change(ctx context.Context, to Devices, between func() erro
 		}
 		defer func() { <-w.admission }()
 	}
-	if err := between(); err != nil {
-		return err
-	}
-	after := d.newFleet(to, before)
+	after := d.newFleet(between(), before)
 	left := before.without(after)
 	for _, w := range left {
 		w.dismiss()

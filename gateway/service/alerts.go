@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,12 +16,6 @@ const alertsSuffix = ".alerts"
 // newAlertMemory is what is remembered of the alerts of one device.
 func newAlertMemory(dataDir, device string, log *slog.Logger) *memory {
 	return &memory{path: filepath.Join(dataDir, "devices", device+alertsSuffix), log: log}
-}
-
-// exists tells whether anything was ever remembered.
-func (m *memory) exists() bool {
-	_, err := os.Stat(m.path)
-	return err == nil
 }
 
 // endFormerAlerts tells the end of what devices have told that do not measure any

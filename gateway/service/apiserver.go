@@ -65,6 +65,7 @@ func (a *api) run(ctx context.Context) error {
 	mux.HandleFunc("POST /v1/do", a.do)
 	mux.HandleFunc("POST /v1/commands/cancel", a.cancel)
 	mux.HandleFunc("POST /v1/safe", a.safe)
+	mux.HandleFunc("POST /v1/reload", a.reload)
 	a.registerUploads(mux)
 	(&queueAPI{queue: a.queue, log: a.log}).register(mux)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
@@ -141,7 +142,7 @@ func (a *api) status() Status {
 		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: moment(a.started, now), Now: now.UTC(),
 		ClockTrusted: a.clock.Trusted(), BootID: clock.BootID(),
 		Conditions: a.conditions(), Upstream: sending(gw.link.sender), Children: gw.link.childStatus(), Queue: a.queue.Stats(),
-		Devices: a.deviceStatus(), Commands: gw.control.dispatcher.Stats(), Rules: a.ruleStatus(), Settings: a.remote.Status(), Uploads: gw.link.uploadsUnderWay(),
+		Devices: a.deviceStatus(), Commands: gw.control.dispatcher.Stats(), Rules: a.ruleStatus(), Settings: a.remote.Status(), Uploads: a.uploadsUnderWay(),
 		Memory: MemoryStatus{RSSBytes: residentBytes(), Goroutines: runtime.NumGoroutine()},
 	}
 }

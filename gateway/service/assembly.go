@@ -30,6 +30,7 @@ func (s *Service) assemble(a *assembly) (err error) {
 	if a.link, err = s.newLink(a); err != nil {
 		return err
 	}
+	s.openUploads(a.config, a.link.files)
 	s.makeRemote(a)
 	return nil
 }
@@ -51,5 +52,8 @@ func (s *Service) connectDevices(a *assembly) error {
 			return err
 		}
 	}
-	return s.endFormerAlerts(a.config, func() (pipeline.Alerter, error) { return s.lanes.alerts() })
+	return s.endFormerAlerts(a.config, s.alerter)
 }
+
+// alerter is where alerts go.
+func (s *Service) alerter() (pipeline.Alerter, error) { return s.lanes.alerts() }

@@ -28,6 +28,45 @@ const waitingShare = 8
 
 // newControl makes the control of the devices of an assembly.
 func (s *Service) newControl(a *assembly) (*control, error) {
+	devices, scenes, err := s.commanded(a)
+	if err != nil {
+		return nil, err
+	}
+	dispatcher, err := command.NewDispatcher(command.Options{
+		Journal: s.queue.Journal(), Queue: s.queue, Clock: s.clock, Health: s.health, Log: s.log, Devices: devices,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &control{dispatcher: dispatcher, log: s.log}
+	return c, s.complete(c, a, scenes, devices.Actuators)
+}
+
+// complete makes what decides, which enters by the dispatcher.
+func (s *Service) complete(c *control, a *assembly, scenes *scene.Set, actuators map[gateway.DeviceID]gateway.Actuator) (err error) {
+	scenes.Connect(c.dispatcher)
+	c.scenes = scenes
+	c.rules, err = s.newRules(a, c.dispatcher, actuators)
+	return err
+}
+
+// succeed makes the control of another assembly, by the dispatcher of the one before,
+// which must not decide any more. The devices are those that commands are for then.
+func (s *Service) succeed(before *control, after *assembly) (*control, command.Devices, error) {
+	devices, scenes, err := s.commanded(after)
+	if err != nil {
+		return nil, devices, err
+	}
+	c := &control{dispatcher: before.dispatcher, stage: before.stage, log: s.log}
+	if err := s.complete(c, after, scenes, devices.Actuators); err != nil {
+		return nil, devices, err
+	}
+	c.rules.Inherit(before.rules)
+	return c, devices, nil
+}
+
+// commanded are the devices of an assembly as commands see them, and its scenes.
+func (s *Service) commanded(a *assembly) (command.Devices, *scene.Set, error) {
 	actuators := map[gateway.DeviceID]gateway.Actuator{ownDevice: itself{s}}
 	labels := make(map[gateway.DeviceID]string)
 	var sensors []gateway.DeviceID
@@ -41,30 +80,23 @@ func (s *Service) newControl(a *assembly) (*control, error) {
 	}
 	scenes, err := s.newScenes(a, maps.Clone(actuators))
 	if err != nil {
-		return nil, err
+		return command.Devices{}, nil, err
 	}
 	maps.Copy(actuators, scenes.Actuators())
-	dispatcher, err := command.NewDispatcher(command.Options{
-		Journal: s.queue.Journal(), Queue: s.queue, Clock: s.clock, Health: s.health, Log: s.log,
-		Devices: command.Devices{
-			Actuators: actuators, Labels: labels, Sensors: sensors, Children: a.config.childDevices(), Timeout: a.config.Commands.Timeout,
-			MaxWaiting: a.config.Commands.MaxWaiting, MaxWaitingBytes: int(a.config.Queue.MaxBytes / waitingShare), ClockWait: a.config.Commands.ClockWait,
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	scenes.Connect(dispatcher)
-	engine, err := s.newRules(a, dispatcher, actuators)
-	if err != nil {
-		return nil, err
-	}
-	return &control{dispatcher: dispatcher, scenes: scenes, rules: engine, log: s.log}, nil
+	return command.Devices{
+		Actuators: actuators, Labels: labels, Sensors: sensors, Children: a.config.childDevices(), Timeout: a.config.Commands.Timeout,
+		MaxWaiting: a.config.Commands.MaxWaiting, MaxWaitingBytes: int(a.config.Queue.MaxBytes / waitingShare), ClockWait: a.config.Commands.ClockWait,
+	}, scenes, nil
 }
 
 func (c *control) start(ctx context.Context, report func(error)) {
 	c.stage = newStage(ctx, "commands", report)
 	c.stage.start(c.dispatcher.Run)
+	c.decide(ctx, report)
+}
+
+// decide starts what makes commands by itself.
+func (c *control) decide(ctx context.Context, report func(error)) {
 	c.deciding = newStage(ctx, "rules", report)
 	c.deciding.start(c.rules.Run)
 }

@@ -122,6 +122,15 @@ func (s *deviceSpec) label() string {
 	return fmt.Sprintf("%s (%s)", s.ID, s.Driver)
 }
 
+// stopAll stops devices, all at the same time.
+func stopAll(devices []*device) {
+	var stopping sync.WaitGroup
+	for _, d := range devices {
+		stopping.Go(d.stop)
+	}
+	stopping.Wait()
+}
+
 // closeDevices brings the outputs into their safe state and closes the devices,
 // all at the same time.
 func closeDevices(devices []*device) error {
@@ -145,11 +154,9 @@ func (s *Service) connect(d *device, config *Loaded) error {
 		return err
 	}
 	told := newAlertMemory(config.Gateway.DataDir, d.spec.ID, s.log.With("device", d.spec.ID))
-	var alerts pipeline.Alerter // none that nobody needs
-	if len(d.spec.Alerts) > 0 || told.exists() || d.spec.driver.Measures() && config.takesSettings() {
-		if alerts, err = s.lanes.alerts(); err != nil {
-			return err
-		}
+	alerts, err := s.lanes.alerts() // of a device that has none, too: they may come
+	if err != nil {
+		return err
 	}
 	switch {
 	case d.can.Sensor != nil:

@@ -304,7 +304,7 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 	}
 	none := &control{scenes: new(scene.Set)}
 	s.current.Store(&assembly{config: &Loaded{}, devices: devices, control: none})
-	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, CA: mqtt.NewReplacement(), Now: time.Now, Linked: func() bool { return true }, Probation: time.Minute})
+	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, CA: mqtt.NewReplacement(), Now: time.Now, Linked: func() bool { return true }, settable: settable{Probation: time.Minute}})
 	object := twin{s}.Reported()
 	data, err := json.Marshal(object)
 	if err != nil || len(data) > maxReportedBytes || object["left_out"] != true || object["gateway"] == nil || object["settings"] == nil {

@@ -49,5 +49,15 @@ func (l *lanes) of(lane gateway.Lane) (*pipeline.Batcher, error) {
 // alerts is where alerts go.
 func (l *lanes) alerts() (*pipeline.Batcher, error) { return l.of(gateway.LaneAlerts) }
 
+// setBounds changes the bounds of messages.
+func (l *lanes) setBounds(c BatchConfig) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.common.MaxBytes, l.common.MaxAge = int(c.MaxBytes), c.MaxAge
+	for _, b := range l.batchers {
+		b.SetBounds(l.common.MaxBytes, l.common.MaxAge)
+	}
+}
+
 // stop hands over what the batchers hold.
 func (l *lanes) stop() { l.stage.stop() }

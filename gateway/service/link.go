@@ -37,13 +37,12 @@ func (s *Service) makeMeter(config *Loaded) (err error) {
 }
 
 // link is the connection to the upstream, of the gateway itself and of its children,
-// and what goes over it.
+// and where its files go.
 type link struct {
-	sender     *uplink.Sender
-	children   []childSender
-	uploads    *upload.Uploader // nil if uploadsOff says why
-	uploadsOff error
-	stage      *stage
+	sender   *uplink.Sender
+	children []childSender
+	files    *upload.Way // nil if the upstream takes none
+	stage    *stage
 }
 
 // childSender brings what the lanes of a child hold to the upstream.
@@ -90,7 +89,7 @@ func (s *Service) newLink(a *assembly) (*link, error) {
 		}
 		l.children = append(l.children, childSender{c.lane, sender})
 	}
-	l.uploads, l.uploadsOff = s.openUploads(a.config, upstream)
+	l.files = s.wayOfFiles(a.config, upstream)
 	return l, nil
 }
 
@@ -110,9 +109,6 @@ func (l *link) start(ctx context.Context, report func(error)) {
 	l.stage.start(l.sender.Run)
 	for _, c := range l.children {
 		l.stage.start(c.sender.Run)
-	}
-	if l.uploads != nil {
-		l.stage.start(l.uploads.Run)
 	}
 }
 

@@ -23,12 +23,12 @@ func (r *remote) watch() {
 
 // Run ends probations, until ctx does.
 func (r *remote) Run(ctx context.Context) error {
-	timer := time.NewTimer(r.opts.Probation)
+	timer := time.NewTimer(r.lasts())
 	defer timer.Stop()
 	for {
 		select {
 		case <-r.begun:
-			timer.Reset(r.opts.Probation)
+			timer.Reset(r.lasts())
 		case <-timer.C:
 			r.endProbation()
 		case <-r.opts.CA.Judged():
@@ -37,6 +37,13 @@ func (r *remote) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// lasts is how long a probation does.
+func (r *remote) lasts() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.opts.Probation
 }
 
 // endProbation keeps the settings in force, or takes them back.

@@ -17,12 +17,8 @@ import (
 // remoteOptions of a remote. All but Log are required.
 type remoteOptions struct {
 	// File is where settings outlive a restart; empty if nobody sets any.
-	File  string
-	Scope scope
-	// Devices are those at work that can be set.
-	Devices map[gateway.DeviceID]tunable
-	// Probation is how long settings have to prove themselves.
-	Probation time.Duration
+	File string
+	settable
 	// CA is where the CAs go that the hub sets.
 	CA *mqtt.Replacement
 	// Now is the time of day, by which certificates are judged.
@@ -31,6 +27,15 @@ type remoteOptions struct {
 	Linked func() bool
 	Health *health.Board
 	Log    *slog.Logger
+}
+
+// settable is what settings can be for, by the config in force.
+type settable struct {
+	Scope scope
+	// Devices are those at work that can be set.
+	Devices map[gateway.DeviceID]tunable
+	// Probation is how long settings have to prove themselves.
+	Probation time.Duration
 }
 
 // remote keeps the settings of the hub: it applies them over the config,
@@ -94,6 +99,30 @@ func (r *remote) resume() {
 	if len(r.record.InForce) > 0 {
 		r.opts.Log.Info("settings of the hub in force", "version", r.record.Version, "devices", len(parsed.devices), "ca", parsed.ca != nil)
 	}
+}
+
+// Refit lays the settings over another config. What they are for may be new, or not
+// there any more; then none of them is in force.
+func (r *remote) Refit(to settable) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tunings := make(map[gateway.DeviceID]tuning)
+	for id, d := range to.Devices {
+		tunings[id] = d.base
+		if before := r.opts.Devices[id]; before.source == d.source {
+			tunings[id] = r.tunings[id]
+		}
+	}
+	r.opts.settable, r.tunings = to, tunings
+	parsed, faults := to.Scope.parse(r.record.InForce, time.Time{})
+	if len(faults) > 0 {
+		r.opts.Log.Error("the settings of the hub do not fit the config any more and are not in force", "faults", faults)
+		r.verdict = rejected(r.record.Version, faults)
+	} else if r.verdict.Version == r.record.Version {
+		r.verdict = Verdict{Version: r.record.Version, Status: SettingsApplied}
+	}
+	r.apply(parsed)
+	r.news()
 }
 
 // Changed tells that there is a new verdict.

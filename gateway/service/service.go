@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/latest"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
+	"github.com/fieldpost/fieldpost/gateway/uplink/upload"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
 
@@ -44,15 +46,26 @@ type Service struct {
 	latest  *latest.Board
 	started time.Time
 
-	buses   *bus.Set
-	queue   *storeforward.Queue
-	lanes   *lanes
-	meter   *uplink.Meter
-	remote  *remote
-	ca      *mqtt.Replacement // of ca_file, in all connections
-	current atomic.Pointer[assembly]
+	buses      *bus.Set
+	queue      *storeforward.Queue
+	lanes      *lanes
+	meter      *uplink.Meter
+	remote     *remote
+	uploads    *upload.Uploader // nil if uploadsOff says why
+	uploadsOff error
+	ca         *mqtt.Replacement // of ca_file, in all connections
+	current    atomic.Pointer[assembly]
 
-	fatal chan error
+	fatal   chan error
+	reloads chan reloadRequest
+}
+
+// Process is what the gateway has of the process that it runs in.
+type Process struct {
+	// Reload receives when the config file is to be read anew; nil: never.
+	Reload <-chan os.Signal
+	// Level of the log follows gateway.log; nil: it does not.
+	Level *slog.LevelVar
 }
 
 // New prepares a gateway from a loaded config; nothing is opened yet.
@@ -64,7 +77,7 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 	s := &Service{
 		id: id, build: build, log: log,
 		clock: clock.NewSystem(build.Time), health: health.NewBoard(log), ca: mqtt.NewReplacement(), latest: latest.NewBoard(),
-		started: time.Now(), fatal: make(chan error, 1),
+		started: time.Now(), fatal: make(chan error, 1), reloads: make(chan reloadRequest),
 	}
 	s.current.Store(&assembly{config: config})
 	return s, nil
@@ -72,7 +85,7 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 
 // Run opens the store, brings the outputs into their safe state and works
 // until ctx ends. It returns when everything has been stopped in order.
-func (s *Service) Run(ctx context.Context) (err error) {
+func (s *Service) Run(ctx context.Context, p Process) (err error) {
 	first := s.now()
 	s.openBuses(first.config)
 	first.devices = s.keepDevices(first.config)
@@ -101,7 +114,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.work(ctx, api)
+	return s.work(ctx, p, api)
 }
 
 // diskRetry is how often a start looks again whether a full disk has room.
@@ -177,10 +190,15 @@ func waiting(stats storeforward.Stats) (n uint64) {
 }
 
 // work runs everything until ctx ends or a part fails for good.
-func (s *Service) work(ctx context.Context, api *api) error {
+func (s *Service) work(ctx context.Context, p Process, api *api) error {
 	s.now().start(ctx, s.fail)
-	settings, front := newStage(ctx, "settings", s.fail), newStage(ctx, "front", s.fail)
+	settings, reload, front := newStage(ctx, "settings", s.fail), newStage(ctx, "reload", s.fail), newStage(ctx, "front", s.fail)
+	uploads := newStage(ctx, "uploads", s.fail)
+	if s.uploads != nil {
+		uploads.start(s.uploads.Run)
+	}
 	settings.start(s.remote.Run)
+	reload.start(func(ctx context.Context) error { return s.reloadWhenAsked(ctx, p) })
 	front.start(api.run)
 	front.start(s.watch)
 	front.start(s.meter.Run)
@@ -192,8 +210,10 @@ func (s *Service) work(ctx context.Context, api *api) error {
 		s.log.Error("stopping because a part has failed", "error", err)
 	}
 	s.notifyStopping()
+	reload.stop()   // from now on the assembly stays
 	settings.stop() // a link that the stop ends is no fault of the settings
 	s.stop()
+	uploads.stop()
 	front.stop()
 	select {
 	case late := <-s.fatal: // of the stop itself: what it had to leave behind or lose
@@ -208,9 +228,7 @@ func (s *Service) work(ctx context.Context, api *api) error {
 func (s *Service) stop() {
 	now := s.now()
 	var wg sync.WaitGroup // sensors and commands do not depend on each other
-	for _, d := range now.devices {
-		wg.Go(d.stop)
-	}
+	wg.Go(func() { stopAll(now.devices) })
 	wg.Go(now.control.stop)
 	wg.Wait()
 	wg.Go(func() {

@@ -139,7 +139,7 @@ func startServiceWith(t *testing.T, dir, text string, changes ...func(*Loaded)) 
 	}}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
-	go func() { r.ended <- s.Run(ctx) }()
+	go func() { r.ended <- s.Run(ctx, Process{}) }()
 	t.Cleanup(func() {
 		cancel()
 		if t.Failed() {

@@ -30,7 +30,8 @@ func (s *deviceSpec) tuning() tuning {
 
 // tunable is a device at work.
 type tunable struct {
-	base tuning // of the config
+	base   tuning // of the config
+	source source // of its readings, by which the device at work is known
 	// setPace is nil if the device is not polled.
 	setPace       func(pipeline.Pace)
 	setProcessing func(pipeline.Processing) error

@@ -173,9 +173,14 @@ func (s *Service) makeRemote(a *assembly) {
 		file = ""
 	}
 	s.remote = newRemote(remoteOptions{
-		File: file, Scope: a.config.scope(), Devices: a.tunables(), Probation: a.config.Settings.Probation, CA: s.ca, Now: s.clock.Now,
+		File: file, settable: a.settable(), CA: s.ca, Now: s.clock.Now,
 		Linked: func() bool { return linked(s.now().link.sender.Stats(), time.Now()) }, Health: s.health, Log: s.log,
 	})
+}
+
+// settable is what settings can be for.
+func (a *assembly) settable() settable {
+	return settable{Scope: a.config.scope(), Devices: a.tunables(), Probation: a.config.Settings.Probation}
 }
 
 // renewal is how long a connection that is being made anew, as tokens want it,
@@ -200,7 +205,7 @@ func (a *assembly) tunables() map[gateway.DeviceID]tunable {
 		if !is {
 			continue
 		}
-		one := tunable{base: d.spec.tuning(), setProcessing: source.SetProcessing}
+		one := tunable{base: d.spec.tuning(), source: d.source, setProcessing: source.SetProcessing}
 		if p, is := d.source.(paced); is {
 			one.setPace = p.SetPace
 		}

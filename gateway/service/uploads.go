@@ -27,29 +27,37 @@ type filer interface {
 // errNoFiles is why a gateway uploads none.
 var errNoFiles = fmt.Errorf("the upstream is a plain MQTT broker, which takes no files; uploads need an upstream of type iothub: %w", gateway.ErrDenied)
 
-// openUploads takes up the uploads of earlier runs, if the upstream takes files. Its
-// error is why none are uploaded; without a spool the gateway runs on.
-func (s *Service) openUploads(config *Loaded, u uplink.Upstream) (*upload.Uploader, error) {
+// wayOfFiles is where files go; nil if the upstream takes none.
+func (s *Service) wayOfFiles(config *Loaded, u uplink.Upstream) *upload.Way {
 	f, ok := u.(filer)
 	if !ok {
-		return nil, errNoFiles
+		return nil
 	}
 	rate := int64(config.upstream.MaxRate)
-	o := upload.Options{
-		Dir: filepath.Join(config.Gateway.DataDir, "uploads"), MaxBytes: int64(config.Uploads.MaxBytes),
-		MinFree: int64(config.Queue.MinFree), BlockBytes: blockBytes(rate),
-		Cloud: f.Files(), Clock: s.clock, Health: s.health, Log: s.log, Held: s.uploadsHeld,
-	}
+	way := &upload.Way{Cloud: f.Files(), BlockBytes: blockBytes(rate)}
 	if pace := uplink.NewPace(rate, s.meter); pace != nil {
-		o.Pace = pace
+		way.Pace = pace
 	}
-	spool, err := upload.Open(o)
+	return way
+}
+
+// openUploads takes up the uploads of earlier runs, if the upstream takes files.
+// Without a spool the gateway runs on.
+func (s *Service) openUploads(config *Loaded, way *upload.Way) {
+	if way == nil {
+		s.uploadsOff = errNoFiles
+		return
+	}
+	spool, err := upload.Open(upload.Options{
+		Dir: filepath.Join(config.Gateway.DataDir, "uploads"), MaxBytes: int64(config.Uploads.MaxBytes),
+		MinFree: int64(config.Queue.MinFree), Way: *way, Clock: s.clock, Health: s.health, Log: s.log, Held: s.uploadsHeld,
+	})
 	if err != nil {
-		err = errors.New("files cannot be uploaded until the next start: " + err.Error())
-		s.health.Raise(upload.Condition, health.Error, err.Error()+"; check the disk and the owner of the directory")
-		return nil, err
+		s.uploadsOff = errors.New("files cannot be uploaded until the next start: " + err.Error())
+		s.health.Raise(upload.Condition, health.Error, s.uploadsOff.Error()+"; check the disk and the owner of the directory")
+		return
 	}
-	return spool, nil
+	s.uploads = spool
 }
 
 // blockBytes is how much of a file goes at once: a minute's worth at the rate,
@@ -70,15 +78,12 @@ func (s *Service) uploadsHeld() string {
 }
 
 // uploader is what uploads files, or the reason why none are.
-func (s *Service) uploader() (*upload.Uploader, error) {
-	link := s.now().link
-	return link.uploads, link.uploadsOff
-}
+func (s *Service) uploader() (*upload.Uploader, error) { return s.uploads, s.uploadsOff }
 
 // uploadsUnderWay are the files that are not delivered yet.
-func (l *link) uploadsUnderWay() []upload.Upload {
-	if l.uploads == nil {
+func (s *Service) uploadsUnderWay() []upload.Upload {
+	if s.uploads == nil {
 		return nil
 	}
-	return slices.DeleteFunc(l.uploads.List(), func(up upload.Upload) bool { return up.State.Final() })
+	return slices.DeleteFunc(s.uploads.List(), func(up upload.Upload) bool { return up.State.Final() })
 }

@@ -6,11 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// TestSystemdIsTold: the gateway says when it is ready and when it stops, and
+// TestSystemdIsTold: the gateway says when it is ready, reloads and stops, and
 // feeds the watchdog in between.
 func TestSystemdIsTold(t *testing.T) {
 	dir := t.TempDir()
@@ -60,6 +61,14 @@ func TestSystemdIsTold(t *testing.T) {
 	await("READY=1", 1)
 	await("WATCHDOG=1", 3)
 	await("STATUS=connected, ", 1)
+	g.tool(t, 0, "reload")
+	if count("RELOADING=1\nMONOTONIC_USEC=") != 1 || count("READY=1") != 2 {
+		t.Errorf("a reload was told %d times, and its end %d times", count("RELOADING=1\nMONOTONIC_USEC="), count("READY=1")-1)
+	}
+	if err := g.process.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	await("READY=1", 3)
 	if code := g.process.terminate(t, 20*time.Second); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}

@@ -107,7 +107,7 @@ func (h *fileHub) uploader(u *Upstream) *upload.Uploader {
 	h.t.Helper()
 	log := slog.New(slog.NewTextHandler(h.t.Output(), nil))
 	up, err := upload.Open(upload.Options{
-		Dir: h.t.TempDir(), MaxBytes: 10 << 20, BlockBytes: 64 << 10, Cloud: u.Files(), Clock: testClock{}, Log: log,
+		Dir: h.t.TempDir(), MaxBytes: 10 << 20, Way: upload.Way{BlockBytes: 64 << 10, Cloud: u.Files()}, Clock: testClock{}, Log: log,
 		Health: health.NewBoard(log), MinBackoff: 5 * time.Millisecond, MaxBackoff: 50 * time.Millisecond, Stall: 2 * time.Second,
 	})
 	if err != nil {

@@ -57,7 +57,7 @@ func (u *Uploader) attempt(ctx context.Context, j *job, beat func()) error {
 func (u *Uploader) open(ctx context.Context) (Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	return u.opts.Cloud.Open(ctx)
+	return u.way().Cloud.Open(ctx)
 }
 
 // step writes down a change of the record. If the upload was canceled
@@ -195,7 +195,7 @@ func (a *attempt) put(ctx context.Context, file io.ReaderAt, id string, offset, 
 	stall := time.AfterFunc(a.u.opts.Stall, func() { cancel(errStalled) })
 	defer stall.Stop()
 	body := &flow{
-		ctx: ctx, from: io.NewSectionReader(file, offset, size), pace: a.u.opts.Pace,
+		ctx: ctx, from: io.NewSectionReader(file, offset, size), pace: a.u.way().Pace,
 		passed: func(n int64) {
 			stall.Reset(a.u.opts.Stall)
 			a.beat()

@@ -151,7 +151,7 @@ func open(t *testing.T, dir string, c Cloud, edit ...func(*Options)) *bench {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o := Options{
-		Dir: dir, MaxBytes: 1 << 20, BlockBytes: 10, Cloud: c, Clock: testClock{}, Log: log, Health: health.NewBoard(log),
+		Dir: dir, MaxBytes: 1 << 20, Way: Way{BlockBytes: 10, Cloud: c}, Clock: testClock{}, Log: log, Health: health.NewBoard(log),
 		MinBackoff: time.Second, MaxBackoff: time.Minute,
 	}
 	for _, e := range edit {

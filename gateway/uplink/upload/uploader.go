@@ -28,6 +28,8 @@ const (
 	maxWaiting = 1000
 	// maxBlocks is the storage's limit for one file.
 	maxBlocks = 50_000
+	// defaultBlock is that of Way.BlockBytes.
+	defaultBlock = 1 << 20
 )
 
 // Pacer makes what is sent wait for its share of the line.
@@ -42,14 +44,10 @@ type Options struct {
 	// MaxBytes bounds the files in the spool together; MinFree is what has to
 	// stay free of the file system.
 	MaxBytes, MinFree int64
-	// BlockBytes is how much is sent at once; default 1 MiB.
-	BlockBytes int64
-	Cloud      Cloud
-	Clock      clock.Clock
-	Health     *health.Board
-	Log        *slog.Logger
-	// Pace is asked before each piece of a file; nil never waits.
-	Pace Pacer
+	Way
+	Clock  clock.Clock
+	Health *health.Board
+	Log    *slog.Logger
 	// Held reports that nothing may be sent for now, and why; nil never does.
 	Held func() string
 
@@ -59,6 +57,15 @@ type Options struct {
 	// Stall is after how long without any progress an attempt is given up;
 	// default 2 min.
 	Stall time.Duration
+}
+
+// Way is where files go, and how.
+type Way struct {
+	Cloud Cloud
+	// BlockBytes is how much is sent at once; default 1 MiB.
+	BlockBytes int64
+	// Pace is asked before each piece of a file; nil never waits.
+	Pace Pacer
 }
 
 // Uploader has the files that are to be uploaded.
@@ -88,7 +95,7 @@ func Open(o Options) (*Uploader, error) {
 	if o.Dir == "" || o.MaxBytes <= 0 || o.Cloud == nil || o.Clock == nil || o.Log == nil || o.Health == nil {
 		return nil, errors.New("upload: a directory, a bound, a cloud, a clock, a log and a board of conditions are required")
 	}
-	o.BlockBytes = cmp.Or(o.BlockBytes, 1<<20)
+	o.BlockBytes = cmp.Or(o.BlockBytes, defaultBlock)
 	o.MinBackoff, o.MaxBackoff = cmp.Or(o.MinBackoff, 2*time.Second), cmp.Or(o.MaxBackoff, 5*time.Minute)
 	o.Stall = cmp.Or(o.Stall, 2*time.Minute)
 	u := &Uploader{opts: o, dir: directory(o.Dir), log: o.Log, wake: make(chan struct{}, 1), ended: make(chan struct{})}
@@ -104,6 +111,21 @@ func Open(o Options) (*Uploader, error) {
 		u.adopt(r)
 	}
 	return u, nil
+}
+
+// Redirect has files go another way, from the next attempt on.
+func (u *Uploader) Redirect(to Way) {
+	to.BlockBytes = cmp.Or(to.BlockBytes, defaultBlock)
+	u.mu.Lock()
+	u.opts.Way = to
+	u.mu.Unlock()
+	u.rouse()
+}
+
+func (u *Uploader) way() Way {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.opts.Way
 }
 
 // adopt takes up the upload of an earlier run.
@@ -148,7 +170,7 @@ func (u *Uploader) Accept(ctx context.Context, req Request, body io.Reader) (Upl
 			ID: id, Name: req.Name, ContentType: req.ContentType, Bytes: size,
 			Accepted: u.opts.Clock.Now().UTC(), State: Waiting,
 		},
-		Key: req.Key, MD5: sum, BlockBytes: max(u.opts.BlockBytes, size/maxBlocks+1),
+		Key: req.Key, MD5: sum, BlockBytes: max(u.way().BlockBytes, size/maxBlocks+1),
 	}
 	return u.enter(r)
 }
