@@ -19,6 +19,7 @@ require (
 	github.com/simonvetter/modbus v1.6.4 // tests only: a Modbus server by others
 	github.com/tarm/serial v0.0.0-20180830185346-98f6abe2eb07 // serial ports
 	golang.org/x/crypto v0.59.0 // encryption of the queue
+	golang.org/x/sync v0.25.0 // the window of requests to a microcontroller
 	golang.org/x/sys v0.50.0 // free space, locks, memory of the store
 	google.golang.org/protobuf v1.36.7 // checksums of tables; Badger brings it anyway
 	periph.io/x/conn/v3 v3.7.3 // buses, and doubles of them in tests
@@ -40,6 +41,5 @@ require (
 	go.opentelemetry.io/otel/metric v1.41.0 // indirect
 	go.opentelemetry.io/otel/trace v1.41.0 // indirect
 	golang.org/x/net v0.62.0 // indirect
-	golang.org/x/sync v0.25.0 // indirect
 	golang.org/x/text v0.44.0 // indirect
 )

@@ -15,9 +15,10 @@ const (
 	mostPayload  = 4100
 	// ourPayload is what this side takes: enough for any reading and log line.
 	ourPayload = 512
-	// mostEncoded is the longest frame in COBS: one code for each 254 bytes.
-	mostEncoded = headerSize + mostPayload + crcSize + (headerSize+mostPayload+crcSize)/254 + 1
 )
+
+// mostEncoded is the longest that stands between two delimiters.
+var mostEncoded = wireSize(mostPayload) - 2
 
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -49,6 +50,12 @@ func (f Frame) Append(dst []byte) []byte {
 	raw = le.AppendUint32(raw, Checksum(raw))
 	dst = appendCOBS(append(dst, 0), raw)
 	return append(dst, 0)
+}
+
+// wireSize is how long a frame with so much payload is on the wire at most.
+func wireSize(payload int) int {
+	n := headerSize + payload + crcSize
+	return 1 + n + n/254 + 1 + 1 // a code for each 254 bytes, and one more
 }
 
 // decodeFrame decodes what stood between two delimiters, within b. It says false

@@ -47,9 +47,6 @@ func (t Type) String() string {
 	return fmt.Sprintf("type %02x", uint8(t))
 }
 
-// request says that the gateway may send a frame of type t and be answered.
-func (t Type) request() bool { return t > 0 && t < 0x60 }
-
 // Status is how a request ended.
 type Status uint8
 
