@@ -53,7 +53,12 @@ var layers = map[string][]string{
 	"scripts/board/guest":   {"scripts/board", "drivers/drivertest/i2csim"},
 	"scripts/...":           {},
 	"firmware-bridge/link":  {"gateway"},
+
+	"firmware-bridge/link/linktest": {"firmware-bridge/link"},
 }
+
+// testsOnly are packages that no program may bring to users.
+var testsOnly = []string{"drivers/drivertest", "drivers/drivertest/...", "firmware-bridge/link/linktest"}
 
 // owners are the modules that one package alone, or a few, may import.
 var owners = map[string][]string{
@@ -96,7 +101,7 @@ func TestImportsGoOneWay(t *testing.T) {
 func checkImport(t *testing.T, pkg, imported string) {
 	t.Helper()
 	if inner, own := strings.CutPrefix(imported, module); own {
-		if covered([]string{"drivers/drivertest", "drivers/drivertest/..."}, inner) && product(pkg) {
+		if covered(testsOnly, inner) && product(pkg) {
 			t.Errorf("%s imports %s, which is for tests only", pkg, inner)
 		}
 		if allowed, known := allowedOf(pkg); !known || !covered(allowed, inner) {
@@ -113,7 +118,7 @@ func checkImport(t *testing.T, pkg, imported string) {
 
 // product says that a package can be in a program that users run.
 func product(pkg string) bool {
-	return !covered([]string{"drivers/drivertest", "drivers/drivertest/...", "scripts/..."}, pkg)
+	return !covered(append([]string{"scripts/..."}, testsOnly...), pkg)
 }
 
 func allowedOf(pkg string) (allowed []string, known bool) {
