@@ -1,6 +1,7 @@
 package storeforward
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -211,4 +212,28 @@ func TestEntryOfAFormerVersion(t *testing.T) {
 	if _, first := mustBegin(t, q.Journal(), command("c")); !first {
 		t.Error("it is kept for ever")
 	}
+}
+
+// FuzzOpenRecord: what is read of an entry can be written again, and is damage else.
+func FuzzOpenRecord(f *testing.F) {
+	s, err := newSealer(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"Command":{"ID":"c1","Device":"pump","Action":"set","Args":{"on":true},"Expires":"2026-11-25T00:00:00Z"},"Started":true,"Result":null,"Stamp":"AAAA"}`))
+	f.Add([]byte(`{"Command":{"ID":"c1"},"Started":false,"Result":{"command":"c1","status":"done"},"Took":5,"Stamp":"gICAgICAgICAgA=="}`))
+	f.Add([]byte(`{`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		r, err := openRecord(frame{kind: frameJournal, store: "0011aabbccdd", first: 1, payload: payload}, s)
+		if err != nil {
+			if !errors.Is(err, errDamaged) {
+				t.Errorf("%v is no damage", err)
+			}
+			return
+		}
+		_ = r.running(stamp{boot: 1, uptime: time.Hour})
+		if _, err := json.Marshal(r); err != nil {
+			t.Errorf("%+v cannot be written: %v", r, err)
+		}
+	})
 }

@@ -129,7 +129,7 @@ func mortal(dir, step string) error {
 	r := &reaper{}
 	_, _ = fmt.Sscan(step, &r.name, &r.n)
 	o := storeforward.Defaults(filepath.Join(dir, "queue"))
-	o.MaxBytes, o.MinFree, o.CommitAge, o.JournalEntries = 64e6, storeforward.MinMinFree, 0, 1<<20
+	o.MinFree, o.CommitAge, o.JournalEntries = storeforward.MinMinFree, 0, 1<<20
 	o.Clock = clock.NewSystem(time.Time{})
 	q, err := storeforward.Open(o)
 	if err != nil {
@@ -251,15 +251,14 @@ func TestKill9AtEachStep(t *testing.T) {
 	t.Logf("%d rounds, killed at %v; %d commands", rounds, b.kills, b.sent)
 }
 
+// perLife is how many commands there are for one life of the gateway.
 const perLife = 60
 
 // live is one life of the gateway. It gets what it has not acknowledged, and more.
 func (b *backend) live(t *testing.T, step string) {
 	t.Helper()
-	if step != "" {
-		for range perLife {
-			b.unacked = append(b.unacked, b.order())
-		}
+	for step != "" && len(b.unacked) < perLife {
+		b.unacked = append(b.unacked, b.order())
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), killDir+"="+b.dir, killStep+"="+step)
@@ -391,7 +390,7 @@ func (b *backend) count(t *testing.T, device string, acts map[string]int) {
 func (b *backend) journal(t *testing.T) map[string]gateway.Entry {
 	t.Helper()
 	o := storeforward.Defaults(filepath.Join(b.dir, "queue"))
-	o.MaxBytes, o.MinFree, o.JournalEntries, o.Clock = 64e6, storeforward.MinMinFree, 1<<20, clock.NewSystem(time.Time{})
+	o.MinFree, o.JournalEntries, o.Clock = storeforward.MinMinFree, 1<<20, clock.NewSystem(time.Time{})
 	q, err := storeforward.Open(o)
 	if err != nil {
 		t.Fatal(err)

@@ -218,7 +218,11 @@ func (w *worker) back() <-chan struct{} {
 	return w.stuck.done
 }
 
+// unstick states that a driver has come back from a command that was given up. What it
+// has done meanwhile is told here alone: the command had its end before.
 func (w *worker) unstick() {
+	w.log.Warn("device has come back from a command that was given up", "device", w.id,
+		"after", time.Since(w.stuck.began).Round(time.Millisecond), "error", w.stuck.err)
 	w.stuck = nil
 	w.status.Lock()
 	w.now.StuckSince = time.Time{}

@@ -45,6 +45,7 @@ type Arrivals struct {
 	waiting map[gateway.DeviceID][]*arrival
 	bytes   int
 	room    chan struct{} // closed, and made anew, when some have been confirmed
+	over    bool          // no line is begun any more
 }
 
 type arrival struct {
@@ -84,7 +85,8 @@ func (a *Arrivals) take(m *arrival) {
 
 // Wait waits for the end of all that was begun; ctx has ended.
 func (a *Arrivals) Wait() {
-	a.mu.Lock() // whoever adds one after this finds that ctx has ended
+	a.mu.Lock()
+	a.over = true
 	a.mu.Unlock()
 	a.lines.Wait()
 }
@@ -93,7 +95,7 @@ func (a *Arrivals) Wait() {
 func (a *Arrivals) add(m *arrival) (room <-chan struct{}, held bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.ctx.Err() != nil {
+	if a.over {
 		return nil, true
 	}
 	if len(a.order) > 0 && (len(a.order) >= maxArrivals || a.bytes+len(m.Raw) > maxArrivalBytes) {
