@@ -39,7 +39,7 @@ test: ## all tests, the outage test with real processes included
 	go test -count=1 -timeout 5m ./scripts/systemtest
 
 bridge: ## the microcontroller's side of firmware-bridge: built for AVR and PC, its sizes, its tests
-	$(MAKE) -C firmware-bridge/c all check footprint
+	$(MAKE) -C firmware-bridge/c all check footprint trial
 
 systemtest: ## the wider system tests, with foreign parts: as root, after make build; .ci/run installs what they need
 	go vet -tags wide ./scripts/systemtest
@@ -58,7 +58,7 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.
 
 lint: ## golangci-lint: gofumpt, staticcheck and the rules of .golangci.yml
 	$(GOLANGCI) fmt --diff
-	$(GOLANGCI) run --build-tags wide,board ./...
+	$(GOLANGCI) run --build-tags wide,board,avr ./...
 
 vulncheck: ## known vulnerabilities in what the programs really call
 	@out=$$(go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./... 2>&1); code=$$?; echo "$$out"; \

@@ -12,8 +12,8 @@
  *   mute, unmute        nothing passes on the line
  *   adc N MILLIVOLTS    the voltage at an analog input
  *   pin D2 0|1          the level at a digital input
- *   cut spm|eeprom N    power fails in the N-th erase or write from now: half a page or an
- *                       erased byte stays behind, and the program exits with 99
+ *   cut spm|eeprom N    power fails in the N-th erase or write from now: half a page, or a byte
+ *                       with some of its bits, stays behind, and the program exits with 99
  *   stat                counts, and how deep the stack has grown
  *   quit
  *

@@ -17,6 +17,7 @@ static struct {
   int fresh;
   avr_t *avr;
   avr_eeprom_t *eeprom;
+  uint8_t before[4096]; /* what it held before the byte that is being programmed */
   int (*spm)(avr_io_t *, uint32_t, void *); /* simavr's own */
   unsigned long spms, spm_cut;              /* pages erased or written; where power fails, 0: never */
   unsigned long bytes, byte_cut;            /* of EEPROM, likewise */
@@ -54,17 +55,31 @@ static int on_spm(avr_io_t *io, uint32_t ctl, void *param) {
   return memory.spm(io, ctl, param);
 }
 
-/* on_eecr comes after simavr's own handler, which has written the byte. A real chip erases it
- * first, which is where power fails here. */
+enum { BOTH, ERASE, WRITE /* how a byte of EEPROM is programmed: bits EEPM of EECR */ };
+
+static uint8_t programmed(int mode, uint8_t old, uint8_t new) {
+  return mode == ERASE ? 0xff : mode == WRITE ? old & new : new;
+}
+
+/* half_programmed: some bits have got where they should, or the byte is erased and not yet written. */
+static uint8_t half_programmed(int mode, uint8_t old, uint8_t new) {
+  return mode == ERASE ? old | 0x0f : mode == WRITE ? old & (new | 0x0f) : 0xff;
+}
+
+/* on_eecr comes after simavr's own handler, which takes each mode for both. */
 static void on_eecr(avr_t *avr, avr_io_addr_t addr, uint8_t value, void *param) {
   const avr_eeprom_t *ee = memory.eeprom;
-  unsigned at = avr->data[ee->r_eearl] | (unsigned)avr->data[ee->r_eearh] << 8;
-  uint8_t programs = (uint8_t)(1u << ee->eempe.bit | 1u << ee->eepe.bit);
+  unsigned at = (avr->data[ee->r_eearl] | (unsigned)avr->data[ee->r_eearh] << 8) % ee->size;
+  uint8_t starts = (uint8_t)(1u << ee->eempe.bit | 1u << ee->eepe.bit), new = avr->data[ee->r_eedr];
+  int mode = value >> ee->eepm[0].bit & 3;
   (void)addr, (void)param;
-  if ((value & programs) != programs || ++memory.bytes != memory.byte_cut) return;
-  ee->eeprom[at] = 0xff;
-  event("cut eeprom byte 0x%x", at);
-  _exit(CUT);
+  if ((value & starts) != starts) return;
+  if (++memory.bytes == memory.byte_cut) {
+    ee->eeprom[at] = half_programmed(mode, memory.before[at], new);
+    event("cut eeprom byte 0x%x", at);
+    _exit(CUT);
+  }
+  memory.before[at] = ee->eeprom[at] = programmed(mode, memory.before[at], new);
 }
 
 void memory_open(avr_t *avr, const char *flash, const char *eeprom) {
@@ -76,6 +91,7 @@ void memory_open(avr_t *avr, const char *flash, const char *eeprom) {
     if (!strcmp(io->kind, "eeprom")) {
       memory.eeprom = (avr_eeprom_t *)io;
       if (eeprom) memory.eeprom->eeprom = map(eeprom, memory.eeprom->size, &fresh);
+      memcpy(memory.before, memory.eeprom->eeprom, memory.eeprom->size);
       avr_register_io_write(avr, memory.eeprom->r_eecr, on_eecr, NULL);
     }
     if (!strcmp(io->kind, "flash")) {

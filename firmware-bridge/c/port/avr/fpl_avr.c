@@ -88,6 +88,7 @@ static void restart(void *context) {
   (void)context;
   cli();
   wdt_enable(WDTO_15MS);
+  wdt_reset(); /* simavr goes by the new time from then on */
   for (;;) {
   }
 }
