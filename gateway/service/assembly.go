@@ -32,6 +32,7 @@ func (s *Service) assemble(a *assembly) (err error) {
 	}
 	s.openUploads(a.config, a.link.files)
 	s.makeRemote(a)
+	s.makeWanted(a)
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 // them out.
 type control struct {
 	dispatcher *command.Dispatcher
+	actuators  map[gateway.DeviceID]gateway.Actuator
 	scenes     *scene.Set
 	rules      *rules.Engine
 	log        *slog.Logger
@@ -45,7 +46,7 @@ func (s *Service) newControl(a *assembly) (*control, error) {
 // complete makes what decides, which enters by the dispatcher.
 func (s *Service) complete(c *control, a *assembly, scenes *scene.Set, actuators map[gateway.DeviceID]gateway.Actuator) (err error) {
 	scenes.Connect(c.dispatcher)
-	c.scenes = scenes
+	c.scenes, c.actuators = scenes, actuators
 	c.rules, err = s.newRules(a, c.dispatcher, actuators)
 	return err
 }

@@ -118,6 +118,8 @@ type twinOf struct {
 			Devices    map[string]reportedDevice
 			Conditions map[string]reportedCondition
 			Settings   Verdict
+			Outputs    map[string]map[string]reportedOutput
+			Faults     []string `json:"output_faults"`
 		}
 	}
 }
@@ -305,6 +307,7 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 	none := &control{scenes: new(scene.Set)}
 	s.current.Store(&assembly{config: &Loaded{}, devices: devices, control: none})
 	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, CA: mqtt.NewReplacement(), Now: time.Now, Linked: func() bool { return true }, settable: settable{Probation: time.Minute}})
+	s.wanted = newWanted(wantedOptions{Log: s.log})
 	object := twin{s}.Reported()
 	data, err := json.Marshal(object)
 	if err != nil || len(data) > maxReportedBytes || object["left_out"] != true || object["gateway"] == nil || object["settings"] == nil {

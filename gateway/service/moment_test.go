@@ -49,6 +49,7 @@ func TestTheTwinTellsWhenItReallyBegan(t *testing.T) {
 	s := &Service{id: "gw", log: log, health: health.NewBoard(log), started: before(time.Now(), 3*24*time.Hour)}
 	s.current.Store(&assembly{config: &Loaded{}, control: &control{scenes: new(scene.Set)}})
 	s.remote = newRemote(remoteOptions{CA: mqtt.NewReplacement(), Health: s.health, Log: log})
+	s.wanted = newWanted(wantedOptions{Log: s.log})
 	told := twin{s}.state().Gateway.Started
 	if off := time.Since(told).Abs(); off > time.Hour {
 		t.Errorf("started %v, which is off by %v", told, off)

@@ -51,6 +51,7 @@ type Service struct {
 	lanes      *lanes
 	meter      *uplink.Meter
 	remote     *remote
+	wanted     *wanted
 	uploads    *upload.Uploader // nil if uploadsOff says why
 	uploadsOff error
 	ca         *mqtt.Replacement // of ca_file, in all connections
@@ -198,6 +199,7 @@ func (s *Service) work(ctx context.Context, p Process, api *api) error {
 		uploads.start(s.uploads.Run)
 	}
 	settings.start(s.remote.Run)
+	settings.start(s.wanted.Run)
 	reload.start(func(ctx context.Context) error { return s.reloadWhenAsked(ctx, p) })
 	front.start(api.run)
 	front.start(s.watch)

@@ -22,6 +22,10 @@ type (
 		Conditions map[string]reportedCondition `json:"conditions"`
 		Devices    map[string]reportedDevice    `json:"devices"`
 		Settings   Verdict                      `json:"settings"`
+		// Outputs tell what became of those that the hub wants, by device and action.
+		Outputs map[string]map[string]reportedOutput `json:"outputs,omitempty"`
+		// OutputFaults are what of the desired property outputs has not the right form.
+		OutputFaults []string `json:"output_faults,omitempty"`
 		// LeftOut is true if there is more than a twin can hold.
 		LeftOut bool `json:"left_out,omitempty"`
 	}
@@ -57,12 +61,13 @@ type twin struct {
 	*Service
 }
 
-// Urgent tells that there is a new verdict on settings.
+// Urgent tells that there is a new verdict on settings, or that an output is set.
 func (t twin) Urgent() <-chan struct{} { return t.remote.Changed() }
 
 // Desire is told what the gateway should be like.
 func (t twin) Desire(version int64, properties map[string]any) {
 	t.remote.Desire(version, properties["settings"])
+	t.wanted.Desire(version, properties["outputs"])
 }
 
 // Limits that keep the state within what a hub takes: 32 kB altogether, 4 kB a
@@ -82,7 +87,7 @@ func (t twin) Reported() map[string]any {
 		state.dropTexts,
 		func() { state.keepDevices(func(d reportedDevice) bool { return d.State != "good" }) },
 		func() { state.keepDevices(func(reportedDevice) bool { return false }) },
-		func() { state.Conditions = nil },
+		func() { state.Conditions, state.Outputs = nil, nil },
 	} {
 		less()
 		if object, size := toObject(state); size <= maxReportedBytes {
@@ -115,6 +120,12 @@ func (s *reportedState) dropTexts() {
 		d.Reason = ""
 		s.Devices[id] = d
 	}
+	for _, actions := range s.Outputs {
+		for action, o := range actions {
+			o.Detail = ""
+			actions[action] = o
+		}
+	}
 }
 
 func (s *reportedState) keepDevices(keep func(reportedDevice) bool) {
@@ -134,6 +145,7 @@ func (t twin) state() reportedState {
 		Conditions: make(map[string]reportedCondition), Devices: make(map[string]reportedDevice),
 		Settings: t.remote.Verdict(),
 	}
+	state.Outputs, state.OutputFaults = t.wanted.Reported()
 	for _, c := range t.conditions() {
 		state.Conditions[escapeKey(c.Code)] = reportedCondition{
 			Severity: c.Severity, Summary: shorten(c.Summary, maxReportedText), Since: toSecond(c.Since),
