@@ -31,6 +31,7 @@ type Device struct {
 	Stateful   gateway.Stateful
 	Rememberer gateway.Rememberer
 	Timekeeper gateway.Timekeeper
+	Logger     gateway.Logger
 	// Close frees what the device holds.
 	Close func() error
 }
@@ -84,6 +85,7 @@ func contracts(d any) Device {
 	device.Stateful, _ = d.(gateway.Stateful)
 	device.Rememberer, _ = d.(gateway.Rememberer)
 	device.Timekeeper, _ = d.(gateway.Timekeeper)
+	device.Logger, _ = d.(gateway.Logger)
 	if c, ok := d.(interface{ Close() error }); ok {
 		device.Close = c.Close
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/mcp23017"
 	"github.com/fieldpost/fieldpost/drivers/mcp3008"
 	"github.com/fieldpost/fieldpost/drivers/mcp9808"
+	"github.com/fieldpost/fieldpost/drivers/mcu"
 	"github.com/fieldpost/fieldpost/drivers/modbus"
 	"github.com/fieldpost/fieldpost/drivers/nmea"
 	"github.com/fieldpost/fieldpost/drivers/pca9685"
@@ -60,6 +61,7 @@ var table = []Driver{
 	wired("mcp23017", mcp23017.New),
 	wired("mcp3008", mcp3008.New),
 	wired("mcp9808", mcp9808.New),
+	wired("mcu", mcu.New),
 	wired("modbus", modbus.New),
 	wired("nmea", nmea.New),
 	wired("pca9685", pca9685.New),

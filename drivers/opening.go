@@ -87,6 +87,9 @@ func (k *Keeper) make() (device Device, err error) {
 		if device, err = k.opts.Driver.Make(k.opts.Config, k.opts.Buses); err != nil {
 			return err
 		}
+		if device.Logger != nil {
+			device.Logger.LogTo(k.opts.Log)
+		}
 		if device.Rememberer != nil && k.opts.Memory != nil {
 			device.Rememberer.Remember(k.opts.Memory)
 		}

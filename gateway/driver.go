@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -49,8 +50,8 @@ type Sink interface {
 
 // Actuator is a device that can be asked to do something.
 type Actuator interface {
-	// Actions declares what the device can do; it does not change. Nil is that
-	// it is not known yet.
+	// Actions declares what the device can do. It changes only with what the device
+	// is, such as the firmware in it. Nil is that it is not known yet.
 	Actions() []Action
 	// Do carries out a command whose action and arguments have been checked.
 	// The values say what the device reported back. One command runs at a time.
@@ -81,6 +82,12 @@ type Stateful interface {
 // of a counter. It is given its memory once, before anything else.
 type Rememberer interface {
 	Remember(m Memory)
+}
+
+// Logger is a device that has something to say to people. It is given the log once,
+// before anything else; lines name the device already.
+type Logger interface {
+	LogTo(log *slog.Logger)
 }
 
 // Timekeeper is a device that hears what time it is, such as a receiver of

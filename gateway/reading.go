@@ -33,8 +33,10 @@ type Reading struct {
 	// Unit is a UCUM code as registered for SenML, for example "Cel", "%RH",
 	// "By"; empty for plain counts and states.
 	Unit string
-	// Time of measurement. The pipeline fills it in if the driver leaves it zero.
+	// Time of measurement. The pipeline fills it in if the driver leaves it zero: the
+	// reading is of now then, or as old as Age says.
 	Time time.Time
+	Age  time.Duration
 	// Quality counts as Good if the driver leaves it empty.
 	Quality Quality
 	// Seq is the number of the reading with a device that counts its own, from 1 at

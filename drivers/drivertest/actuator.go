@@ -98,7 +98,7 @@ func command(action gateway.Action) gateway.Command {
 
 func checkAction(t *testing.T, action gateway.Action) {
 	t.Helper()
-	if !nameShape.MatchString(action.Name) || action.Help == "" {
+	if !actionShape.MatchString(action.Name) || action.Help == "" {
 		t.Errorf("action %q with help %q: want a name of small letters and a help", action.Name, action.Help)
 	}
 	if action.Timeout < 0 {

@@ -15,6 +15,9 @@ import (
 // there can be several of has a dot and its own name behind it.
 var nameShape = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[A-Za-z0-9_./:@-]+)?$`)
 
+// actionShape is that of actions.
+var actionShape = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[A-Za-z0-9_./:@-]+)?$`)
+
 func testSensor(t *testing.T, s gateway.Sensor) {
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()

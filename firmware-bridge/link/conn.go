@@ -73,7 +73,10 @@ func Open(ctx context.Context, rw io.ReadWriteCloser, o Options) (*Conn, error) 
 		c.patience = DefaultPatience
 	}
 	c.life, c.fail = context.WithCancelCause(context.Background())
-	context.AfterFunc(c.life, func() { _ = rw.Close() }) // what it says changes nothing
+	c.running.Go(func() {
+		<-c.life.Done()
+		_ = rw.Close() // what it says changes nothing
+	})
 	c.running.Go(c.read)
 	c.running.Go(c.keep)
 	if _, err := c.session(ctx); err != nil {

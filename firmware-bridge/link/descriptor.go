@@ -13,6 +13,8 @@ const mostDescriptor = 8192
 
 // Descriptor says what a microcontroller is and can do.
 type Descriptor struct {
+	// Text is the descriptor as the microcontroller has it.
+	Text string
 	Name string // of the device
 	Help string
 	// Firmware and Version name what runs on it.
@@ -63,6 +65,8 @@ type Action struct {
 type Arg struct {
 	Field
 	Required bool
+	// Safe is what the output that it sets has in the safe state; nil: not told.
+	Safe *Value
 }
 
 // Setting is kept by the microcontroller over resets.
@@ -81,7 +85,7 @@ func ParseDescriptor(text []byte) (*Descriptor, error) {
 	if !ended {
 		return nil, fmt.Errorf("the descriptor does not end with a line feed: %w", gateway.ErrInvalid)
 	}
-	p := parser{d: &Descriptor{}, seen: map[string]bool{}}
+	p := parser{d: &Descriptor{Text: string(text)}, seen: map[string]bool{}}
 	var faults []error
 	for i, s := range strings.Split(body, "\n") {
 		if err := p.line(i, s); err != nil {
@@ -148,7 +152,7 @@ func (p *parser) part(l *line) error {
 	if l.keyword == "result" {
 		a.Results = append(a.Results, f)
 	} else {
-		arg := Arg{Field: f, Required: l.flag("required")}
+		arg := Arg{Field: f, Required: l.flag("required"), Safe: l.safe(f)}
 		if n := len(a.Args); arg.Required && n > 0 && !a.Args[n-1].Required {
 			return errors.New("a required argument behind one that is not")
 		}

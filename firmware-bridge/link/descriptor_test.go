@@ -51,6 +51,10 @@ func TestDescriptorFaults(t *testing.T) {
 		head + "action id=1 name=a lease=5\n":                                            "takes no value",
 		head + "action id=1 name=a\narg name=b type=int\narg name=b type=int\n":          "stands twice",
 		head + "action id=1 name=a\narg name=b type=int\narg name=c type=int required\n": "required",
+		head + "action id=1 name=a lease\narg name=b type=bool safe=0\n":                 "safe must be",
+		head + "action id=1 name=a lease\narg name=b type=int safe=1.5\n":                "safe must be",
+		head + "action id=1 name=a lease\narg name=b type=float safe=nan\n":              "safe must be",
+		head + "action id=1 name=a lease\narg name=b type=text oneof=c,d safe=e\n":       "safe must be",
 		head + strings.Repeat("more\n", mostDescriptor/5):                                "8192 are allowed",
 		"device name=mixer\nfirmware name=fw version=1.2\n":                              "MAJOR",
 		"device name=mixer\nfirmware name=fw version=1.256.3\n":                          "below 256",
@@ -61,6 +65,23 @@ func TestDescriptorFaults(t *testing.T) {
 		if d != nil || !errors.Is(err, gateway.ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q gives %v, %v, want %q", text, d, err, want)
 		}
+	}
+}
+
+// TestSafeValues: an argument says what its output has in the safe state.
+func TestSafeValues(t *testing.T) {
+	d, err := ParseDescriptor([]byte("device name=a\nfirmware name=b version=1.0.0\naction id=1 name=set lease\n" +
+		"arg name=on type=bool safe=true\narg name=n type=int safe=-3\narg name=x type=float safe=0.5\narg name=t type=text safe=\"at rest\"\narg name=none type=int\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []Value{BoolValue(true), IntValue(-3), FloatValue(0.5), TextValue("at rest")} {
+		if got := d.Actions[0].Args[i].Safe; got == nil || *got != want {
+			t.Errorf("%s: %v, want %v", d.Actions[0].Args[i].Name, got, want)
+		}
+	}
+	if got := d.Actions[0].Args[4].Safe; got != nil {
+		t.Errorf("none was told, got %v", got)
 	}
 }
 

@@ -152,3 +152,38 @@ func (l *line) bound(kind Kind, key string) *float64 {
 	}
 	return &x
 }
+
+// safe is the value of an output in the safe state.
+func (l *line) safe(f Field) *Value {
+	s, ok := l.attrs["safe"]
+	if !ok {
+		return nil
+	}
+	v, err := parseValue(f.Kind, s)
+	if err != nil || f.Kind == Text && len(f.OneOf) > 0 && !slices.Contains(f.OneOf, s) {
+		l.fail("safe must be of type %v, and one that is allowed, not %q", f.Kind, s)
+	}
+	return &v
+}
+
+// parseValue reads a value as a descriptor writes it.
+func parseValue(kind Kind, s string) (Value, error) {
+	switch kind {
+	case Bool:
+		if s != "true" && s != "false" {
+			return Value{}, fmt.Errorf("%q is neither true nor false", s)
+		}
+		return BoolValue(s == "true"), nil
+	case Int:
+		n, err := strconv.ParseInt(s, 10, 32)
+		return IntValue(int32(n)), err
+	case Float:
+		x, err := strconv.ParseFloat(s, 32)
+		if !decimalPattern.MatchString(s) {
+			return Value{}, fmt.Errorf("%q is no decimal number", s)
+		}
+		return FloatValue(float32(x)), err
+	default:
+		return TextValue(s), nil
+	}
+}

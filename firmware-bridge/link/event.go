@@ -22,6 +22,8 @@ const (
 type Began struct {
 	Hello
 	Start Start
+	// Session counts sessions, as Stats.Sessions does.
+	Session uint64
 	// Known says that there was a session before, so that Before means something:
 	// the readings from this number on, of before the reset, are lost if they exist.
 	Known  bool

@@ -40,10 +40,10 @@ type entry struct {
 }
 
 // begin notes that a session has begun.
-func (in *inbox) begin(h Hello, start Start) {
+func (in *inbox) begin(h Hello, start Start, count uint64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	b := Began{Hello: h, Start: start, Known: in.known, Before: in.expected}
+	b := Began{Hello: h, Start: start, Session: count, Known: in.known, Before: in.expected}
 	if start != Resumed {
 		in.epoch++
 		in.expected, in.taken, in.nextLine = h.Next, h.Next, 0

@@ -10,7 +10,7 @@ import (
 // tray is an inbox that was begun.
 func tray(next uint32) *inbox {
 	in := NewMemory()
-	in.inbox.begin(Hello{Next: next}, Booted)
+	in.inbox.begin(Hello{Next: next}, Booted, 1)
 	in.inbox.front()
 	in.inbox.done()
 	return &in.inbox
@@ -107,7 +107,7 @@ func TestInboxFull(t *testing.T) {
 func TestInboxReset(t *testing.T) {
 	in := tray(0)
 	in.come(0, 0, 9)
-	in.begin(Hello{}, Booted)
+	in.begin(Hello{}, Booted, 1)
 	in.come(0, 0, 1)
 	for i, want := range []uint32{0, 0, 1} {
 		in.front()

@@ -159,15 +159,17 @@ func (c *Conn) install(p *proposal, h Hello, sent time.Time) *session {
 		return nil
 	}
 	start, c.first = max(start, c.first), Resumed
+	count := uint64(0)
 	c.mem.count(func(s *Stats) {
 		s.Sessions++
+		count = s.Sessions
 		if start == Booted {
 			s.Resets++
 		}
 	})
 	s := newSession(c.life, p.session, h, p.stay)
 	s.clock.learn(h.Uptime, sent)
-	c.mem.inbox.begin(h, start)
+	c.mem.inbox.begin(h, start, count)
 	c.replace(s)
 	return s
 }

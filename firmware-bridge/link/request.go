@@ -176,6 +176,17 @@ func (m *Memory) descriptor(h Hello) *Descriptor {
 	return nil
 }
 
+// Recall takes in the text of a descriptor that was kept over a restart, so that it
+// is not fetched again as long as it is right.
+func (m *Memory) Recall(text []byte) (*Descriptor, error) {
+	d, err := ParseDescriptor(text)
+	if err != nil {
+		return nil, err
+	}
+	m.keepDescriptor(Hello{DescriptorLength: uint16(len(text)), DescriptorHash: Checksum(text)}, d)
+	return d, nil
+}
+
 func (m *Memory) keepDescriptor(h Hello, d *Descriptor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -115,10 +115,7 @@ func (w *worker) find(cmd gateway.Command) (gateway.Action, error) {
 	if w.actuator == nil {
 		return gateway.Action{}, w.stray(cmd)
 	}
-	actions := w.actions
-	if actions == nil { // the device could not be made, but may be now
-		actions = w.actuator.Actions()
-	}
+	actions := w.actuator.Actions()
 	if actions == nil {
 		return gateway.Action{}, fmt.Errorf("device %s cannot be asked to do anything as it is; `fieldpost status` says what is wrong with it: %w",
 			w.id, gateway.ErrUnavailable)

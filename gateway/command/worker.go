@@ -17,7 +17,6 @@ type worker struct {
 	*Dispatcher
 	id       gateway.DeviceID
 	actuator gateway.Actuator // nil for the strays
-	actions  []gateway.Action
 	// admission holds one token: the commands of a device are journalled and queued
 	// one by one.
 	admission chan struct{}
@@ -42,9 +41,6 @@ func newWorker(d *Dispatcher, id gateway.DeviceID, a gateway.Actuator) *worker {
 		admission: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		quit: make(chan struct{}), gone: make(chan struct{}),
 		now: DeviceStats{Device: id},
-	}
-	if a != nil {
-		w.actions = a.Actions()
 	}
 	return w
 }

@@ -215,8 +215,9 @@ func stamp(id gateway.DeviceID, now time.Time, readings []gateway.Reading) []gat
 			r.Device = id
 		}
 		if r.Time.IsZero() {
-			r.Time = now
+			r.Time = now.Add(-r.Age)
 		}
+		r.Age = 0
 		if r.Quality == "" {
 			r.Quality = gateway.Good
 		}

@@ -45,6 +45,7 @@ var layers = map[string][]string{
 	"drivers/bus/...":       {"gateway"},
 	"drivers/bus/sensirion": {"gateway", "drivers/bus"},
 	"drivers/probe":         {"gateway", "drivers", "drivers/bus", "drivers/bus/..."},
+	"drivers/mcu":           {"gateway", "drivers/bus", "firmware-bridge/link"},
 	"drivers/...":           {"gateway", "gateway/config", "drivers/bus", "drivers/bus/..."},
 	"cmd/fieldpost":         {"gateway", "gateway/audit", "gateway/config", "gateway/service", "gateway/uplink/upload", "storeforward", "drivers/probe"},
 	"cmd/hubsim":            {"gateway/hubsim", "gateway/hubsim/load"},

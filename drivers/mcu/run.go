@@ -1,0 +1,214 @@
+package mcu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/fieldpost/fieldpost/firmware-bridge/link"
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+// Run implements gateway.Stream.
+func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
+	conn, err := d.use()
+	if err != nil {
+		return err
+	}
+	if _, _, err := d.ready(); errors.Is(err, errLoader) {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var pacing sync.WaitGroup
+	defer pacing.Wait()
+	defer cancel()
+	d.tellTo(sink)
+	defer d.tellTo(nil)
+	pacing.Go(func() { d.pace(ctx, conn, sink) })
+	t := teller{Dev: d, conn: conn, sink: sink, strange: make(map[uint8]bool)}
+	return lost(conn, conn.Each(ctx, func(e link.Event) error { return t.take(ctx, e) }))
+}
+
+// teller hands on what a microcontroller tells.
+type teller struct {
+	*Dev
+	conn *link.Conn
+	sink gateway.Sink
+	// strange are channels that the descriptor does not have, each logged once.
+	strange map[uint8]bool
+}
+
+// take takes an event over; on error it comes again.
+func (t *teller) take(ctx context.Context, e link.Event) error {
+	switch e := e.(type) {
+	case link.Began:
+		return t.began(ctx, e)
+	case link.Readings:
+		return t.readings(ctx, e)
+	case link.Gap:
+		t.log.Warn("readings are lost: the microcontroller had no room for what did not come over", "count", e.Count())
+		return t.sink.Gap(ctx, gateway.Gap{First: seq(e.First), Last: seq(e.Last), Count: uint64(e.Count()), Reason: gateway.GapLink})
+	case link.Line:
+		t.line(ctx, e)
+	}
+	return nil
+}
+
+// seq is the number of a reading as the gateway counts.
+func seq(number uint32) uint64 { return uint64(number) + 1 }
+
+// readings hands readings on; each batch has a quantity once.
+func (t *teller) readings(ctx context.Context, all link.Readings) error {
+	t.mu.Lock()
+	plan := t.plan
+	t.mu.Unlock()
+	var batch []gateway.Reading
+	has := make(map[uint8]bool)
+	for _, r := range all {
+		reading, known := t.reading(plan, r)
+		if !known {
+			continue
+		}
+		if has[r.Channel] {
+			if err := t.sink.Emit(ctx, batch...); err != nil {
+				return err
+			}
+			batch = nil
+			clear(has)
+		}
+		has[r.Channel] = true
+		batch = append(batch, reading)
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	return t.sink.Emit(ctx, batch...)
+}
+
+// reading makes a reading of what came; one that could not be measured is bad.
+func (t *teller) reading(plan *plan, r link.Reading) (gateway.Reading, bool) {
+	if plan == nil {
+		return gateway.Reading{}, false
+	}
+	channel, known := plan.channel(r.Channel)
+	if !known {
+		if !t.strange[r.Channel] {
+			t.strange[r.Channel] = true
+			t.log.Warn("readings of a channel that the descriptor does not have are dropped", "channel", r.Channel)
+		}
+		return gateway.Reading{}, false
+	}
+	value, measured := received(r.Value)
+	quality := qualities[r.Value.Quality]
+	if !measured {
+		value, quality = nothing(channel.Kind), gateway.Bad
+	}
+	reading := gateway.Reading{Name: channel.Name, Value: value, Quality: quality, Seq: seq(r.Number), Age: max(time.Since(r.Time), 0)}
+	if _, isNumber := value.Number(); isNumber {
+		reading.Unit = channel.Unit
+	}
+	return reading, true
+}
+
+// levels are those of the log of the link.
+var levels = map[link.Level]slog.Level{
+	link.Debug: slog.LevelDebug, link.Info: slog.LevelInfo, link.Warning: slog.LevelWarn, link.Error: slog.LevelError,
+}
+
+// line puts a line of the microcontroller's log into that of the gateway.
+func (t *teller) line(ctx context.Context, l link.Line) {
+	if l.Lost > 0 {
+		t.log.Warn("lines of the microcontroller's log are lost", "count", l.Lost)
+	}
+	t.log.Log(ctx, levels[l.Level], "the microcontroller says: "+l.Text)
+}
+
+// began tells of a new session, and learns what has changed.
+func (t *teller) began(ctx context.Context, b link.Began) error {
+	if err := t.greet(ctx, t.conn); err != nil {
+		if t.conn.Err() != nil || errors.Is(err, gateway.ErrInvalid) || ctx.Err() != nil {
+			return err
+		}
+		return nil // it was reset again; that is told next
+	}
+	t.noteStart(b)
+	if b.Role == link.Loader {
+		return t.loader(b)
+	}
+	if b.Known && b.Start == link.Booted {
+		if err := t.sink.Gap(ctx, gateway.Gap{First: seq(b.Before), Reason: gateway.GapReset}); err != nil {
+			return err
+		}
+	}
+	return t.introduce(ctx, b)
+}
+
+// noteStart notes what a new session means for the outputs.
+func (t *teller) noteStart(b link.Began) {
+	t.mu.Lock()
+	switch b.Start {
+	case link.Booted:
+		t.rested(b.Session, false)
+	case link.Taken:
+		t.forget(b.Session)
+	}
+	t.mu.Unlock()
+	switch {
+	case !b.Known:
+		t.log.Info("the microcontroller is in session", "role", b.Role, "last_reset", b.Cause, "uptime", time.Duration(b.Uptime)*time.Millisecond)
+	case b.Start == link.Booted:
+		t.log.Warn("the microcontroller was reset; its outputs are in their safe state", "cause", b.Cause, "role", b.Role)
+	case b.Start == link.Taken:
+		t.log.Warn("another gateway was in session with the microcontroller; what its outputs are set to is not known")
+	default:
+		t.log.Info("the microcontroller goes on after an interruption of the line")
+	}
+}
+
+// loader says what a loader that stays means.
+func (t *teller) loader(b link.Began) error {
+	if b.Image == link.Confirmed {
+		return nil // it starts that in a moment
+	}
+	return fmt.Errorf("%w (image: %v)", errLoader, b.Image)
+}
+
+// introduce tells who is there.
+func (t *teller) introduce(ctx context.Context, b link.Began) error {
+	t.mu.Lock()
+	plan := t.plan
+	t.mu.Unlock()
+	readings := []gateway.Reading{
+		{Name: "firmware", Value: gateway.Text(fmt.Sprintf("%s %v", plan.Firmware, plan.Version))},
+		{Name: "link.resets", Value: gateway.Number(float64(t.conn.Stats().Resets))},
+		{Name: "link.reset", Value: gateway.Text(b.Cause.String())},
+	}
+	for _, s := range plan.Settings {
+		v, err := t.conn.Get(ctx, s)
+		if err != nil {
+			if t.conn.Err() != nil {
+				return err
+			}
+			t.log.Warn("a setting cannot be read", "error", err)
+			continue
+		}
+		readings = append(readings, settingReading(s, v)...)
+	}
+	return t.sink.Emit(ctx, readings...)
+}
+
+// settingReading is a setting as a reading; none if it has no value.
+func settingReading(s link.Setting, v link.Value) []gateway.Reading {
+	value, has := received(v)
+	if !has {
+		return nil
+	}
+	r := gateway.Reading{Name: "setting." + s.Name, Value: value}
+	if _, isNumber := value.Number(); isNumber {
+		r.Unit = s.Unit
+	}
+	return []gateway.Reading{r}
+}
