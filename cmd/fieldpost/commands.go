@@ -131,6 +131,7 @@ func showCommand(out io.Writer, r service.CommandRecord) error {
 	line("action", r.Action)
 	line("args", jsonText(r.Args))
 	line("origin", string(r.Origin))
+	line("reply to", r.ReplyTo)
 	line("received", at(r.Received))
 	line("expires", cmp.Or(at(r.Expires), "never"))
 	line("started", cmp.Or(at(r.Started), "-"))

@@ -23,6 +23,8 @@ type CommandRecord struct {
 	Action string           `json:"action"`
 	Args   map[string]any   `json:"args,omitempty"`
 	Origin gateway.Origin   `json:"origin"`
+	// ReplyTo is where its sender waits for the result, beside the lane of all.
+	ReplyTo string `json:"reply_to,omitempty"`
 	// Status is received while it waits, started while it is carried out, and then its
 	// final state.
 	Status   gateway.Status `json:"status"`
@@ -46,7 +48,7 @@ func commandRecord(e gateway.Entry) CommandRecord {
 	c := e.Command
 	child, id := command.ParseJournalID(c.ID)
 	r := CommandRecord{
-		ID: id, Child: child, Device: c.Device, Action: c.Action, Args: c.Args, Origin: c.Origin, Status: statusReceived,
+		ID: id, Child: child, Device: c.Device, Action: c.Action, Args: c.Args, Origin: c.Origin, ReplyTo: c.ReplyTo, Status: statusReceived,
 		Received: c.Received, Expires: c.Expires, Started: e.StartedAt,
 	}
 	if e.Started {

@@ -3,15 +3,22 @@ package uplink
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
-// The bounds of what one session may have brought and nobody has taken yet. A
-// hub keeps 50 messages of 64 KiB for a device; that much never blocks.
+// The bounds of what one session may have brought and not confirmed yet. A hub keeps
+// 50 messages of 64 KiB for a device; brokers send 20 to 100 without a confirmation,
+// unless they are told to send all that they have.
 const (
 	maxArrivals     = 1024
 	maxArrivalBytes = 4 << 20
+	// fewArrivals are so few that there is room for many more.
+	fewArrivals = maxArrivals / 4
+	// maxHeld bounds how long the line is not read because there is no room: what
+	// confirms our own messages is on it, too.
+	maxHeld = 10 * time.Second
 )
 
 // Arrival is one message of a session, as a command or with the reason why it is
@@ -31,6 +38,10 @@ type Arrival struct {
 // the others: theirs are journalled and carried out. MQTT wants confirmations in
 // the order of arrival, though; those that are due behind a message that waits
 // are withheld until it is taken.
+//
+// Beyond the bounds the line is held for a while, and then messages are dropped, the
+// later ones all, so that the order stays. What is not confirmed comes again on another
+// connection, and Renew says when that is worth while.
 type Arrivals struct {
 	intake Intake
 	ctx    context.Context
@@ -45,7 +56,11 @@ type Arrivals struct {
 	waiting map[gateway.DeviceID][]*arrival
 	bytes   int
 	room    chan struct{} // closed, and made anew, when some have been confirmed
-	over    bool          // no line is begun any more
+	full    time.Time     // since when there has been no room to speak of; zero if there is
+	dropped bool
+	over    bool // no line is begun any more
+	renew   chan struct{}
+	renewed bool // renew is closed
 }
 
 type arrival struct {
@@ -55,12 +70,11 @@ type arrival struct {
 
 // Begin begins the intake of one session. It ends with ctx; wait for it then.
 func (i Intake) Begin(ctx context.Context) *Arrivals {
-	return &Arrivals{intake: i, ctx: ctx, waiting: make(map[gateway.DeviceID][]*arrival), room: make(chan struct{})}
+	return &Arrivals{intake: i, ctx: ctx, waiting: make(map[gateway.DeviceID][]*arrival), room: make(chan struct{}), renew: make(chan struct{})}
 }
 
-// Take takes a message over, to be journalled and then confirmed. It waits while
-// there are too many; one that comes after the end is dropped: what is not
-// confirmed comes again.
+// Take takes a message over, to be journalled and then confirmed. It waits while there
+// is no room, but not for long.
 func (a *Arrivals) Take(m Arrival) { a.take(&arrival{Arrival: m}) }
 
 // Pass takes a message over that is only to be confirmed when its turn comes.
@@ -72,16 +86,21 @@ func (a *Arrivals) Pass(ack func()) {
 func (a *Arrivals) take(m *arrival) {
 	for {
 		room, held := a.add(m)
-		if held {
+		if room == nil {
 			return
 		}
+		timer := time.NewTimer(held)
 		select {
 		case <-room:
+		case <-timer.C:
 		case <-a.ctx.Done():
-			return
 		}
+		timer.Stop()
 	}
 }
+
+// Renew is closed when messages have been dropped and there is room for them by now.
+func (a *Arrivals) Renew() <-chan struct{} { return a.renew }
 
 // Wait waits for the end of all that was begun; ctx has ended.
 func (a *Arrivals) Wait() {
@@ -91,26 +110,35 @@ func (a *Arrivals) Wait() {
 	a.lines.Wait()
 }
 
-// add gives a message its place, if there is one.
-func (a *Arrivals) add(m *arrival) (room <-chan struct{}, held bool) {
+// add gives a message its place, or drops it. If it is to wait for room, that is not
+// nil, and held is how long to wait for it at most.
+func (a *Arrivals) add(m *arrival) (room <-chan struct{}, held time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.over {
-		return nil, true
-	}
-	if len(a.order) > 0 && (len(a.order) >= maxArrivals || a.bytes+len(m.Raw) > maxArrivalBytes) {
-		return a.room, false
+	switch {
+	case a.over || a.dropped || a.ctx.Err() != nil:
+		return nil, 0
+	case len(a.order) > 0 && (len(a.order) >= maxArrivals || a.bytes+len(m.Raw) > maxArrivalBytes):
+		if a.full.IsZero() {
+			a.full = time.Now()
+		}
+		if left := maxHeld - time.Since(a.full); left > 0 {
+			return a.room, left
+		}
+		a.dropped = true
+		a.intake.Log.Warn("commands wait unconfirmed; those that come now are left with the server", "unconfirmed", len(a.order), "bytes", a.bytes)
+		return nil, 0
 	}
 	a.order = append(a.order, m)
 	a.bytes += len(m.Raw)
 	if m.taken {
-		return nil, true
+		return nil, 0
 	}
 	device := m.Command.Device
 	if a.waiting[device] = append(a.waiting[device], m); len(a.waiting[device]) == 1 {
 		a.lines.Go(func() { a.serve(device) })
 	}
-	return nil, true
+	return nil, 0
 }
 
 // serve takes the messages for one device, in their order, until none waits.
@@ -166,6 +194,13 @@ func (a *Arrivals) confirmable() (list []*arrival) {
 	if len(list) > 0 {
 		close(a.room)
 		a.room = make(chan struct{})
+	}
+	if few := len(a.order) <= fewArrivals && a.bytes <= maxArrivalBytes/4; few {
+		a.full = time.Time{}
+		if a.dropped && !a.renewed {
+			a.renewed = true
+			close(a.renew)
+		}
 	}
 	return list
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
@@ -132,4 +133,41 @@ func TestArrivalsAreBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStuckDeviceHoldsTheLineForAWhile: then what comes is left with the server, all of
+// it, until there is room, when it may come again on another connection.
+func TestStuckDeviceHoldsTheLineForAWhile(t *testing.T) {
+	inSession(t, func(t *testing.T, a *arrivals) {
+		start := time.Now()
+		for i := range 1100 {
+			a.send("slow", fmt.Sprint(i), 1)
+		}
+		a.send("fan", "late", 1)
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("the line was held for %v", took)
+		}
+		for i := range 1024 {
+			select {
+			case <-a.Renew():
+				t.Fatalf("worth while again with %d that are not confirmed", 1024-i)
+			default:
+			}
+			if a.inbox.free <- struct{}{}; i == 1024-256-1 {
+				break
+			}
+			synctest.Wait()
+		}
+		synctest.Wait()
+		select {
+		case <-a.Renew():
+		default:
+			t.Error("nobody says that there is room")
+		}
+		a.send("fan", "later", 1)
+		synctest.Wait()
+		if len(a.acked) != 1024-256 || slices.Contains(a.inbox.list(), "late") || slices.Contains(a.inbox.list(), "later") {
+			t.Errorf("%d confirmed, the last taken are %v", len(a.acked), a.inbox.list()[len(a.inbox.list())-3:])
+		}
+	})
 }

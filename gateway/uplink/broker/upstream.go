@@ -252,6 +252,9 @@ func (s *session) Close(ctx context.Context) error {
 	return s.finish(ctx)
 }
 
+// Renew is closed when commands that were left with the broker may come again.
+func (s *session) Renew() <-chan struct{} { return s.arrivals.Renew() }
+
 // finish ends the intake first: it can keep the connection from being read.
 func (s *session) finish(ctx context.Context) error {
 	s.endIntake()

@@ -165,6 +165,9 @@ func (u *Upstream) watch(s *session, l lease) {
 		case <-s.replaced:
 			s.replaced = u.trust.Replaced()
 			prove = time.After(provePause)
+		case <-s.arrivals.Renew(): // a hub that sends more than IoT Hub does
+			close(s.renew)
+			return
 		case <-prove:
 			if prove = nil; u.trust.Outdated() {
 				close(s.renew)
