@@ -110,16 +110,7 @@ func (n *node) find(field string) (found *node, ok bool) {
 		return n, true
 	}
 	if rest, isItem := strings.CutPrefix(field, "["); isItem {
-		name, rest, closed := strings.Cut(rest, "]")
-		if n.form == scalar && closed && name == "0" && rest == "" {
-			return n, true // a list of one, without brackets
-		}
-		for i, item := range n.items {
-			if closed && (strconv.Itoa(i) == name || item.id() == name) {
-				return item.find(strings.TrimPrefix(rest, "."))
-			}
-		}
-		return n, false
+		return n.findItem(rest)
 	}
 	found = n
 	for _, e := range n.entries { // keys may hold dots, so each that fits is tried
@@ -134,6 +125,20 @@ func (n *node) find(field string) (found *node, ok bool) {
 		found = deeper
 	}
 	return found, false
+}
+
+// findItem follows a field such as 2].name into a list.
+func (n *node) findItem(field string) (found *node, ok bool) {
+	name, rest, closed := strings.Cut(field, "]")
+	if n.form == scalar && closed && name == "0" && rest == "" {
+		return n, true // a list of one, without brackets
+	}
+	for i, item := range n.items {
+		if closed && (strconv.Itoa(i) == name || item.id() == name) {
+			return item.find(strings.TrimPrefix(rest, "."))
+		}
+	}
+	return n, false
 }
 
 // quote shows a text from the file, cut to a length that is readable.

@@ -112,6 +112,13 @@ func (f *field) wanted(t reflect.Type) string {
 	case isSection(t):
 		inner, _ := fieldsOf(t)
 		return "a section with " + strings.Join(names(inner), ", ")
+	}
+	return f.wantedValue(t)
+}
+
+// wantedValue says in words what a single value may be.
+func (f *field) wantedValue(t reflect.Type) string {
+	switch {
 	case t == durationType:
 		return "a duration" + between(f.minText, f.maxText) + ", written as 500ms, 30s or 1h30m"
 	case t == valueType:

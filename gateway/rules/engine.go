@@ -35,6 +35,9 @@ type Engine struct {
 
 	mu    sync.Mutex // guards the rest
 	rules []*live
+	// change numbers what has changed of the memory, and kept is the last change that
+	// has been written.
+	change, kept uint64
 	// machine runs the conditions.
 	machine expression.Machine
 	// former is the engine of the config before; gone are former rules whose alerts
@@ -152,6 +155,7 @@ func (e *Engine) look() time.Duration {
 			l.due = e.advance(l, p)
 		}
 		due = earlier(due, l.due)
+		e.tell(l)
 		e.report(l, p.now)
 	}
 	e.reportWaiting()
@@ -192,12 +196,10 @@ func (e *Engine) advance(l *live, p *present) (due time.Time) {
 		e.log.Error("a rule begins too often and is suspended", "rule", l.ID, "for", suspension)
 	}
 	if c == began || c == ended {
-		e.note()
+		l.change = e.note()
 	}
 	e.settle(l, c)
-	due = earlier(due, e.again(l, p))
-	e.tell(l)
-	return due
+	return earlier(due, e.again(l, p))
 }
 
 // settle has the device follow the rule: at a change, and once it is known what the

@@ -519,9 +519,9 @@ func TestKilledBetweenCommandAndMemory(t *testing.T) {
 		r := newRig(t)
 		rule := Rule{ID: "noon", At: []string{"13:00"}, Do: set("lamp", true), CatchUp: time.Hour}
 		r.start(testWorld, nil, rule)
-		before, _ := r.memory.Load()
 		r.until("2026-06-01T12:30:00Z")
-		if before, _ = r.memory.Load(); !strings.Contains(string(before), `"13:00":"2026-05-31"`) {
+		before, _ := r.memory.Load()
+		if !strings.Contains(string(before), `"13:00":"2026-05-31"`) {
 			t.Fatalf("memory is %s", before)
 		}
 		r.until("2026-06-01T13:00:00Z")

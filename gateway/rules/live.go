@@ -32,6 +32,7 @@ type live struct {
 	// announced is that the beginning of the alert was handed on and the end was
 	// not; told, that this is durable.
 	announced, told bool
+	change          uint64 // the number of its last one, in the memory
 
 	// inside tells whether the time is within the window, found when it was looked.
 	inside verdict

@@ -5,8 +5,8 @@ import "time"
 const (
 	// suspension is how long a rule that begins too often is left alone.
 	suspension = 10 * time.Minute
-	// perMinute is the time in which it is counted how often.
-	perMinute = time.Minute
+	// counted is the time in which it is counted how often.
+	counted = time.Minute
 )
 
 // machine is the state of a rule that has one. Its times are monotonic.
@@ -72,7 +72,7 @@ func (m *machine) step(begins, ends verdict, now time.Time) change {
 
 // tooOften tells whether the rule has begun as often as it may.
 func (m *machine) tooOften(now time.Time) bool {
-	for len(m.begins) > 0 && now.Sub(m.begins[0]) >= perMinute {
+	for len(m.begins) > 0 && now.Sub(m.begins[0]) >= counted {
 		m.begins = m.begins[1:]
 	}
 	return len(m.begins) >= m.maxPerMinute

@@ -13,8 +13,8 @@ import (
 // MaxMemory bounds what an Engine remembers, in bytes.
 const MaxMemory = 128 << 10
 
-// saveEvery is how often the memory is written at most.
-const saveEvery = 5 * time.Second
+// maxSaves is how often the memory is written in a minute at most.
+const maxSaves = 12
 
 // memo is what a restart must not forget of a rule.
 type memo struct {
@@ -83,8 +83,8 @@ func (l *live) memo(now time.Time) memo {
 	return m
 }
 
-// encoded is the memory of all rules.
-func (e *Engine) encoded() ([]byte, error) {
+// encoded is the memory of all rules, and the number of the last change in it.
+func (e *Engine) encoded() (data []byte, change uint64, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	memos := make(map[string]memo)
@@ -96,47 +96,60 @@ func (e *Engine) encoded() ([]byte, error) {
 	for _, id := range e.gone {
 		memos[id] = memo{Told: true}
 	}
-	return json.Marshal(memos)
+	data, err = json.Marshal(memos)
+	return data, e.change, err
 }
 
 // keep writes the memory when something of it has changed, but not too often, and
 // a last time when ctx ends.
 func (e *Engine) keep(ctx context.Context) {
 	saved := "{}" // nothing
-	save := func() {
-		data, err := e.encoded()
-		if err == nil && string(data) == saved {
-			return
-		}
-		if err == nil {
-			err = e.opts.Memory.Save(data)
-		}
-		if err != nil {
-			e.log.Warn("what the rules have done could not be noted; a restart may do or tell some of it again", "error", err)
-			return
-		}
-		saved = string(data)
-	}
 	if data, err := e.opts.Memory.Load(); err == nil && len(data) > 0 {
 		saved = string(data)
 	}
+	var last []time.Time
 	for ctx.Err() == nil {
 		select {
 		case <-e.changed:
-			save()
-			sleep(ctx, saveEvery)
+			if len(last) == maxSaves {
+				sleep(ctx, time.Until(last[0].Add(time.Minute)))
+				last = last[1:]
+			}
+			saved = e.save(saved)
+			last = append(last, time.Now())
 		case <-ctx.Done():
 		}
 	}
-	save()
+	e.save(saved)
 }
 
-// note has the memory written.
-func (e *Engine) note() {
+// save writes the memory if it is not as it was saved, and returns what is saved.
+// What cannot be written holds nothing up.
+func (e *Engine) save(saved string) string {
+	data, change, err := e.encoded()
+	if err == nil && string(data) != saved {
+		err = e.opts.Memory.Save(data)
+	}
+	if err != nil {
+		e.log.Warn("what the rules have done could not be noted; a restart may do or tell some of it again", "error", err)
+	} else {
+		saved = string(data)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.kept = change
+	e.poke()
+	return saved
+}
+
+// note has the memory written, and returns the number of the change. mu is held.
+func (e *Engine) note() uint64 {
+	e.change++
 	select {
 	case e.changed <- struct{}{}:
 	default:
 	}
+	return e.change
 }
 
 func sleep(ctx context.Context, d time.Duration) {

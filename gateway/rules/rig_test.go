@@ -246,16 +246,25 @@ func (r *rig) until(text string) {
 	r.pass(timeOf(r.t, text).Sub(r.clock.Now()))
 }
 
-// expect compares what has happened since it was last called, in order.
+// expect compares what has happened since it was last called, in order for each
+// device; which of two goroutines comes first does not matter.
 func (r *rig) expect(want ...string) {
 	r.t.Helper()
 	synctest.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, list := range [][]string{r.notes, want} {
+		slices.SortStableFunc(list, func(a, b string) int { return strings.Compare(firstWord(a), firstWord(b)) })
+	}
 	if got := r.notes; !slices.Equal(got, want) {
 		r.t.Errorf("at %v:\n got %q\nwant %q", r.clock.Now(), got, want)
 	}
 	r.notes = nil
+}
+
+func firstWord(note string) string {
+	word, _, _ := strings.Cut(note, " ")
+	return word
 }
 
 // is compares the state of the first rule, and why it is unknown.

@@ -19,19 +19,7 @@ func (f *faults) err() error { return errors.Join(f.list...) }
 // shape finds keys that are missing, and such as would have no effect beside the
 // others.
 func (c *compiler) shape(r *Rule) {
-	state := r.When != "" || r.Between != ""
-	switch {
-	case !state && !r.momentary():
-		c.fault("", "never begins; want when or between, or at or every")
-	case len(r.At) > 0 && r.Every > 0:
-		c.fault("every", "has no place beside at; want one of them")
-	case len(r.At) > 0 && r.Between != "":
-		c.fault("between", "has no place beside at; want a time within it there, or every")
-	case r.momentary() && r.Do == nil:
-		c.fault("", "does nothing; want do")
-	case r.Do == nil && r.Otherwise == nil && r.Alert == "":
-		c.fault("", "does nothing; want do or alert")
-	}
+	c.kind(r)
 	if len(r.Alert) > maxAlertText {
 		c.fault("alert", "has %d bytes; want at most %d", len(r.Alert), maxAlertText)
 	}
@@ -45,6 +33,22 @@ func (c *compiler) shape(r *Rule) {
 	}
 	if r.IfSilent == silentOtherwise && r.Otherwise == nil {
 		c.fault("if_silent", "is otherwise, and there is no otherwise; want one, or safe or keep")
+	}
+}
+
+// kind finds that it is not clear when a rule is to act, or that it does nothing.
+func (c *compiler) kind(r *Rule) {
+	switch {
+	case r.When == "" && r.Between == "" && !r.momentary():
+		c.fault("", "never begins; want when or between, or at or every")
+	case len(r.At) > 0 && r.Every > 0:
+		c.fault("every", "has no place beside at; want one of them")
+	case len(r.At) > 0 && r.Between != "":
+		c.fault("between", "has no place beside at; want a time within it there, or every")
+	case r.momentary() && r.Do == nil:
+		c.fault("", "does nothing; want do")
+	case r.Do == nil && r.Otherwise == nil && r.Alert == "":
+		c.fault("", "does nothing; want do or alert")
 	}
 }
 

@@ -10,10 +10,11 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 )
 
-// tell tells the beginning or the end of the alert of a rule, if it is due.
+// tell tells the beginning or the end of the alert of a rule, if it is due. That it
+// has begun is written down before, so that its end is told whatever happens.
 func (e *Engine) tell(l *live) {
 	active := l.machine.on && l.Alert != ""
-	if active == l.announced {
+	if active == l.announced || active && e.kept < l.change {
 		return
 	}
 	l.announced = active

@@ -46,6 +46,9 @@ type Status struct {
 // RuleStatus is how a rule does.
 type RuleStatus = rules.Status
 
+// RuleReport is what has become of the last command of a rule.
+type RuleReport = rules.Report
+
 // RulesStatus is the answer to GET /v1/rules.
 type RulesStatus struct {
 	// Zone is that of times of day; Position is where the gateway is, nil if that is
