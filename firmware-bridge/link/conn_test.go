@@ -172,7 +172,7 @@ func TestSession(t *testing.T) {
 			b.Errorf("%d readings were not acknowledged", n)
 		}
 		s := c.Stats()
-		if s.Retries != 0 || s.Damaged != 0 || s.Foreign != 0 || s.Readings != 100 || s.Sessions != 1 {
+		if s.Requests < 3 || s.Retries != 0 || s.Damaged != 0 || s.Foreign != 0 || s.Readings != 100 || s.Sessions != 1 {
 			b.Errorf("on a sound line: %+v", s)
 		}
 	})
@@ -356,13 +356,16 @@ func TestRestart(t *testing.T) {
 		b.mcu.Emit(1, link.FloatValue(1))
 		b.expect(c, "began 2, false before 0", "readings 0-0")
 		time.Sleep(100 * time.Millisecond)
+		b.mcu.Log(link.Info, "one")
 		c.Close()
 		for range 25 {
 			b.mcu.Emit(1, link.FloatValue(1))
 		}
 		c, _ = b.open(link.Options{})
 		defer c.Close()
-		b.expect(c, "began 1, false before 0", "gap 1-5")
+		b.expect(c, "began 1, false before 0", "gap 1-5", "readings 6-11", "readings 12-17", "readings 18-23", "readings 24-25")
+		b.mcu.Log(link.Info, "of which this gateway has not heard the ones before")
+		b.expect(c, "line 1 of which this gateway has not heard the ones before, 0 lost")
 	})
 }
 
@@ -566,6 +569,28 @@ func TestHeartbeat(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLongAction: an action that may take long does not keep the heartbeat away, even
+// if its first frame is lost.
+func TestLongAction(t *testing.T) {
+	try(t, func(b *bench) {
+		b.mcu.Timeout = time.Second
+		c, line := b.open(link.Options{})
+		defer c.Close()
+		d, err := c.Descriptor(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		line.Become(linktest.Faults{Drop: 1})
+		time.AfterFunc(500*time.Millisecond, func() { line.Become(linktest.Faults{}) })
+		if _, err := c.Do(b.Context(), d.Actions[1], 0, link.IntValue(7)); err != nil {
+			b.Error(err)
+		}
+		if safe, n := b.mcu.Safe(); safe || n != 0 || c.Stats().Retries != 1 {
+			b.Errorf("fail-safe was taken %d times, the counts are %+v", n, c.Stats())
+		}
+	})
 }
 
 // TestWindow: requests without an answer never exceed what the microcontroller can

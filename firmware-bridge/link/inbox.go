@@ -29,6 +29,7 @@ type inbox struct {
 	askedFor        uint32
 	askedAt         time.Time
 	nextLine        uint16
+	numbered        bool // nextLine is known
 }
 
 // entry is an event with the number behind it, if it moves that.
@@ -46,7 +47,8 @@ func (in *inbox) begin(h Hello, start Start, count uint64) {
 	b := Began{Hello: h, Start: start, Session: count, Known: in.known, Before: in.expected}
 	if start != Resumed {
 		in.epoch++
-		in.expected, in.taken, in.nextLine = h.Next, h.Next, 0
+		in.expected, in.taken = h.Next, h.Next
+		in.nextLine, in.numbered = 0, start == Booted
 		in.repeat, in.refused, in.askedAt = false, false, time.Time{}
 	}
 	in.known = true
@@ -110,8 +112,10 @@ func (in *inbox) receiveLine(number uint16, l Line) {
 	if len(in.queue)+2 > mostEvents {
 		return
 	}
-	l.Lost = number - in.nextLine
-	in.nextLine = number + 1
+	if in.numbered {
+		l.Lost = number - in.nextLine
+	}
+	in.nextLine, in.numbered = number+1, true
 	in.push(entry{event: l})
 }
 

@@ -16,6 +16,7 @@ type Memory struct {
 	number uint16 // of the last session that was proposed
 	open   bool   // that one was not answered yet
 	agreed uint16 // the last session in force; 0: none since the gateway's start
+	first  Start  // how the first session of all began, until the second has
 	stats  Stats
 
 	cached     *Descriptor
@@ -91,7 +92,8 @@ func (m *Memory) propose() uint16 {
 }
 
 // agree says that the microcontroller has answered what was proposed, and returns
-// how that relates to what was before. Fresh: there was no session before.
+// how that relates to what was before. Fresh: there was no session before, so that
+// this one may be the microcontroller's own by chance, and another has to follow.
 func (m *Memory) agree(h Hello) (start Start, fresh bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,6 +105,11 @@ func (m *Memory) agree(h Hello) (start Start, fresh bool) {
 		start = Resumed
 	default:
 		start = Taken
+	}
+	start = max(start, m.first)
+	m.first = Resumed
+	if fresh {
+		m.first = start
 	}
 	m.agreed, m.open = m.number, false
 	return start, fresh

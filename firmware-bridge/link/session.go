@@ -115,6 +115,7 @@ func (c *Conn) exchange(ctx context.Context, s *session, t Type, payload []byte,
 		return reply{}, context.Cause(ctx)
 	}
 	defer s.window.Release(size)
+	c.mem.count(func(s *Stats) { s.Requests++ })
 	number, w := s.enter(t)
 	defer s.leave(number)
 	return c.ask(ctx, s, w, Frame{version, t, s.id, number, payload}, each)

@@ -19,14 +19,14 @@ const (
 	trialTime   = time.Minute
 	watchdog    = 8 * time.Second
 	marked      = 0xA5
-	trial       = 0x5A
+	trial       = 0xA7
 	imageHeader = 56
 )
 
 // Flash is the memory of a part with a loader: it survives resets.
 type Flash struct {
 	Target uint16
-	// Mark is what the loader knows of the image: A5 confirmed, 5A on trial.
+	// Mark is what the loader knows of the image: A5 confirmed, A7 on trial.
 	Mark byte
 	// Bytes are the room for the image.
 	Bytes []byte
