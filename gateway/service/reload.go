@@ -144,7 +144,7 @@ func (s *Service) apply(ctx context.Context, next *Loaded, d difference) error {
 		s.relink(ctx, after)
 	}
 	s.current.Store(after)
-	s.remote.Refit(after.settable())
+	s.refit(after.settable())
 	if after.control != now.control {
 		after.control.decide(ctx, s.fail)
 	}

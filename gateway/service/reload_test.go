@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -12,8 +13,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/creack/pty"
 
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
@@ -155,6 +159,64 @@ func TestReloadConnectsAnew(t *testing.T) {
 	})
 	if got := r.actuations(t, "actuations"); len(got) != done+1 {
 		t.Errorf("the device was disturbed:\n%s", strings.Join(got, ""))
+	}
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+// TestReloadKeepsPortsOpen: to close one can reset what hangs on it. Its far side hears
+// of that, and hears nothing while other things change.
+func TestReloadKeepsPortsOpen(t *testing.T) {
+	far, near, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	port := near.Name()
+	b := startBroker(t)
+	r := startServiceWith(t, t.TempDir(), strings.Replace(configText, "BROKER", b.url, 1)+
+		"  - {id: scale, driver: lines, port: "+port+", patterns: [{match: '^(?P<weight>[0-9]+)$'}]}\n")
+	r.awaitConnected(t)
+	weigh := func(grams int) {
+		t.Helper()
+		eventually(t, func() error {
+			if _, err := fmt.Fprintf(far, "%d\n", grams); err != nil {
+				return err
+			}
+			if all := strings.Join(b.on("fieldpost/gw/telemetry"), ""); !strings.Contains(all, fmt.Sprintf(`"name":"weight","value":%d`, grams)) {
+				return errors.New("no reading of the port yet")
+			}
+			return nil
+		})
+	}
+	weigh(1)
+	if err := near.Close(); err != nil { // the gateway alone has it now
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, far)
+		closed <- err
+	}()
+	r.edit(t, "  - {id: board, driver: sysfs, every: 500ms}\n", "  - {id: lamp, driver: sim}\n", "every: 100ms", "every: 110ms")
+	r.reload(t)
+	r.edit(t, "driver: lines,", "driver: lines, deadband: {weight: 0.5},")
+	if got := r.reload(t); !slices.Equal(got.Tuned, []gateway.DeviceID{"scale"}) {
+		t.Errorf("reloaded %+v", got)
+	}
+	weigh(2)
+	select {
+	case err := <-closed:
+		t.Errorf("the port was closed: %v", err)
+	default:
+	}
+	r.edit(t, "driver: lines,", "driver: lines, baud: 19200,")
+	if got := r.reload(t); !slices.Equal(got.Reopened, []gateway.DeviceID{"scale"}) {
+		t.Errorf("reloaded %+v", got)
+	}
+	if err := <-closed; !errors.Is(err, syscall.EIO) {
+		t.Errorf("the far side heard %v", err)
 	}
 	if err := r.stop(t); err != nil {
 		t.Errorf("Run returned %v", err)
@@ -366,5 +428,43 @@ func TestSameFileIsNoDifference(t *testing.T) {
 		if err != nil || len(d.left) > 0 || len(d.Added)+len(d.Tuned) > 0 || d.link {
 			t.Errorf("%s: %+v, %v", file, d.Reloaded, err)
 		}
+	}
+}
+
+// TestSettingsLieOverTheNewFile: those in force stay so, and what was for a device that
+// was not there is in force once it is.
+func TestSettingsLieOverTheNewFile(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	r := h.startOnHub(t, t.TempDir())
+	version := h.desire(t, http.MethodPatch, `{"settings":{"devices":{"bench":{"enabled":false}}},"outputs":{"lamp":{"relay":{"on":true}}}}`)
+	h.awaitVerdict(t, version, SettingsApplied)
+	r.edit(t, "every: 500ms", "every: 400ms", "devices:\n", "devices:\n  - {id: lamp, driver: sim, actuations: DIR/lamp}\n")
+	r.reload(t)
+	if st := r.device(t, "bench").State; st != "disabled" {
+		t.Errorf("bench is %s after the reload", st)
+	}
+	eventually(t, func() error {
+		if lines := r.actuations(t, "lamp"); len(lines) == 0 || !strings.Contains(lines[len(lines)-1], "relay on=true") {
+			return fmt.Errorf("the hub wants the lamp on; it did %q", lines)
+		}
+		return nil
+	})
+	version = h.desire(t, http.MethodPatch, `{"settings":{"devices":{"bench":null,"attic":{"every":"1m"}}}}`)
+	h.awaitVerdict(t, version, SettingsRejected)
+	r.edit(t, "id: board,", "id: attic,")
+	r.reload(t)
+	h.awaitVerdict(t, version, SettingsApplied)
+	eventually(t, func() error {
+		if every := h.twin(t).Properties.Reported.Devices["attic"].Every; every != "1m0s" || r.device(t, "bench").State != "good" {
+			return fmt.Errorf("attic is read every %s, bench is %s", every, r.device(t, "bench").State)
+		}
+		return nil
+	})
+	r.edit(t, "id: attic,", "id: board,")
+	r.reload(t)
+	h.awaitVerdict(t, version, SettingsRejected)
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
 	}
 }

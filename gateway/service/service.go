@@ -55,6 +55,8 @@ type Service struct {
 	uploads    *upload.Uploader // nil if uploadsOff says why
 	uploadsOff error
 	ca         *mqtt.Replacement // of ca_file, in all connections
+	desiring   sync.Mutex
+	desired    *desired // last; nil if nothing was heard yet
 	current    atomic.Pointer[assembly]
 
 	fatal   chan error

@@ -64,10 +64,35 @@ type twin struct {
 // Urgent tells that there is a new verdict on settings, or that an output is set.
 func (t twin) Urgent() <-chan struct{} { return t.remote.Changed() }
 
+// desired is what the hub asks for: the desired properties of a version.
+type desired struct {
+	version    int64
+	properties map[string]any
+}
+
 // Desire is told what the gateway should be like.
 func (t twin) Desire(version int64, properties map[string]any) {
-	t.remote.Desire(version, properties["settings"])
-	t.wanted.Desire(version, properties["outputs"])
+	t.desiring.Lock()
+	defer t.desiring.Unlock()
+	t.desired = &desired{version, properties}
+	t.obey()
+}
+
+// refit has what the hub asks for count with another config: what was wrong with the
+// one before may be right by now.
+func (s *Service) refit(to settable) {
+	s.desiring.Lock()
+	defer s.desiring.Unlock()
+	s.remote.Refit(to)
+	s.obey()
+}
+
+// obey does what the hub asks for, as far as that is new. The caller holds desiring.
+func (s *Service) obey() {
+	if s.desired != nil {
+		s.remote.Desire(s.desired.version, s.desired.properties["settings"])
+		s.wanted.Desire(s.desired.version, s.desired.properties["outputs"])
+	}
 }
 
 // Limits that keep the state within what a hub takes: 32 kB altogether, 4 kB a

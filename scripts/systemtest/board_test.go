@@ -175,6 +175,7 @@ func TestBoard(t *testing.T) {
 	t.Run("probe", func(t *testing.T) { boardProbe(t, b) })
 	t.Run("inputs", func(t *testing.T) { boardInputs(t, b) })
 	t.Run("relay", func(t *testing.T) { boardRelay(t, b) })
+	t.Run("kill", func(t *testing.T) { boardKill(t, b) })
 	t.Run("serial", func(t *testing.T) { boardSerial(t, b, m) })
 	judgeAudit(t, b.hub)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -40,6 +41,23 @@ func program(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	return filepath.Join(dir, name)
+}
+
+// afterStop are the arguments with which systemd runs fieldpost once the gateway has
+// ended, by its unit.
+func afterStop(t testing.TB, config string) []string {
+	t.Helper()
+	unit, err := os.ReadFile("../../configs/fieldpost.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(unit)) {
+		if command, is := strings.CutPrefix(line, "ExecStopPost=/usr/bin/fieldpost "); is {
+			return strings.Fields(strings.ReplaceAll(command, "/etc/fieldpost/fieldpost.yaml", config))
+		}
+	}
+	t.Fatal("the unit runs nothing after the stop")
+	return nil
 }
 
 // process is a child whose output goes to a file that a failed test prints.

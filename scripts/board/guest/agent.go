@@ -193,6 +193,20 @@ func (a *agent) Stop(p board.Program, ended *board.Ended) error {
 	return err
 }
 
+// Kill ends a program in the background as kill -9 does.
+func (a *agent) Kill(path string, _ *none) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := a.running[path]
+	if r == nil {
+		return fmt.Errorf("%s does not run", path)
+	}
+	delete(a.running, path)
+	err := r.cmd.Process.Kill()
+	<-r.ended
+	return err
+}
+
 // Place puts a chip on a bus; without a kind it takes away what is there.
 func (a *agent) Place(c board.Chip, _ *none) error {
 	b := a.buses[c.Bus]
