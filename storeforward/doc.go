@@ -47,7 +47,8 @@
 //	q <lane> <epoch> <first seq>    → chunk: messages, each with length and CRC-32C
 //	q <lane> <epoch> ff…            → the lane's cursor as of that epoch
 //	g <lane>                        → a loss that no gap record tells of yet
-//	j <arrival>                     → entry of the command journal
+//	j <arrival>                     → entry of the command journal, in JSON; when it is
+//	                                  finished, until it is old or there are too many
 //
 // A chunk is compressed (Zstandard) where that saves a tenth, and encrypted
 // (XChaCha20-Poly1305) if there is a key. In a lane whose chunks do not shrink

@@ -2,10 +2,7 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
@@ -14,33 +11,6 @@ import (
 // ConditionBacklog stands while commands are left with their senders because too
 // many wait here.
 const ConditionBacklog = "command-backlog"
-
-// ticket is a command that is on record and has no final state. What it asks for
-// is in the journal, so that ten thousand that wait take little memory.
-type ticket struct {
-	id     string
-	device gateway.DeviceID
-	bytes  int
-	// place orders the tickets of a worker.
-	place uint64
-	// until is when a command expires whose expiry was set by the clock of this
-	// board in this run: that counts whatever the clock does, also if nobody trusts
-	// it. Zero for others.
-	until time.Time
-
-	// The rest is guarded by Dispatcher.mu.
-
-	// w has the command; a change of the devices may give it to another one.
-	w *worker
-	// stop ends the command early; nil while it waits.
-	stop func(cause error)
-	// cancelled is why it is to be ended early; it outlives a change of the devices.
-	cancelled error
-	// done is closed at the final state, which is result then; nil if nobody asked.
-	done   chan struct{}
-	final  bool
-	result gateway.Result
-}
 
 // load is how much waits, or has a place kept for it.
 type load struct{ commands, bytes int }
@@ -51,6 +21,11 @@ func (l *load) add(commands, bytes int) { l.commands, l.bytes = l.commands+comma
 // One that is large finds room where nothing else waits.
 func (l load) fits(bytes int, most Devices, share int) bool {
 	return l.commands == 0 || l.commands < most.MaxWaiting/share && l.bytes+bytes <= most.MaxWaitingBytes/share
+}
+
+// eased reports whether a quarter of 1/share of the bounds is free again.
+func (l load) eased(most Devices, share int) bool {
+	return l.commands <= most.MaxWaiting/share*3/4 && l.bytes <= most.MaxWaitingBytes/share*3/4
 }
 
 // deviceShare is the part of the room that one device gets: half of it, so that
@@ -104,12 +79,10 @@ func (d *Dispatcher) tryReserve(w *worker, bytes int) (room <-chan struct{}, kep
 	if d.hasRoom(w, bytes) {
 		w.load.add(1, bytes)
 		d.load.add(1, bytes)
-		if d.held == 0 {
-			d.opts.Health.Clear(ConditionBacklog)
-		}
 		return nil, true
 	}
-	if d.held++; d.held == 1 {
+	if d.held++; d.crowded == nil {
+		d.crowded = w
 		d.opts.Health.Raise(ConditionBacklog, health.Warning, fmt.Sprintf(
 			"%d commands wait, %d of them for %s; more are left with their senders until some have been carried out", d.load.commands, w.load.commands, w.label()))
 	}
@@ -157,120 +130,17 @@ func (d *Dispatcher) releaseLocked(w *worker, bytes int) {
 	d.tellRoom()
 }
 
-// tellRoom tells those that wait for room to look; mu is held.
+// tellRoom tells those that wait for room to look; mu is held. That commands are left
+// with their senders is over once there is room for some more.
 func (d *Dispatcher) tellRoom() {
-	if d.held == 0 {
+	if d.held > 0 {
+		close(d.room)
+		d.room = make(chan struct{})
+		return
+	}
+	if most := d.fleet.Load().Devices; d.crowded != nil && d.crowded.load.eased(most, deviceShare) && d.load.eased(most, 1) {
+		d.crowded = nil
 		d.opts.Health.Clear(ConditionBacklog)
-		return
-	}
-	close(d.room)
-	d.room = make(chan struct{})
-}
-
-// enqueue gives a command that is journalled, and has its room, its place behind
-// the others of its device; mu is held.
-func (d *Dispatcher) enqueue(w *worker, cmd gateway.Command, bytes int) *ticket {
-	d.places++
-	t := &ticket{id: cmd.ID, device: cmd.Device, bytes: bytes, w: w, place: d.places}
-	d.underway[cmd.ID] = t
-	w.waiting = append(w.waiting, t)
-	w.nudge()
-	return t
-}
-
-// first is the next command of a worker; nil if none waits.
-func (w *worker) first() *ticket {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.waiting) == 0 {
-		return nil
-	}
-	return w.waiting[0]
-}
-
-// dequeue takes a command that was the first out of the backlog. From then on stop can
-// end it early. It reports false if the command has been withdrawn meanwhile.
-func (w *worker) dequeue(t *ticket, stop func(cause error)) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.waiting) == 0 || w.waiting[0] != t {
-		return false
-	}
-	if t.stop = stop; t.cancelled != nil {
-		stop(t.cancelled)
-	}
-	w.withdraw(t)
-	return true
-}
-
-// withdraw takes a command out of the backlog; mu is held.
-func (d *Dispatcher) withdraw(t *ticket) {
-	i, _ := slices.BinarySearchFunc(t.w.waiting, t.place, byPlace)
-	t.w.waiting = slices.Delete(t.w.waiting, i, i+1)
-	d.releaseLocked(t.w, t.bytes)
-}
-
-// requeue puts a command back into its place that was taken out and not brought to its
-// end. The devices may have changed meanwhile.
-func (d *Dispatcher) requeue(t *ticket) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	t.stop = nil
-	t.w = d.fleet.Load().of(t.device)
-	t.w.load.add(1, t.bytes)
-	d.load.add(1, t.bytes)
-	t.w.insert(t)
-}
-
-// insert puts a command into its place among those that wait; mu is held.
-func (w *worker) insert(t *ticket) {
-	i, _ := slices.BinarySearchFunc(w.waiting, t.place, byPlace)
-	w.waiting = slices.Insert(w.waiting, i, t)
-	w.nudge()
-}
-
-func byPlace(t *ticket, place uint64) int {
-	switch {
-	case t.place < place:
-		return -1
-	case t.place > place:
-		return 1
-	}
-	return 0
-}
-
-// watch returns a channel that is closed at the final state of a command.
-func (d *Dispatcher) watch(t *ticket) <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if t.done == nil {
-		t.done = make(chan struct{})
-		if t.final {
-			close(t.done)
-		}
-	}
-	return t.done
-}
-
-func (d *Dispatcher) ticket(id string) *ticket {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.underway[id]
-}
-
-// finished ends a ticket.
-func (d *Dispatcher) finished(r gateway.Result) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	t := d.underway[r.CommandID]
-	delete(d.underway, r.CommandID)
-	d.counts.final[r.Status]++
-	if t == nil {
-		return
-	}
-	t.final, t.result = true, r
-	if t.done != nil {
-		close(t.done)
 	}
 }
 
@@ -283,6 +153,3 @@ func bytesOf(cmd gateway.Command) int {
 	}
 	return n
 }
-
-// errCancelled is the cause of a command that was ended early.
-var errCancelled = errors.New("cancelled")

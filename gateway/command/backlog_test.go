@@ -48,14 +48,23 @@ func TestBacklogIsBounded(t *testing.T) {
 		if !r.hasCondition("command-backlog") {
 			t.Error("nothing says that commands are held back")
 		}
-		for i := range 10 {
-			if _, err := r.Cancel(t.Context(), fmt.Sprint("pump", 40+i), "operator"); err != nil {
-				t.Fatal(err)
+		cancel := func(device string, from, to int) {
+			for i := from; i < to; i++ {
+				if _, err := r.Cancel(t.Context(), fmt.Sprint(device, i), "operator"); err != nil {
+					t.Fatal(err)
+				}
 			}
+			synctest.Wait()
 		}
-		synctest.Wait()
-		if r.hasCondition("command-backlog") || r.disk.held("held") == nil {
+		if cancel("pump", 50, 51); r.disk.held("held") == nil {
 			t.Error("there is room and nobody uses it")
+		}
+		if !r.hasCondition("command-backlog") {
+			t.Error("it comes and goes with each command")
+		}
+		cancel("pump", 25, 50)
+		if cancel("fan", 25, 51); r.hasCondition("command-backlog") {
+			t.Error("there is room for many more")
 		}
 	})
 }

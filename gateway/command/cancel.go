@@ -2,10 +2,14 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
+
+// errCancelled is the cause of a command that was ended early.
+var errCancelled = errors.New("cancelled")
 
 // Cancel ends a command early and returns its final state. One that waits is
 // denied, and its device never hears of it; the context of one that is being

@@ -67,6 +67,7 @@ type Dispatcher struct {
 	places   uint64        // given to tickets
 	load     load          // of all workers
 	held     int           // commands that wait for room
+	crowded  *worker       // the one for which there was no room at first; nil if that is over
 	room     chan struct{} // closed, and made anew, when some has come free
 }
 

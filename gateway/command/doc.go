@@ -11,9 +11,13 @@
 //
 //	received   nothing has moved: it is carried out now, if it still may be
 //	started    the device may have acted: it is repeated if its action is
-//	           idempotent, otherwise its outcome is unknown
+//	           idempotent, gone on with if it is resumable, otherwise its outcome
+//	           is unknown
 //	finished   it is never carried out again; a repeat is answered
 //
 // Each device has one worker, which takes its commands in order. A device
-// that does not answer holds up nobody but itself.
+// that does not answer holds up nobody but itself. What waits is in the journal, with
+// no more than a ticket in memory, and bounded: for a device, so that one that is slow
+// leaves room to the others, and in all. Beyond that commands are left with their
+// senders.
 package command
