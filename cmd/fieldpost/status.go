@@ -92,6 +92,9 @@ func printSettings(out io.Writer, s service.SettingsStatus) {
 		return
 	}
 	fmt.Fprintf(out, "settings  version %d of the hub is %s", s.Version, s.Status)
+	if s.By != "" {
+		fmt.Fprintf(out, " by the command %s", s.By)
+	}
 	if s.Probation {
 		fmt.Fprint(out, ", on probation")
 	}

@@ -15,6 +15,9 @@ func TestSettingsForPeople(t *testing.T) {
 			Verdict: service.Verdict{Version: 4, Status: service.SettingsApplied, Probation: true},
 			Devices: []gateway.DeviceID{"air", "soil"},
 		},
+		"settings  version 7 of the hub is overridden by the command c1, on probation, not as in the config file: air\n": {
+			Verdict: service.Verdict{Version: 7, Status: service.SettingsOverridden, By: "c1", Probation: true}, Devices: []gateway.DeviceID{"air"},
+		},
 		"settings  version 6 of the hub is applied, with CAs in place of ca_file\n": {
 			Verdict: service.Verdict{Version: 6, Status: service.SettingsApplied}, CA: true,
 		},

@@ -17,9 +17,11 @@ const ownDevice gateway.DeviceID = "gateway"
 
 // The actions of the gateway itself.
 const (
-	actionLogs   = "collect-logs"
-	actionExport = "export-queue"
-	actionCancel = "cancel"
+	actionLogs     = "collect-logs"
+	actionExport   = "export-queue"
+	actionCancel   = "cancel"
+	actionSettings = "settings"
+	actionRestart  = "restart"
 )
 
 const (
@@ -52,14 +54,19 @@ func (itself) Actions() []gateway.Action {
 				{Name: "limit", Type: gateway.ArgInteger, Min: &least, Max: &messages, Help: "at most so many messages; all if left out"},
 			},
 		},
-		cancelAction(),
+		cancelAction(), settingsAction(), restartAction(),
 	}
 }
 
 // Do implements gateway.Actuator.
 func (g itself) Do(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
-	if cmd.Action == actionCancel {
+	switch cmd.Action {
+	case actionCancel:
 		return g.cancel(ctx, cmd)
+	case actionSettings:
+		return g.set(cmd)
+	case actionRestart:
+		return g.restart(ctx, cmd)
 	}
 	return g.send(ctx, cmd)
 }

@@ -133,6 +133,7 @@ func (r *remote) rollBack(reason string) {
 func (r *remote) rolledBack(reason string) settingsRecord {
 	return settingsRecord{
 		Version: r.record.Version, InForce: r.record.Probation.Before,
+		By: r.record.Probation.By, Heard: r.record.Probation.Heard,
 		Failed: &failedSettings{Settings: r.record.InForce, Reason: reason},
 	}
 }

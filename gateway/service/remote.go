@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -16,8 +15,11 @@ import (
 
 // remoteOptions of a remote. All but Log are required.
 type remoteOptions struct {
-	// File is where settings outlive a restart; empty if nobody sets any.
+	// File is where settings outlive a restart.
 	File string
+	// Hub tells whether there is an upstream that sets any. Without one those that a
+	// hub has set are not in force, since it could not take them back.
+	Hub bool
 	settable
 	// CA is where the CAs go that the hub sets.
 	CA *mqtt.Replacement
@@ -54,6 +56,8 @@ type remote struct {
 	verdict Verdict
 	tunings map[gateway.DeviceID]tuning
 	setsCA  bool // that of the config does not count
+	// desired is what the hub has asked for in this run; nil: nothing was heard.
+	desired map[string]any
 	// harm stood when the probation began, and is not the settings' doing.
 	harm []string
 }
@@ -72,6 +76,10 @@ func newRemote(o remoteOptions) *remote {
 	if r.record, err = readSettings(o.File); err != nil {
 		o.Log.Error("the settings of the hub are not in force, the config alone is", "error", err)
 	}
+	if !o.Hub && r.record.By == "" && len(r.record.InForce) > 0 {
+		o.Log.Info("settings of a hub are not in force, since this upstream could not take them back", "file", o.File)
+		r.record = settingsRecord{InForce: map[string]any{}}
+	}
 	r.tell()
 	r.resume()
 	return r
@@ -81,14 +89,16 @@ func newRemote(o remoteOptions) *remote {
 func (r *remote) resume() {
 	if p := r.record.Probation; p != nil {
 		next := r.record
-		next.Probation = &probation{Before: p.Before, Starts: p.Starts + 1}
+		again := *p
+		again.Starts++
+		next.Probation = &again
 		if next.Probation.Starts > maxProbationStarts {
 			next = r.rolledBack(fmt.Sprintf("the gateway was started %d times before they had proved themselves", maxProbationStarts))
 		}
 		r.keep(next)
 		r.watch()
 	}
-	r.verdict = Verdict{Version: r.record.Version, Status: SettingsApplied}
+	r.verdict = r.standing()
 	parsed, faults := r.opts.Scope.parse(r.record.InForce, time.Time{})
 	if len(faults) > 0 { // the config has changed since
 		r.opts.Log.Error("the settings of the hub do not fit the config any more and are not in force", "faults", faults)
@@ -99,6 +109,14 @@ func (r *remote) resume() {
 	if len(r.record.InForce) > 0 {
 		r.opts.Log.Info("settings of the hub in force", "version", r.record.Version, "devices", len(parsed.devices), "ca", parsed.ca != nil)
 	}
+}
+
+// standing is the verdict if what is in force is right.
+func (r *remote) standing() Verdict {
+	if r.record.By != "" {
+		return r.overridden(r.record.Version)
+	}
+	return Verdict{Version: r.record.Version, Status: SettingsApplied}
 }
 
 // Refit lays the settings over another config. What they are for may be new, or not
@@ -119,7 +137,7 @@ func (r *remote) Refit(to settable) {
 		r.opts.Log.Error("the settings of the hub do not fit the config any more and are not in force", "faults", faults)
 		r.verdict = rejected(r.record.Version, faults)
 	} else if r.verdict.Version == r.record.Version {
-		r.verdict = Verdict{Version: r.record.Version, Status: SettingsApplied}
+		r.verdict = r.standing()
 	}
 	r.apply(parsed)
 	r.news()
@@ -133,7 +151,7 @@ func (r *remote) Verdict() Verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v := r.verdict
-	v.Probation = r.record.Probation != nil && v.Status == SettingsApplied
+	v.Probation = r.record.Probation != nil && (v.Status == SettingsApplied || v.Status == SettingsOverridden)
 	v.Errors = slices.Clone(v.Errors)
 	return v
 }
@@ -157,10 +175,15 @@ func (r *remote) judge(version int64, desired any) Verdict {
 		raw = map[string]any{}
 	case !ok:
 		return rejected(version, []string{"settings: want an object"})
+	}
+	r.desired = raw
+	switch {
+	case r.record.By != "" && alike(raw, r.record.Heard):
+		return r.overridden(version)
 	case r.record.hasFailed(raw):
 		return Verdict{Version: version, Status: SettingsRolledBack, Errors: []string{r.record.Failed.Reason}}
 	}
-	now, same := r.opts.Now(), reflect.DeepEqual(raw, r.record.InForce)
+	now, same := r.opts.Now(), alike(raw, r.record.InForce)
 	if same {
 		now = time.Time{}
 	}
@@ -169,15 +192,15 @@ func (r *remote) judge(version int64, desired any) Verdict {
 		return rejected(version, faults)
 	}
 	if same {
-		if r.record.Failed != nil { // taken back by the hub too; they may be tried again
+		if r.record.Failed != nil || r.record.By != "" { // taken back by the hub too; they may be tried again
 			next := r.record
-			next.Failed = nil
+			next.Failed, next.By, next.Heard = nil, "", nil
 			r.keep(next)
 		}
 		r.apply(parsed)
 		return Verdict{Version: version, Status: SettingsApplied}
 	}
-	if err := r.change(version, raw); err != nil {
+	if err := r.change(settingsRecord{Version: version, InForce: raw}); err != nil {
 		return rejected(version, []string{err.Error()})
 	}
 	r.apply(parsed)
@@ -187,14 +210,16 @@ func (r *remote) judge(version int64, desired any) Verdict {
 
 // change puts settings on record and begins their probation. If an earlier one
 // lasts, the way back leads to what was before that.
-func (r *remote) change(version int64, raw map[string]any) error {
-	before, harm := r.record.InForce, r.harm
+func (r *remote) change(next settingsRecord) error {
+	harm := r.harm
+	next.Probation = &probation{Before: r.record.InForce, By: r.record.By, Heard: r.record.Heard}
 	if p := r.record.Probation; p != nil {
-		before = p.Before
+		back := *p
+		back.Starts = 0
+		next.Probation = &back
 	} else {
 		harm = r.harmful()
 	}
-	next := settingsRecord{Version: version, InForce: raw, Probation: &probation{Before: before}}
 	if err := next.write(r.opts.File); err != nil {
 		r.opts.Log.Error("settings cannot be remembered, so they are not applied", "error", err)
 		return err

@@ -71,7 +71,7 @@ func (r *remoteRig) start() {
 		}
 	}
 	r.remote = newRemote(remoteOptions{
-		File: r.file, settable: settable{r.scope, devices, 5 * time.Minute}, CA: r.ca, Now: time.Now, Linked: r.linked.Load, Health: r.health,
+		File: r.file, Hub: true, settable: settable{r.scope, devices, 5 * time.Minute}, CA: r.ca, Now: time.Now, Linked: r.linked.Load, Health: r.health,
 		Log: slog.New(slog.NewTextHandler(r.logs, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())

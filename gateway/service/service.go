@@ -60,6 +60,7 @@ type Service struct {
 	current    atomic.Pointer[assembly]
 
 	fatal   chan error
+	again   chan string // the command that asks for a restart
 	reloads chan reloadRequest
 }
 
@@ -80,7 +81,7 @@ func New(config *Loaded, build Build, log *slog.Logger) (*Service, error) {
 	s := &Service{
 		id: id, build: build, log: log,
 		clock: clock.NewSystem(build.Time), health: health.NewBoard(log), ca: mqtt.NewReplacement(), latest: latest.NewBoard(),
-		started: time.Now(), fatal: make(chan error, 1), reloads: make(chan reloadRequest),
+		started: time.Now(), fatal: make(chan error, 1), again: make(chan string, 1), reloads: make(chan reloadRequest),
 	}
 	s.current.Store(&assembly{config: config})
 	return s, nil
@@ -210,6 +211,8 @@ func (s *Service) work(ctx context.Context, p Process, api *api) error {
 	select {
 	case <-ctx.Done():
 		s.log.Info("stopping")
+	case id := <-s.again:
+		s.log.Info("stopping, to be started again", "command", id)
 	case err = <-s.fatal:
 		s.log.Error("stopping because a part has failed", "error", err)
 	}

@@ -20,6 +20,10 @@ type settingsRecord struct {
 	// Version of the desired properties that the settings in force came with.
 	Version int64          `json:"version"`
 	InForce map[string]any `json:"in_force"`
+	// By is the command that has set them; empty: the desired properties have. Heard is
+	// what these were then: until they are others, the command counts.
+	By    string         `json:"by,omitempty"`
+	Heard map[string]any `json:"heard,omitempty"`
 	// Probation is there until the settings in force have proved themselves.
 	Probation *probation `json:"probation,omitempty"`
 	// Failed did not, and are not tried again.
@@ -30,6 +34,9 @@ type settingsRecord struct {
 type probation struct {
 	// Before is what was in force before.
 	Before map[string]any `json:"before"`
+	// By and Heard belong to that.
+	By    string         `json:"by,omitempty"`
+	Heard map[string]any `json:"heard,omitempty"`
 	// Starts counts the starts of the gateway since.
 	Starts int `json:"starts"`
 }
@@ -79,6 +86,11 @@ func (r settingsRecord) write(path string) error {
 		return fmt.Errorf("settings: %w", err)
 	}
 	return nil
+}
+
+// alike reports whether two settings are the same.
+func alike(a, b map[string]any) bool {
+	return len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b)
 }
 
 // hasFailed reports whether raw has been tried and rolled back.

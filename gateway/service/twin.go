@@ -2,7 +2,6 @@ package service
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -199,18 +198,11 @@ func usages(actions []gateway.Action) map[string]string {
 // toSecond leaves out what only makes reports longer.
 func toSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
-// makeRemote puts the settings of the last run in force, if the upstream can
-// change them.
+// makeRemote puts the settings of the last run in force. Those of a hub need an
+// upstream that can change them.
 func (s *Service) makeRemote(a *assembly) {
-	file := filepath.Join(a.config.Gateway.DataDir, "settings.json")
-	if !a.config.takesSettings() {
-		if _, err := os.Stat(file); err == nil {
-			s.log.Info("settings of a hub are not in force, since this upstream could not take them back", "file", file)
-		}
-		file = ""
-	}
 	s.remote = newRemote(remoteOptions{
-		File: file, settable: a.settable(), CA: s.ca, Now: s.clock.Now,
+		File: filepath.Join(a.config.Gateway.DataDir, "settings.json"), Hub: a.config.takesSettings(), settable: a.settable(), CA: s.ca, Now: s.clock.Now,
 		Linked: func() bool { return linked(s.now().link.sender.Stats(), time.Now()) }, Health: s.health, Log: s.log,
 	})
 }

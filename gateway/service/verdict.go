@@ -12,6 +12,8 @@ type Verdict struct {
 	Status  VerdictStatus `json:"status"`
 	// Probation is true until the settings in force have proved themselves.
 	Probation bool `json:"probation,omitempty"`
+	// By is the command whose settings are in force if the status is overridden.
+	By string `json:"by,omitempty"`
 	// Errors say why the status is not applied.
 	Errors []string `json:"errors,omitempty"`
 }
@@ -20,11 +22,13 @@ type Verdict struct {
 type VerdictStatus string
 
 // The statuses. Rejected settings have changed nothing; what was rolled back
-// has been in force and did harm.
+// has been in force and did harm; in place of what is overridden, a later command has
+// set others.
 const (
 	SettingsApplied    VerdictStatus = "applied"
 	SettingsRejected   VerdictStatus = "rejected"
 	SettingsRolledBack VerdictStatus = "rolled-back"
+	SettingsOverridden VerdictStatus = "overridden"
 )
 
 // Bounds of what the verdict says.
