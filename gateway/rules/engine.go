@@ -43,6 +43,7 @@ type Engine struct {
 	// former is the engine of the config before; gone are former rules whose alerts
 	// have been told and not ended.
 	former *Engine
+	stays  func(gateway.DeviceID) bool
 	gone   []string
 	// position is the last one that was known.
 	position   Position
@@ -87,9 +88,11 @@ func NewEngine(o Options) (*Engine, error) {
 // Inherit has the engine go on, when it is run, with what the engine of the config
 // before knows; that one must not be run any more then. A rule whose config has not
 // changed goes on as if nothing had happened; of another one with the same id, its
-// state and its alert go on, and its command is given anew. What a rule that is gone
-// has moved takes its safe state.
-func (e *Engine) Inherit(from *Engine) { e.former = from }
+// state and its alert go on, and its command is given anew, as of one whose device does
+// not stay at work. What a rule that is gone has moved takes its safe state.
+func (e *Engine) Inherit(from *Engine, stays func(gateway.DeviceID) bool) {
+	e.former, e.stays = from, stays
+}
 
 // Run works until ctx ends. Outputs are left as they are.
 func (e *Engine) Run(ctx context.Context) error {
@@ -225,8 +228,8 @@ func (e *Engine) resume() {
 	defer e.mu.Unlock()
 	e.recall()
 	if e.former != nil {
-		e.succeed(e.former)
-		e.former = nil // it is of no use any more
+		e.succeed(e.former, e.stays)
+		e.former, e.stays = nil, nil // of no use any more
 	}
 }
 

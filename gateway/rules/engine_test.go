@@ -574,3 +574,28 @@ func TestReload(t *testing.T) {
 		r.stop()
 	})
 }
+
+// TestReloadBeforeARuleIsObeyed, or with another device: the command is given anew.
+func TestReloadBeforeARuleIsObeyed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		rule := fan
+		rule.For, rule.Alert = 0, ""
+		r.start(testWorld, nil, rule)
+		r.refuse = func(gateway.Command) (gateway.Status, string) { return gateway.StatusDenied, "no" }
+		r.measure("air.temperature", 36)
+		r.expect("fan set on=true denied")
+		r.stop()
+		r.refuse = nil
+		r.start(testWorld, r.engine, rule)
+		r.expect("fan set on=true done")
+		r.stop()
+		r.start(testWorld, r.engine, rule)
+		r.expect()
+		r.stop()
+		r.reopened = "fan"
+		r.start(testWorld, r.engine, rule)
+		r.expect("fan set on=true done")
+		r.stop()
+	})
+}

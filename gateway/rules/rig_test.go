@@ -67,6 +67,8 @@ type rig struct {
 	mu    sync.Mutex
 	notes []string
 	ids   []string
+	// reopened is a device that does not stay at work in a reload.
+	reopened gateway.DeviceID
 	// refuse makes commands end otherwise than done.
 	refuse func(cmd gateway.Command) (gateway.Status, string)
 }
@@ -133,7 +135,7 @@ func (r *rig) start(world World, former *Engine, rules ...Rule) {
 		r.t.Fatal(err)
 	}
 	if former != nil {
-		r.engine.Inherit(former)
+		r.engine.Inherit(former, func(id gateway.DeviceID) bool { return id != r.reopened })
 	}
 	ctx, cancel := context.WithCancel(r.t.Context())
 	done := make(chan struct{})

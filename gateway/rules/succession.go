@@ -9,7 +9,7 @@ import (
 )
 
 // succeed takes over what the engine of the config before knows. mu is held.
-func (e *Engine) succeed(former *Engine) {
+func (e *Engine) succeed(former *Engine, stays func(gateway.DeviceID) bool) {
 	former.mu.Lock()
 	defer former.mu.Unlock()
 	e.position, e.positioned, e.last = former.position, former.positioned, former.last
@@ -20,16 +20,16 @@ func (e *Engine) succeed(former *Engine) {
 	}
 	for _, old := range former.rules {
 		if heir := heirs[old.ID]; heir != nil && heir.momentary() == old.momentary() {
-			heir.inherit(old)
+			heir.inherit(old, stays(old.target()))
 		}
-		if old.moved() && !targets[old.target()] { // else it is the business of another rule
+		if old.moved() && !targets[old.target()] && stays(old.target()) { // else it is the business of another rule
 			e.safe(old.target(), fmt.Sprintf("rule %s, which has moved it, is not in the config any more", old.ID))
 		}
 	}
 }
 
-// inherit takes over what is known of a rule.
-func (l *live) inherit(old *live) {
+// inherit takes over what is known of a rule, whose device is as it was or not.
+func (l *live) inherit(old *live, same bool) {
 	l.fired, l.missed, l.lastFired, l.lastMiss = old.fired, old.missed, old.lastFired, old.lastMiss
 	l.announced, l.told = old.announced, old.told
 	l.machine.on, l.since = old.machine.on, old.since
@@ -40,9 +40,21 @@ func (l *live) inherit(old *live) {
 		}
 	}
 	if reflect.DeepEqual(l.Rule, old.Rule) {
-		l.machine.holding, l.settled, l.ordered = old.machine.holding, old.settled, old.ordered
+		l.machine.holding = old.machine.holding
+		if same && old.obeyed() {
+			l.settled, l.ordered = old.settled, old.ordered
+		}
 		l.interval, l.inside, l.known, l.seen = old.interval, old.inside, old.known, slices.Clone(old.seen)
 	}
+}
+
+// obeyed tells whether the last command of the rule is not still to be carried out.
+func (l *live) obeyed() bool {
+	if l.hand == nil {
+		return true
+	}
+	_, _, idle := l.hand.state()
+	return idle
 }
 
 // target is the device that the rule moves; empty if none.

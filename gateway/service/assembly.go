@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 
+	"github.com/fieldpost/fieldpost/drivers"
+	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
 )
 
@@ -33,6 +35,16 @@ func (s *Service) assemble(a *assembly) (err error) {
 	s.openUploads(a.config, a.link.files)
 	s.makeRemote(a)
 	s.makeWanted(a)
+	return nil
+}
+
+// keeper is that of a device; nil if there is none.
+func (a *assembly) keeper(id gateway.DeviceID) *drivers.Keeper {
+	for _, d := range a.devices {
+		if d.id == id {
+			return d.keeper
+		}
+	}
 	return nil
 }
 

@@ -62,7 +62,8 @@ func (s *Service) succeed(before *control, after *assembly) (*control, command.D
 	if err := s.complete(c, after, scenes, devices.Actuators); err != nil {
 		return nil, devices, err
 	}
-	c.rules.Inherit(before.rules)
+	now := s.now()
+	c.rules.Inherit(before.rules, func(id gateway.DeviceID) bool { return now.keeper(id) == after.keeper(id) })
 	return c, devices, nil
 }
 

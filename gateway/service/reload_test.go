@@ -251,6 +251,11 @@ rules:
 	if after := last("relay on=true"); len(after) != len(before) {
 		t.Errorf("the rule began again:\n%s", strings.Join(after, ""))
 	}
+	r.edit(t, "id: lamp, driver: sim,", "id: lamp, driver: sim, seed: 2,") // opened anew, which makes it safe
+	r.reload(t)
+	if after := last("relay on=true"); len(after) < len(before)+2 {
+		t.Errorf("the lamp was not opened anew:\n%s", strings.Join(after, ""))
+	}
 	r.edit(t, "> -50", "> 300")
 	r.reload(t)
 	last("relay on=false")
