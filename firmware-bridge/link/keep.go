@@ -43,16 +43,19 @@ func (c *Conn) attend(s *session) {
 	}
 }
 
-// beat is the heart: until the session is over it sends PING, or ACK while a request
-// is without an answer, lest the microcontroller take fail-safe meanwhile.
+// beat is the heart: until the session is over it sends PING. While a request is
+// without an answer it sends ACK, lest the application take fail-safe meanwhile.
 func (c *Conn) beat(s *session) {
 	ticker := time.NewTicker(min(time.Duration(s.hello.Timeout)*time.Millisecond/4, mostBeat))
 	defer ticker.Stop()
 	for {
-		if !s.idle() {
+		switch {
+		case s.idle():
+			if c.ping(s) != nil {
+				return
+			}
+		case s.hello.Role == Application:
 			c.ackSoon()
-		} else if c.ping(s) != nil {
-			return
 		}
 		select {
 		case <-ticker.C:
