@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 const vectors = "../vectors"
@@ -142,6 +143,44 @@ func TestVectorsFrames(t *testing.T) {
 		if s.Split(wire, take); len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(want) {
 			t.Errorf("%s decoded is %v, want %v", c[5], got, want)
 		}
+	}
+}
+
+// TestVectorsPayloads: what the gateway sends is among the frames of the vectors, and
+// what a microcontroller says of itself is understood.
+func TestVectorsPayloads(t *testing.T) {
+	payloads := map[string]Frame{}
+	for _, c := range cases(t, "frames.txt") {
+		if c[0] == "ok" {
+			f := Frame{Version: version, Type: Type(number(t, c[1], 16)), Payload: unhex(t, c[4])}
+			payloads[fmt.Sprintf("%v %x", f.Type, f.Payload)] = f
+		}
+	}
+	set := Action{ID: 1, Name: "set", Lease: true, Args: make([]Arg, 1)}
+	on, err := doPayload(set, 0, []Value{BoolValue(true)})
+	leased, err2 := doPayload(set, 10*time.Minute, []Value{BoolValue(true)})
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	asks := tray(0xFFFFFFFF)
+	asks.come(1, 2, 1)
+	for _, f := range []Frame{
+		{Type: TypeHello, Payload: greeting(false)},
+		{Type: TypeDo, Payload: on},
+		{Type: TypeDo, Payload: leased},
+		{Type: TypeAck, Payload: tray(17).ack()},
+		{Type: TypeAck, Payload: asks.ack()},
+	} {
+		if _, ok := payloads[fmt.Sprintf("%v %x", f.Type, f.Payload)]; !ok {
+			t.Errorf("%v %x is not among the vectors", f.Type, f.Payload)
+		}
+	}
+	want := Hello{
+		Lowest: 1, Highest: 1, Role: Application, Cause: 1, Features: HasLoader | CanConfirm, Image: Confirmed,
+		MaxPayload: 64, Window: 160, Timeout: 5000, Uptime: 1234, Target: 0x328,
+	}
+	if h, ok := decodeHello(payloads[fmt.Sprintf("%v %x", TypeHello.Answer(), want.Append(nil))]); !ok || h != want {
+		t.Errorf("HELLO is %+v, %v, want %+v", h, ok, want)
 	}
 }
 
