@@ -22,7 +22,7 @@ type safeCmd struct {
 	configFlag
 	Socket string        `help:"Socket of the gateway, if it runs; left out: that of its config." env:"FIELDPOST_SOCKET" type:"path"`
 	Device string        `arg:"" optional:"" help:"Only this output."`
-	Within time.Duration `help:"Give up after so long." default:"3s"`
+	Within time.Duration `help:"Give up after so long." default:"8s"`
 	JSON   bool          `help:"Print JSON." name:"json"`
 }
 

@@ -141,9 +141,6 @@ func (s *Service) senderOptions(config *Loaded, u uplink.Upstream) uplink.Option
 
 // derivePlan states what the data plan changes.
 func (s *Service) derivePlan() {
-	if !s.meter.Planned() {
-		return
-	}
 	st := s.meter.Standing()
 	switch st.State {
 	case uplink.PlanFree:
@@ -151,7 +148,7 @@ func (s *Service) derivePlan() {
 	case uplink.PlanThinning:
 		s.health.Raise(conditionPlan, health.Warning, fmt.Sprintf(
 			"%d %% of the data plan is used: numeric readings are thinned to mean, min, max and count per %v until %s",
-			st.ThinAt*100/st.Monthly, s.now().config.upstream.DataPlan.ThinWindow, resets(st)))
+			st.ThinAt*100/st.Monthly, s.meter.Thinning(), resets(st)))
 	case uplink.PlanHeld:
 		s.health.Raise(conditionPlan, health.Error, fmt.Sprintf(
 			"the data plan of %d bytes is used up: telemetry waits in the queue until %s; alerts, results and gap records are still sent",

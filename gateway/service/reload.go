@@ -180,7 +180,8 @@ func (s *Service) changeDevices(ctx context.Context, after *assembly, d differen
 	})
 }
 
-// retire ends devices: outputs take their safe state.
+// retire ends devices: outputs take their safe state. The condition of one that does
+// not stays, though nobody may know of the device any more.
 func (s *Service) retire(devices []*device) {
 	stopAll(devices)
 	if err := closeDevices(devices); err != nil {
@@ -188,7 +189,6 @@ func (s *Service) retire(devices []*device) {
 	}
 	for _, d := range devices {
 		s.latest.Forget(d.id)
-		s.health.Clear("unsafe:" + d.spec.ID)
 	}
 }
 
