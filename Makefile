@@ -65,15 +65,10 @@ vulncheck: ## known vulnerabilities in what the programs really call
 	  case "$$out" in *"fetching vulnerabilities"*) echo "not checked: the database of vulnerabilities cannot be reached from here";; \
 	  *) exit $$code;; esac
 
-# A count, since a limit in time can itself fail a fuzz test (golang/go#75804).
 FUZZTIME ?= 100000x
 
 fuzz: ## FUZZTIME (100000x, runs) for each decoder of outside bytes
-	@go list ./... | while read -r pkg; do \
-	  go test -list '^Fuzz' $$pkg | grep '^Fuzz' | while read -r name; do \
-	    echo "$$pkg $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
-	  done || exit 1; \
-	done
+	scripts/fuzz $(FUZZTIME)
 
 bench: ## the queue beside a raw log, a segmented log and bbolt (10 min), then the other packages
 	cd storeforward/bench && go run . -json ../../bench.json
