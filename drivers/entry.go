@@ -32,6 +32,7 @@ type Device struct {
 	Rememberer gateway.Rememberer
 	Timekeeper gateway.Timekeeper
 	Logger     gateway.Logger
+	FileKeeper gateway.FileKeeper
 	// Close frees what the device holds.
 	Close func() error
 }
@@ -86,6 +87,7 @@ func contracts(d any) Device {
 	device.Rememberer, _ = d.(gateway.Rememberer)
 	device.Timekeeper, _ = d.(gateway.Timekeeper)
 	device.Logger, _ = d.(gateway.Logger)
+	device.FileKeeper, _ = d.(gateway.FileKeeper)
 	if c, ok := d.(interface{ Close() error }); ok {
 		device.Close = c.Close
 	}

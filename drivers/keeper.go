@@ -20,6 +20,8 @@ type KeeperOptions struct {
 	Buses  *bus.Set
 	// Memory of a device that remembers.
 	Memory gateway.Memory
+	// Files is the folder of a device that keeps files.
+	Files string
 	// Time is told by a device that keeps time.
 	Time func(now time.Time)
 	// Safety is told, each time that the safe state was to be taken, whether it was.

@@ -90,6 +90,9 @@ func (k *Keeper) make() (device Device, err error) {
 		if device.Logger != nil {
 			device.Logger.LogTo(k.opts.Log)
 		}
+		if device.FileKeeper != nil && k.opts.Files != "" {
+			device.FileKeeper.KeepFiles(k.opts.Files)
+		}
 		if device.Rememberer != nil && k.opts.Memory != nil {
 			device.Rememberer.Remember(k.opts.Memory)
 		}

@@ -84,6 +84,12 @@ type Rememberer interface {
 	Remember(m Memory)
 }
 
+// FileKeeper is a device that keeps files over restarts, such as images of firmware. It
+// is given a folder of its own once, before anything else; that need not exist yet.
+type FileKeeper interface {
+	KeepFiles(dir string)
+}
+
 // Logger is a device that has something to say to people. It is given the log once,
 // before anything else; lines name the device already.
 type Logger interface {

@@ -49,6 +49,7 @@ type verbs struct {
 	Do          doCmd          `cmd:"" help:"Ask a device for an action and wait for the result."`
 	Safe        safeCmd        `cmd:"" help:"Bring the outputs into their safe state now, or one of them; works without the gateway, too."`
 	Commands    commandsCmd    `cmd:"" help:"See what became of commands, of the running gateway or of one that stands still; end one early."`
+	Firmware    firmwareCmd    `cmd:"" help:"Replace the firmware of microcontrollers; make and sign the files for that."`
 	Send        sendCmd        `cmd:"" help:"Hand in readings; each is answered by its message id once it is durable."`
 	Upload      uploadCmd      `cmd:"" help:"Upload a file to the storage of the hub, over outages and restarts."`
 	Uploads     uploadsCmd     `cmd:"" help:"See the files that are on their way to the hub, and give one up."`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fieldpost/fieldpost/firmware-bridge/link"
@@ -15,19 +16,28 @@ import (
 func (d *Dev) Actions() []gateway.Action {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.plan == nil {
+	updates := len(d.config.FirmwareKeys) > 0
+	switch {
+	case d.plan == nil && updates && d.hello.Role == link.Loader:
+		return []gateway.Action{updateAction()}
+	case d.plan == nil:
 		return nil
+	case updates:
+		return append(slices.Clone(d.plan.actions), updateAction())
 	}
 	return d.plan.actions
 }
 
 // Do implements gateway.Actuator.
 func (d *Dev) Do(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
-	conn, plan, err := d.ready()
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
+	if cmd.Action == updateFirmware && len(d.config.FirmwareKeys) > 0 {
+		return d.update(ctx, cmd)
+	}
+	conn, plan, err := d.ready()
+	if err != nil {
 		return nil, err
 	}
 	if cmd.Action == changeSettings {
@@ -55,13 +65,13 @@ func (d *Dev) ready() (*link.Conn, *plan, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.role == link.Loader || d.plan == nil {
+	if d.hello.Role == link.Loader || d.plan == nil {
 		return nil, nil, errLoader
 	}
 	return conn, d.plan, nil
 }
 
-var errLoader = errors.New("nothing was done: its loader is running, there is no firmware that works; send it one")
+var errLoader = errors.New("nothing was done: its loader is running, there is no firmware that works; send it one by the action firmware-update")
 
 // check judges arguments by the descriptor of now, which may be newer than that by
 // which they were judged before.
@@ -122,7 +132,7 @@ func (d *Dev) change(ctx context.Context, conn *link.Conn, plan *plan, args map[
 		}
 		readings = append(readings, settingReading(s, v)...)
 	}
-	d.tellSettings(ctx, readings)
+	d.tell(ctx, readings...)
 	return values, nil
 }
 

@@ -18,6 +18,9 @@ type Config struct {
 	Safe       string        `yaml:"safe" doc:"Whether its outputs are brought into their safe state at start and stop and when it is found again (take), or keep what they are set to until it does so by itself (keep)." default:"take" oneof:"take|keep"`
 	Lease      time.Duration `yaml:"lease" doc:"Outputs keep their value for so long without the gateway, for example while that restarts, and then take their safe state. The gateway renews it while it runs. 0s: as long as the gateway is in session, no longer." default:"0s" min:"0s" max:"24h" example:"30s"`
 	Statistics time.Duration `yaml:"statistics" doc:"Pace of the readings about the link itself. 0s: none." default:"5m" min:"0s" max:"24h"`
+
+	FirmwareKeys []string `yaml:"firmware_keys" doc:"Public keys (Ed25519, base64, as \"fieldpost firmware keygen\" prints them) with one of which firmware must be signed. Empty: its firmware cannot be replaced by the gateway." default:"[]"`
+	FirmwareCA   string   `yaml:"firmware_ca" doc:"CA certificates in PEM for the servers that firmware is fetched from; left out: those of the system." default:""`
 }
 
 const (
@@ -35,7 +38,8 @@ func (c Config) Validate() error {
 	if c.Statistics > 0 && c.Statistics < time.Second {
 		errs = append(errs, &gateway.FieldError{Field: "statistics", Problem: fmt.Sprintf("%v is too often; want at least 1s, or 0s", c.Statistics)})
 	}
-	return errors.Join(errs...)
+	_, err := c.keys()
+	return errors.Join(append(errs, err)...)
 }
 
 // port is how the port speaks: 8N1, as the link says.

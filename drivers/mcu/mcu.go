@@ -23,16 +23,22 @@ type Dev struct {
 	buses  *bus.Set
 	log    *slog.Logger
 	card   gateway.Memory // nil: none
+	files  string         // folder for images of firmware; empty: none
 	memory *link.Memory   // of the sessions, from one port to the next
 
 	attending sync.WaitGroup // attend, of the open link
 
-	mu   sync.Mutex         // guards the rest, and is never held while the line is used
-	conn *link.Conn         // nil: not open
-	end  context.CancelFunc // of attend
-	sink gateway.Sink       // of the Run under way; nil: none
-	role link.Role          // of the last session
-	plan *plan              // what it can do, as far as is known; nil: unknown
+	mu    sync.Mutex         // guards the rest, and is never held while the line is used
+	conn  *link.Conn         // nil: not open
+	end   context.CancelFunc // of attend
+	sink  gateway.Sink       // of the Run under way; nil: none
+	hello link.Hello         // of the last session
+	// updating is true while the firmware is replaced; changed is closed when that or
+	// conn changes.
+	updating bool
+	opened   bool // between Open and Close
+	changed  chan struct{}
+	plan     *plan // what it can do, as far as is known; nil: unknown
 	outputs
 }
 
@@ -41,7 +47,7 @@ func New(c Config, buses *bus.Set) (*Dev, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Dev{config: c, buses: buses, log: slog.New(slog.DiscardHandler), memory: link.NewMemory()}, nil
+	return &Dev{config: c, buses: buses, log: slog.New(slog.DiscardHandler), memory: link.NewMemory(), changed: make(chan struct{})}, nil
 }
 
 // LogTo implements gateway.Logger.
@@ -58,12 +64,81 @@ func (d *Dev) Open(ctx context.Context) error {
 		return errors.Join(err, conn.Close())
 	}
 	d.mu.Lock()
-	d.conn = conn
-	life, end := context.WithCancel(context.Background())
-	d.end = end
+	d.opened = true
 	d.mu.Unlock()
+	return d.take(conn)
+}
+
+// take makes a link the one in use, unless the device was closed meanwhile.
+func (d *Dev) take(conn *link.Conn) error {
+	d.mu.Lock()
+	if !d.opened {
+		d.mu.Unlock()
+		return errors.Join(bus.ErrNotOpen, conn.Close())
+	}
+	life, end := context.WithCancel(context.Background())
+	d.conn, d.end = conn, end
 	d.attending.Go(func() { d.attend(life, conn) })
+	d.wake()
+	d.mu.Unlock()
 	return nil
+}
+
+// drop closes the link in use, if there is one.
+func (d *Dev) drop() error {
+	d.mu.Lock()
+	conn, end := d.conn, d.end
+	d.conn = nil
+	d.outputs = outputs{}
+	d.wake()
+	d.mu.Unlock()
+	if conn == nil {
+		return nil
+	}
+	end()
+	err := conn.Close()
+	d.attending.Wait()
+	return err
+}
+
+// wake wakes those who wait for something to change; mu is held.
+func (d *Dev) wake() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+func (d *Dev) setUpdating(updating bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.updating = updating
+	d.wake()
+}
+
+func (d *Dev) isUpdating() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.updating
+}
+
+// next is the link after one that has ended while the firmware is replaced; nil if
+// there will be none.
+func (d *Dev) next(ctx context.Context, ended *link.Conn) *link.Conn {
+	for {
+		d.mu.Lock()
+		conn, updating, changed := d.conn, d.updating, d.changed
+		d.mu.Unlock()
+		switch {
+		case conn != nil && conn != ended:
+			return conn
+		case !updating:
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // connect opens the port and begins a session.
@@ -100,7 +175,7 @@ func (d *Dev) greet(ctx context.Context, conn *link.Conn) error {
 		return lost(conn, err)
 	}
 	d.mu.Lock()
-	d.role = hello.Role
+	d.hello = hello
 	d.mu.Unlock()
 	if hello.Role == link.Loader {
 		return nil
@@ -135,15 +210,7 @@ func lost(conn *link.Conn, err error) error {
 // it has heard nothing for its own time.
 func (d *Dev) Close() error {
 	d.mu.Lock()
-	conn, end := d.conn, d.end
-	d.conn = nil
-	d.outputs = outputs{}
+	d.opened = false
 	d.mu.Unlock()
-	if conn == nil {
-		return nil
-	}
-	end()
-	err := conn.Close()
-	d.attending.Wait()
-	return err
+	return d.drop()
 }

@@ -52,11 +52,16 @@ type rig struct {
 // wire connects a microcontroller by a pseudo terminal.
 func wire(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
+	return wireTo(t, &linktest.MCU{Descriptor: descriptor, Timeout: 2 * time.Second}, change)
+}
+
+func wireTo(t *testing.T, mcu *linktest.MCU, change func(*Config)) *rig {
+	t.Helper()
 	far, near, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{path: near.Name(), mcu: &linktest.MCU{Descriptor: descriptor, Timeout: 2 * time.Second}}
+	r := &rig{path: near.Name(), mcu: mcu}
 	near.Close()
 	r.mcu.Do = r.do
 	var running sync.WaitGroup

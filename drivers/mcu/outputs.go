@@ -174,6 +174,9 @@ func (d *Dev) After(cmd gateway.Command) map[string]gateway.Value {
 	if d.plan == nil {
 		return after
 	}
+	if cmd.Action == updateFirmware {
+		return d.plan.atRest()
+	}
 	if action, known := d.plan.action(cmd.Action); known {
 		if args, err := arguments(action, cmd.Args); err == nil {
 			maps.Copy(after, sets(action, args))
@@ -198,7 +201,7 @@ func (d *Dev) AtRest() map[string]gateway.Value {
 func (d *Dev) Safe(ctx context.Context) error {
 	conn, plan, err := d.ready()
 	switch {
-	case errors.Is(err, errLoader): // outputs are safe while it runs
+	case d.isUpdating(), errors.Is(err, errLoader): // outputs are safe while a loader runs
 		return nil
 	case err != nil:
 		return err

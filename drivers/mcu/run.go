@@ -29,7 +29,17 @@ func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
 	defer d.tellTo(nil)
 	pacing.Go(func() { d.pace(ctx, conn, sink) })
 	t := teller{Dev: d, conn: conn, sink: sink, strange: make(map[uint8]bool)}
-	return lost(conn, conn.Each(ctx, func(e link.Event) error { return t.take(ctx, e) }))
+	for {
+		err := t.conn.Each(ctx, func(e link.Event) error { return t.event(ctx, e) })
+		if t.conn.Err() == nil || ctx.Err() != nil {
+			return err
+		}
+		next := d.next(ctx, t.conn)
+		if next == nil {
+			return lost(t.conn, err)
+		}
+		t.conn = next
+	}
 }
 
 // teller hands on what a microcontroller tells.
@@ -41,8 +51,8 @@ type teller struct {
 	strange map[uint8]bool
 }
 
-// take takes an event over; on error it comes again.
-func (t *teller) take(ctx context.Context, e link.Event) error {
+// event takes an event over; on error it comes again.
+func (t *teller) event(ctx context.Context, e link.Event) error {
 	switch e := e.(type) {
 	case link.Began:
 		return t.began(ctx, e)
@@ -170,8 +180,8 @@ func (t *teller) noteStart(b link.Began) {
 
 // loader says what a loader that stays means.
 func (t *teller) loader(b link.Began) error {
-	if b.Image == link.Confirmed {
-		return nil // it starts that in a moment
+	if t.isUpdating() || b.Image == link.Confirmed { // that one it starts in a moment
+		return nil
 	}
 	return fmt.Errorf("%w (image: %v)", errLoader, b.Image)
 }

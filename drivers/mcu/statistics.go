@@ -43,15 +43,15 @@ func statistics(s link.Stats) []gateway.Reading {
 	return readings
 }
 
-// tellTo is where settings are told that were changed.
+// tellTo says where tell tells.
 func (d *Dev) tellTo(sink gateway.Sink) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sink = sink
 }
 
-// tellSettings tells what settings are now.
-func (d *Dev) tellSettings(ctx context.Context, readings []gateway.Reading) {
+// tell tells what was not asked for by Run.
+func (d *Dev) tell(ctx context.Context, readings ...gateway.Reading) {
 	d.mu.Lock()
 	sink := d.sink
 	d.mu.Unlock()
@@ -59,6 +59,6 @@ func (d *Dev) tellSettings(ctx context.Context, readings []gateway.Reading) {
 		return
 	}
 	if err := sink.Emit(ctx, readings...); err != nil {
-		d.log.Warn("the settings that were changed are not told", "error", err)
+		d.log.Warn("readings are lost", "error", err)
 	}
 }

@@ -62,6 +62,7 @@ func (a *api) run(ctx context.Context) error {
 	mux.HandleFunc("GET /v1/rules", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.rules()) })
 	mux.HandleFunc("GET /v1/claims", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.claims()) })
 	mux.HandleFunc("POST /v1/devices/{id}/read", a.read)
+	mux.HandleFunc("POST /v1/devices/{id}/firmware", a.firmware)
 	mux.HandleFunc("POST /v1/do", a.do)
 	mux.HandleFunc("POST /v1/commands/cancel", a.cancel)
 	mux.HandleFunc("POST /v1/safe", a.safe)

@@ -56,7 +56,7 @@ func (s *Service) newDevice(spec deviceSpec, dataDir string) *device {
 	log := s.log.With("device", spec.ID)
 	keeper := drivers.NewKeeper(drivers.KeeperOptions{
 		Driver: spec.driver, Config: spec.config, Buses: s.buses, Log: log,
-		Memory: newMemory(dataDir, spec.ID, log),
+		Memory: newMemory(dataDir, spec.ID, log), Files: firmwareDir(dataDir, spec.ID),
 		Time:   func(now time.Time) { s.clock.Hear(spec.ID, now) },
 		Safety: func(problem error) { s.safety(spec, problem) },
 	})

@@ -57,6 +57,13 @@ type loader struct {
 	begun []byte // the header of BEGIN
 }
 
+// Memory hands the memory of the part to f, while the microcontroller stands still.
+func (m *MCU) Memory(f func(*Flash)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f(m.Loader)
+}
+
 // InLoader says whether the loader runs.
 func (m *MCU) InLoader() bool {
 	m.mu.Lock()

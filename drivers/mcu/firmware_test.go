@@ -1,0 +1,325 @@
+package mcu
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fieldpost/fieldpost/drivers/bus"
+	"github.com/fieldpost/fieldpost/drivers/drivertest"
+	"github.com/fieldpost/fieldpost/firmware-bridge/link"
+	"github.com/fieldpost/fieldpost/firmware-bridge/link/linktest"
+	"github.com/fieldpost/fieldpost/gateway"
+)
+
+const target = 0x0328
+
+// firmware is an image of the simulated part: the descriptor that it will have, made
+// long enough for several blocks.
+func firmware(version string) string {
+	return "device name=mixer\nfirmware name=mixer-fw version=" + version + "\nchannel id=1 name=temperature type=float\n" +
+		strings.Repeat("comment text=\"so that it is longer\"\n", 12)
+}
+
+// workshop is a microcontroller with a loader, and who signs for it.
+type workshop struct {
+	*rig
+	key ed25519.PrivateKey
+	dir string
+}
+
+func newWorkshop(t *testing.T, change func(*Config)) *workshop {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &workshop{key: private, dir: t.TempDir()}
+	w.rig = wireTo(t, &linktest.MCU{Timeout: 2 * time.Second, Loader: linktest.NewFlash(target, 4096, firmware("1.0.0"))}, func(c *Config) {
+		c.FirmwareKeys = []string{base64.StdEncoding.EncodeToString(public)}
+		if change != nil {
+			change(c)
+		}
+	})
+	w.KeepFiles(w.dir)
+	return w
+}
+
+// sign makes the file of an image.
+func (w *workshop) sign(t *testing.T, image, version string) []byte {
+	t.Helper()
+	v, err := link.ParseVersion(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return link.Sign([]byte(image), target, v, w.key)
+}
+
+// hand puts a file where the gateway puts what it is handed, and makes the command.
+func (w *workshop) hand(t *testing.T, file []byte, force bool) gateway.Command {
+	t.Helper()
+	sum := sha256.Sum256(file)
+	name := hex.EncodeToString(sum[:])
+	if err := os.WriteFile(filepath.Join(w.dir, name+imageSuffix), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return command(updateFirmware, map[string]any{"sha256": name, "force": force})
+}
+
+func (w *workshop) files(t *testing.T) (names []string) {
+	t.Helper()
+	all, err := os.ReadDir(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+func (w *workshop) runs(t *testing.T, version string) {
+	t.Helper()
+	image := ""
+	w.mcu.Memory(func(f *linktest.Flash) { image = f.Runs() })
+	if !strings.Contains(image, "version="+version+"\n") || w.mcu.InLoader() {
+		t.Errorf("%.80q is in it, in the loader: %v; want %s", image, w.mcu.InLoader(), version)
+	}
+}
+
+// writes counts the blocks that were written.
+func (w *workshop) writes() (n int) {
+	w.mcu.Memory(func(f *linktest.Flash) { n = f.Writes })
+	return n
+}
+
+// mark is what the loader knows of the image.
+func (w *workshop) mark() (mark byte) {
+	w.mcu.Memory(func(f *linktest.Flash) { mark = f.Mark })
+	return mark
+}
+
+func TestFirmwareIsReplaced(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.open(t)
+	sink := w.listen(t)
+	if names := w.Actions(); names[len(names)-1].Name != updateFirmware || !names[len(names)-1].Resumable {
+		t.Fatalf("%+v", names)
+	}
+	values, err := w.Do(t.Context(), w.hand(t, w.sign(t, firmware("1.1.0"), "1.1.0"), false))
+	if err != nil || values["version"] != "1.1.0" {
+		t.Fatalf("%v, %v", values, err)
+	}
+	w.runs(t, "1.1.0")
+	if mark := w.mark(); mark != 0xA5 {
+		t.Errorf("the mark is %x, want that of a confirmed image", mark)
+	}
+	if got := w.files(t); !slices.Equal(got, []string{keptImage}) {
+		t.Errorf("there are %v", got)
+	}
+	eventually(t, "the new version is told", func() bool { f, _ := find(sink, "firmware"); return f.Value == gateway.Text("mixer-fw 1.1.0") })
+	if p, _ := find(sink, "firmware.progress"); p.Value != gateway.Number(100) {
+		t.Errorf("progress %v", p.Value)
+	}
+	if p, _ := find(sink, "firmware.update"); p.Value != gateway.Text("confirmed") {
+		t.Errorf("state %v", p.Value)
+	}
+	writes := w.writes()
+	if _, err := w.Do(t.Context(), w.hand(t, w.sign(t, firmware("1.1.0"), "1.1.0"), false)); err != nil || w.writes() != writes {
+		t.Errorf("the same again: %v, %d blocks written", err, w.writes()-writes)
+	}
+}
+
+// TestImagesThatAreRefused: before a byte of them is sent.
+func TestImagesThatAreRefused(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.open(t)
+	_, stranger, _ := ed25519.GenerateKey(nil)
+	v, _ := link.ParseVersion("2.0.0")
+	good := w.sign(t, firmware("2.0.0"), "2.0.0")
+	for want, file := range map[string][]byte{
+		"none of firmware_keys": link.Sign([]byte(firmware("2.0.0")), target, v, stranger),
+		"for the hardware 0001": link.Sign([]byte(firmware("2.0.0")), 1, v, w.key),
+		"older than 1.0.0":      w.sign(t, firmware("0.9.0"), "0.9.0"),
+		"its header says":       good[:len(good)-1],
+		"no firmware image":     []byte(strings.Repeat("x", 500)),
+	} {
+		if _, err := w.Do(t.Context(), w.hand(t, file, false)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	for want, args := range map[string]map[string]any{
+		"want url or sha256": {}, "64 hexadecimal": {"sha256": "12"}, "handed over": {"sha256": strings.Repeat("0", 64)},
+		"https:// alone": {"url": "http://127.0.0.1/x"}, "alone: denied": {"url": "file:///etc/passwd"},
+	} {
+		if _, err := w.Do(t.Context(), command(updateFirmware, args)); !errors.Is(err, gateway.ErrDenied) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %s", args, err, want)
+		}
+	}
+	if n := w.writes(); n > 0 || w.mcu.InLoader() {
+		t.Errorf("%d blocks were written", n)
+	}
+	if _, err := w.Do(t.Context(), w.hand(t, w.sign(t, firmware("0.9.0"), "0.9.0"), true)); err != nil {
+		t.Errorf("an older one by force: %v", err)
+	}
+	w.runs(t, "0.9.0")
+}
+
+// TestWhatDoesNotComeUpIsPutBack: an image that crashes at its start.
+func TestWhatDoesNotComeUpIsPutBack(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.open(t)
+	w.listen(t)
+	crash := w.hand(t, w.sign(t, "crash", "2.0.0"), false)
+	if _, err := w.Do(t.Context(), crash); !errors.Is(err, errNotUp) || !strings.Contains(err.Error(), "no image of what ran before") {
+		t.Fatalf("%v", err)
+	}
+	if !w.mcu.InLoader() {
+		t.Error("the loader has let go")
+	}
+	if _, err := w.Do(t.Context(), command("set", nil)); err == nil || !strings.Contains(err.Error(), "its loader is running") {
+		t.Errorf("in the loader: %v", err)
+	}
+	if _, err := w.Do(t.Context(), w.hand(t, w.sign(t, firmware("1.5.0"), "1.5.0"), true)); err != nil {
+		t.Fatal(err)
+	}
+	w.runs(t, "1.5.0")
+	crash = w.hand(t, w.sign(t, "crash", "2.0.0"), false)
+	if _, err := w.Do(t.Context(), crash); !errors.Is(err, errNotUp) || !strings.Contains(err.Error(), "1.5.0 was put back and runs") {
+		t.Fatalf("%v", err)
+	}
+	w.runs(t, "1.5.0")
+}
+
+// TestUpdateGoesOn: after the power of the microcontroller is cut, and after the gateway
+// was stopped, with what is stored already.
+func TestUpdateGoesOn(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.open(t)
+	file := w.sign(t, firmware("1.1.0"), "1.1.0")
+	cmd := w.hand(t, file, false)
+	w.mcu.Memory(func(f *linktest.Flash) { f.CutAfter = 2 })
+	ctx, stop := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		defer stop()
+		for w.writes() == 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+	})
+	defer watching.Wait()
+	defer stop()
+	if _, err := w.Do(ctx, cmd); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatalf("cut short: %v", err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := New(w.config, bus.New(bus.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.KeepFiles(w.dir)
+	if err := again.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := os.Stat(filepath.Join(w.dir, keptImage)); err != nil { // else it was done before the stop
+		cmd.Resumed = true
+		if values, err := again.Do(t.Context(), cmd); err != nil || values["version"] != "1.1.0" {
+			t.Fatalf("%v, %v", values, err)
+		}
+	}
+	w.runs(t, "1.1.0")
+}
+
+// TestFirmwareIsFetched: by HTTPS, once for each command.
+func TestFirmwareIsFetched(t *testing.T) {
+	var file []byte
+	var asked atomic.Int32
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		switch r.URL.Path {
+		case "/good":
+			_, _ = w.Write(file)
+		case "/plain":
+			http.Redirect(w, r, "http://"+r.Host+"/good", http.StatusFound)
+		case "/large":
+			_, _ = w.Write(make([]byte, mostImage+1))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorkshop(t, func(c *Config) { c.FirmwareCA = ca })
+	file = w.sign(t, firmware("1.2.0"), "1.2.0")
+	w.open(t)
+	for path, want := range map[string]string{"/plain": "https:// alone", "/large": "more than", "/none": "404"} {
+		if _, err := w.Do(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + path})); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+	wrong := command(updateFirmware, map[string]any{"url": server.URL + "/good", "sha256": strings.Repeat("a", 64)})
+	wrong.ID = "another"
+	if _, err := w.Do(t.Context(), wrong); !errors.Is(err, gateway.ErrDenied) || !strings.Contains(err.Error(), "has the sha256") {
+		t.Errorf("another file: %v", err)
+	}
+	before := asked.Load()
+	if _, err := w.fetched(t.Context(), "1", server.URL+"/good"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Do(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + "/good"})); err != nil {
+		t.Fatal(err)
+	}
+	if n := asked.Load() - before; n != 1 {
+		t.Errorf("the server was asked %d times", n)
+	}
+	w.runs(t, "1.2.0")
+	distrustful := newWorkshop(t, nil)
+	distrustful.open(t)
+	if _, err := distrustful.Do(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + "/good"})); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("an unknown CA: %v", err)
+	}
+}
+
+func TestFirmwareKeysAreChecked(t *testing.T) {
+	c := Config{Port: "/dev/x", Baud: 115200, DTR: bus.Keep, RTS: bus.Keep, FirmwareKeys: []string{"abc"}}
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "firmware_keys[0]: is no public key") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestLoaderAlone: a part that never had firmware can be given some.
+func TestLoaderAlone(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.mcu.Memory(func(f *linktest.Flash) { f.Mark = 0xFF })
+	w.open(t)
+	if err := w.Run(t.Context(), &drivertest.Sink{}); !errors.Is(err, errLoader) {
+		t.Errorf("Run: %v", err)
+	}
+	if a := w.Actions(); len(a) != 1 || a[0].Name != updateFirmware {
+		t.Errorf("%+v", a)
+	}
+	if _, err := w.Do(t.Context(), w.hand(t, w.sign(t, firmware("1.0.0"), "1.0.0"), false)); err != nil {
+		t.Fatal(err)
+	}
+	w.runs(t, "1.0.0")
+}

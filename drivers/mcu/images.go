@@ -1,0 +1,185 @@
+package mcu
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fieldpost/fieldpost/firmware-bridge/link"
+	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/durable"
+)
+
+const (
+	// mostImage bounds a file of firmware, in bytes.
+	mostImage = 4 << 20
+	// fetchTime bounds the fetching of one.
+	fetchTime = 10 * time.Minute
+	// keptImage is the image that was confirmed last, to be put back.
+	keptImage   = "confirmed.fpfw"
+	imageSuffix = ".fpfw"
+)
+
+// KeepFiles implements gateway.FileKeeper.
+func (d *Dev) KeepFiles(dir string) { d.files = dir }
+
+// image is the file of firmware that a command is for. Once it is fetched it is kept
+// until the command has its final state, so that it stays the same over restarts.
+func (d *Dev) image(ctx context.Context, cmd gateway.Command) ([]byte, error) {
+	from, _ := cmd.Args["url"].(string)
+	want, _ := cmd.Args["sha256"].(string)
+	want = strings.ToLower(want)
+	if sum, err := hex.DecodeString(want); want != "" && (err != nil || len(sum) != sha256.Size) {
+		return nil, fmt.Errorf("sha256: want 64 hexadecimal digits: %w", gateway.ErrDenied)
+	}
+	var file []byte
+	var err error
+	switch {
+	case d.files == "":
+		return nil, fmt.Errorf("there is no place for images here; the running gateway has one: %w", gateway.ErrUnavailable)
+	case from != "":
+		file, err = d.fetched(ctx, cmd.ID, from)
+	case want != "":
+		if file, err = os.ReadFile(filepath.Join(d.files, want+imageSuffix)); errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("no image with this sha256 was handed over; `fieldpost firmware update` does so: %w", gateway.ErrDenied)
+		}
+	default:
+		return nil, fmt.Errorf("want url or sha256: %w", gateway.ErrDenied)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if got := sha256.Sum256(file); want != "" && hex.EncodeToString(got[:]) != want {
+		return nil, fmt.Errorf("the file has the sha256 %x, not %s: %w", got, want, gateway.ErrDenied)
+	}
+	return file, nil
+}
+
+// fetched is the file of a URL, as it was when the command first asked for it.
+func (d *Dev) fetched(ctx context.Context, command, from string) ([]byte, error) {
+	of := sha256.Sum256([]byte(command))
+	path := filepath.Join(d.files, "command-"+hex.EncodeToString(of[:8])+imageSuffix)
+	if file, err := os.ReadFile(path); err == nil {
+		return file, nil
+	}
+	d.tellUpdate(ctx, "fetching")
+	file, err := d.fetch(ctx, from)
+	if err != nil {
+		return nil, fmt.Errorf("fetching the image: %w", err)
+	}
+	if err := durable.MakeDir(d.files, 0o750); err != nil {
+		return nil, fmt.Errorf("keeping the image: %w", err)
+	}
+	if err := durable.Replace(path, file, 0o640); err != nil {
+		return nil, fmt.Errorf("keeping the image: %w", err)
+	}
+	return file, nil
+}
+
+// fetch gets a file by HTTPS, and by nothing else, redirections included.
+func (d *Dev) fetch(ctx context.Context, from string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	client, err := d.httpClient()
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
+	if err := onlyHTTPS(from); err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, gateway.ErrDenied)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the server answers %s", resp.Status)
+	}
+	file, err := io.ReadAll(io.LimitReader(resp.Body, mostImage+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(file) > mostImage:
+		return nil, fmt.Errorf("it has more than %d bytes: %w", mostImage, gateway.ErrDenied)
+	}
+	return file, nil
+}
+
+func onlyHTTPS(address string) error {
+	if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("images are fetched by https:// alone: %w", gateway.ErrDenied)
+	}
+	return nil
+}
+
+// httpClient trusts the certificates of the system, or those of the config.
+func (d *Dev) httpClient() (*http.Client, error) {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+	if d.config.FirmwareCA != "" {
+		pem, err := os.ReadFile(d.config.FirmwareCA)
+		if err != nil {
+			return nil, fmt.Errorf("firmware_ca: %w", err)
+		}
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("firmware_ca: %s has no certificate in PEM: %w", d.config.FirmwareCA, gateway.ErrInvalid)
+		}
+	}
+	return &http.Client{
+		Transport: &http.Transport{TLSClientConfig: trust, TLSHandshakeTimeout: 30 * time.Second, ForceAttemptHTTP2: true},
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if len(via) >= 5 {
+				return errors.New("it is redirected without end")
+			}
+			return onlyHTTPS(req.URL.String())
+		},
+	}, nil
+}
+
+// before is the image that was confirmed last.
+func (d *Dev) before() (*link.Image, error) {
+	file, err := os.ReadFile(filepath.Join(d.files, keptImage))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("the gateway has no image of what ran before")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return link.ParseImage(file)
+}
+
+// tidy ends an update: what was confirmed is kept, the other files are not needed any
+// more.
+func (d *Dev) tidy(confirmed []byte) {
+	if confirmed != nil {
+		if err := durable.Replace(filepath.Join(d.files, keptImage), confirmed, 0o640); err != nil {
+			d.log.Warn("the image is not kept, so that it could not be put back one day", "error", err)
+		}
+	}
+	files, _ := filepath.Glob(filepath.Join(d.files, "*"+imageSuffix)) // the pattern is right
+	for _, file := range files {
+		if filepath.Base(file) == keptImage {
+			continue
+		}
+		if err := os.Remove(file); err != nil {
+			d.log.Warn("a file of firmware that is not needed any more stays", "error", err)
+		}
+	}
+}
