@@ -118,18 +118,18 @@ func (f *field) wanted(t reflect.Type) string {
 
 // wantedValue says in words what a single value may be.
 func (f *field) wantedValue(t reflect.Type) string {
-	switch {
-	case t == durationType:
+	switch t {
+	case durationType:
 		return "a duration" + between(f.minText, f.maxText) + ", written as 500ms, 30s or 1h30m"
-	case t == valueType:
+	case valueType:
 		return "a number, true, false or text"
-	case t == bytesType:
+	case bytesType:
 		return "a size" + between(f.minText, f.maxText) + ", written as 64kB, 512MB or 32MiB"
-	case t == rateType:
+	case rateType:
 		return "a rate" + between(f.minText, f.maxText) + ", written as 64kB or 64kB/s, both bytes per second"
-	case t == frequencyType:
+	case frequencyType:
 		return "a frequency" + between(f.minText, f.maxText) + ", written as 50Hz, 400kHz or 1.5MHz"
-	case t == percentType:
+	case percentType:
 		return "a share" + between(cmp.Or(f.minText, "0%"), cmp.Or(f.maxText, "100%")) + ", written as 80%"
 	}
 	switch t.Kind() {

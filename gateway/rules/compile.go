@@ -16,6 +16,8 @@ import (
 const (
 	// MaxRules bounds the rules of a gateway.
 	MaxRules = 200
+	// maxMoments bounds the times of day of a rule.
+	maxMoments = 24
 	// maxAlertText bounds Rule.Alert, and a textual value in an alert, in bytes.
 	maxAlertText = 1000
 )
@@ -102,6 +104,9 @@ func (c *compiler) rule(config Rule) *rule {
 	var err error
 	if r.days, err = parseDays(config.Days); err != nil {
 		c.fault("days", "%v", err)
+	}
+	if len(config.At) > maxMoments {
+		c.fault("at", "has %d entries; want at most %d, or every", len(config.At), maxMoments)
 	}
 	for i, text := range config.At {
 		m, err := parseMoment(text)

@@ -241,14 +241,16 @@ func (e *Engine) makeSafe(l *live) {
 		l.settled = otherwise
 		e.order(l, l.otherwise, "", time.Time{})
 	case l.IfSilent == silentSafe:
-		l.settled = safe
 		l.hand.give(nil) // what it has not done yet is not to be done any more
-		e.safe(l.target(), fmt.Sprintf("rule %s goes by what is not known: %s", l.ID, l.why))
+		l.settled = neither
+		if e.safe(l.target(), fmt.Sprintf("rule %s goes by what is not known: %s", l.ID, l.why)) {
+			l.settled = safe
+		}
 	}
 }
 
-// safe has a device take its safe state, if it has one.
-func (e *Engine) safe(device gateway.DeviceID, why string) {
+// safe has a device take its safe state, and reports whether it has one.
+func (e *Engine) safe(device gateway.DeviceID, why string) bool {
 	err := e.opts.Safety.Safe(device, why)
 	switch {
 	case errors.Is(err, gateway.ErrUnknown):
@@ -256,6 +258,7 @@ func (e *Engine) safe(device gateway.DeviceID, why string) {
 	case err != nil:
 		e.log.Error("a device that a rule has moved does not take its safe state", "device", device, "reason", why, "error", err)
 	}
+	return err == nil
 }
 
 // again repeats the command of a rule that lasts. due is when it is to be repeated.

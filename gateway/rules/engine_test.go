@@ -88,6 +88,29 @@ func lines(text string) []string {
 	return strings.Split(text, "\n")
 }
 
+// TestUnknownEnd: a rule does not begin while nobody could tell when it is over; and
+// one whose device has no safe state says nothing of it.
+func TestUnknownEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start(testWorld, nil, Rule{ID: "a", When: "air.temperature > 35", Until: "door.open", Do: set("unsafe", true)})
+		defer func() { r.stop() }()
+		r.measure("air.temperature", 36)
+		r.is(Off, "door.open has not come yet")
+		r.measure("door.open", false)
+		r.expect("unsafe set on=true done")
+		r.measure("air.temperature", 20)
+		r.is(On, "")
+		r.pass(5 * time.Minute)
+		if said := r.condition("rule:a"); strings.Contains(said, "safe state") || !strings.Contains(said, "older than") {
+			t.Errorf("health says %q", said)
+		}
+		r.measure("air.temperature", 36)
+		r.measure("door.open", false)
+		r.expect("unsafe set on=true done")
+	})
+}
+
 // TestBadValuesDoNotResetFor, if they are few.
 func TestBadValuesDoNotResetFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -220,7 +220,11 @@ func (l *live) judge(e *Engine, p *present) (c change, due time.Time) {
 	when := l.test(l.when, e, &whenDoubt)
 	begins, ends := l.inside.and(when), l.inside.and(when).not()
 	if l.until != nil {
-		ends = l.inside.not().or(when.not().and(l.test(l.until, e, &untilDoubt)))
+		until := l.test(l.until, e, &untilDoubt)
+		ends = l.inside.not().or(when.not().and(until))
+		if begins == yes && until == unknown {
+			begins = unknown // nobody could tell when it is over
+		}
 	}
 	c = l.machine.step(begins, ends, p.now)
 	if c != unchanged {

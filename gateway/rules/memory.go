@@ -11,7 +11,7 @@ import (
 )
 
 // MaxMemory bounds what an Engine remembers, in bytes.
-const MaxMemory = 128 << 10
+const MaxMemory = 256 << 10
 
 // maxSaves is how often the memory is written in a minute at most.
 const maxSaves = 12

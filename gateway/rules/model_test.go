@@ -138,11 +138,11 @@ func (r *rig) consistent() string {
 	for _, note := range r.notes {
 		switch {
 		case strings.HasPrefix(note, "alert fan "):
-			if begins := strings.HasPrefix(note, "alert fan true"); begins == alert {
+			begins := strings.HasPrefix(note, "alert fan true")
+			if begins == alert {
 				return "told twice: " + note
-			} else {
-				alert = begins
 			}
+			alert = begins
 		case strings.HasPrefix(note, "fan "):
 			isOn = note == "fan set on=true done"
 		case strings.HasSuffix(note, "repeated"):

@@ -97,7 +97,7 @@ var testWorld = World{
 	Devices: map[gateway.DeviceID]Device{
 		"air":  {Quantities: map[string]gateway.Value{"temperature": gateway.Number(0), "mode": gateway.Text("")}},
 		"door": {Quantities: map[string]gateway.Value{"open": gateway.Bool(false)}},
-		"fan":  testActuator("on"), "lamp": testActuator("on"), "gps": {},
+		"fan":  testActuator("on"), "lamp": testActuator("on"), "unsafe": testActuator("on"), "gps": {},
 	},
 	Zone: time.UTC, Positioned: true,
 }
@@ -204,6 +204,9 @@ func (r *rig) Do(_ context.Context, cmd gateway.Command) (gateway.Result, error)
 
 // Safe implements Safer.
 func (r *rig) Safe(device gateway.DeviceID, why string) error {
+	if device == "unsafe" {
+		return fmt.Errorf("device %s has no safe state: %w", device, gateway.ErrUnknown)
+	}
 	r.note("%s safe since %s", device, why)
 	return nil
 }

@@ -4,6 +4,7 @@ package systemtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,10 +31,11 @@ devices:
   - {id: shed, driver: sim}
 `)
 	connected := func() error {
-		if s, err := g.status(); err != nil || !s.Upstream.Connected {
-			return fmt.Errorf("not connected: %v", err)
+		s, err := g.status()
+		if err == nil && !s.Upstream.Connected {
+			err = errors.New("not connected")
 		}
-		return nil
+		return err
 	}
 	eventually(t, time.Minute, connected)
 	h.process.kill()
@@ -43,10 +45,10 @@ devices:
 		g.tool(t, 0, "send", "level="+x)
 		eventually(t, time.Minute, func() error {
 			acts, err := os.ReadFile(filepath.Join(dir, "actuations"))
-			if lines := strings.Split(strings.TrimSpace(string(acts)), "\n"); err != nil || !strings.HasSuffix(lines[len(lines)-1], relay) {
-				return fmt.Errorf("level %s: %v, last done %s", x, err, lines[len(lines)-1])
+			if lines := strings.Split(strings.TrimSpace(string(acts)), "\n"); err == nil && !strings.HasSuffix(lines[len(lines)-1], relay) {
+				err = fmt.Errorf("level %s: last done %s", x, lines[len(lines)-1])
 			}
-			return nil
+			return err
 		})
 	}
 	level("3", "relay on=false")
