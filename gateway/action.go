@@ -21,7 +21,8 @@ type Action struct {
 	// Resumable actions go on after a crash where they were, so that nothing of them
 	// is done twice although the whole is not idempotent. Do is told by
 	// Command.Resumed; at a stop it returns at once, with an error that wraps
-	// context.Canceled.
+	// context.Canceled. If it is cancelled, which the cause of its context tells, it
+	// may take its time to end in order.
 	Resumable bool `json:"resumable,omitempty"`
 	// Momentary actions change something for a moment only, which the argument ms
 	// gives, and put it back before they are done.

@@ -38,7 +38,7 @@ func (w *worker) outcome(begin context.Context, turn *turn, e gateway.Entry) (ga
 		}
 	}
 	w.turns.yield(turn, action)
-	values, err := w.do(work, run, cmd, cmp.Or(action.Timeout, w.fleet.Load().Timeout), end)
+	values, err := w.do(work, run, cmd, action, end)
 	left := action.Resumable && w.life.Err() != nil && errors.Is(err, context.Canceled)
 	if err != nil && (work.Err() != nil || left) && cancellation(work) == nil {
 		w.log.Warn("command cut short; what becomes of it is decided by the next start, or after the change of devices", "command", cmd.ID, "error", err)

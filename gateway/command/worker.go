@@ -162,15 +162,23 @@ func (w *worker) dismissed() bool {
 
 // do asks the device to act, with the context of its permit, and calls end when it
 // has come back. The driver has the action's time, and less if work ends; if it is
-// not back by then, the device is stuck.
-func (w *worker) do(work, run context.Context, cmd gateway.Command, timeout time.Duration, end func()) (map[string]any, error) {
+// not back by then, the device is stuck. What consists of several commands may take all
+// of its time to end in order when it is cancelled.
+func (w *worker) do(work, run context.Context, cmd gateway.Command, action gateway.Action, end func()) (map[string]any, error) {
+	timeout, ending := cmp.Or(action.Timeout, w.fleet.Load().Timeout), courtesy
+	if action.Resumable {
+		ending = timeout
+	}
 	ctx, cancel := context.WithTimeout(run, timeout)
 	defer cancel()
 	cmd.ID = sendersID(cmd.ID)
 	c := enter(ctx, w.log, w.actuator, cmd, end)
 	back := c.await(work, timeout+courtesy, w.heart.Beat)
 	if !back && work.Err() != nil { // it was cut short
-		back = c.await(context.WithoutCancel(work), courtesy, w.heart.Beat)
+		if cancellation(work) == nil {
+			ending = courtesy
+		}
+		back = c.await(context.WithoutCancel(work), ending, w.heart.Beat)
 	}
 	if !back {
 		w.gotStuck(c)

@@ -32,7 +32,7 @@ type StepConfig struct {
 	Args      map[string]gateway.Value `yaml:"args" doc:"Arguments of the action, by name; fieldpost devices DEVICE shows which."`
 	Wait      time.Duration            `yaml:"wait" min:"1ms" max:"24h" doc:"Pause, in the place of a command. It begins anew if the gateway is restarted meanwhile."`
 	OnlyIf    string                   `yaml:"only_if" doc:"Condition under which the step is taken; it is left out otherwise, and fails if a value is not known. Quantities are named device.quantity." example:"tank.level > 20"`
-	OnFailure string                   `yaml:"on_failure" default:"stop" oneof:"stop|continue|undo" doc:"What follows if the step is not done: stop here, continue with the next, or undo this one and those before it, the last first."`
+	OnFailure string                   `yaml:"on_failure" default:"stop" oneof:"stop|continue|undo" doc:"What follows if the step is not done: stop here, continue with the next, or undo this one and those before it, the last first. A scene that is cancelled fails with the step at which it is."`
 	Undo      *UndoConfig              `yaml:"undo" doc:"What undoes the step, on the same device. Left out: nothing."`
 }
 

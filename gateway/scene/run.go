@@ -25,15 +25,19 @@ type run struct {
 // play takes the steps. An error means that the run has no end yet, or that it
 // cannot be put on record how far it is.
 func (r *run) play(ctx context.Context) error {
-	ctx, cancel := r.within(ctx, r.end)
+	steps, cancel := r.within(ctx, r.end)
 	defer cancel()
 	for i, c := range r.plan.Steps {
-		p, err := r.step(ctx, i)
+		p, err := r.step(steps, i)
 		if err == nil {
-			err = r.interrupted(ctx)
+			err = r.interrupted(steps)
 		}
 		if err != nil {
 			return err
+		}
+		why := cancelled(steps)
+		if why != nil {
+			p.Status, p.Detail = gateway.StatusFailed, why.Error()
 		}
 		r.parts = append(r.parts, p)
 		if p.fine() {
@@ -42,14 +46,13 @@ func (r *run) play(ctx context.Context) error {
 		if err := r.decide(i, p.Status); err != nil {
 			return err
 		}
-		switch c.OnFailure {
-		case onFailureContinue:
+		if c.OnFailure == onFailureContinue && why == nil {
 			continue
-		case onFailureUndo:
-			r.failure = fmt.Errorf("%v", p)
-			return r.undo(ctx, i)
 		}
 		r.failure = fmt.Errorf("%v", p)
+		if c.OnFailure == onFailureUndo {
+			return r.undo(context.WithoutCancel(ctx), i)
+		}
 		return nil
 	}
 	return nil
@@ -141,6 +144,8 @@ func (r *run) wait(ctx context.Context, i int, p Part) (Part, error) {
 
 // undo takes back the step that has failed and those before it, the last first.
 func (r *run) undo(ctx context.Context, last int) error {
+	ctx, cancel := r.within(ctx, r.end)
+	defer cancel()
 	for i := last; i >= 0; i-- {
 		c := r.plan.Steps[i]
 		if c.Undo == nil || !r.mayHaveActed(i) {

@@ -173,6 +173,36 @@ func TestIDsOfSteps(t *testing.T) {
 	})
 }
 
+// TestCancelledScene fails with the step at which it is, and undoes what that wants
+// undone.
+func TestCancelledScene(t *testing.T) {
+	first := do("a", "pulse")
+	first.Undo = &scene.UndoConfig{Action: "set"}
+	for onFailure, want := range map[string][]string{"undo": {"x/1@a", "x/1/undo@a"}, "stop": {"x/1@a"}, "continue": {"x/1@a"}} {
+		t.Run(onFailure, func(t *testing.T) {
+			wait := pause(20 * time.Second)
+			wait.OnFailure = onFailure
+			last := do("b", "pulse")
+			last.OnFailure = "undo"
+			bubble(t, steps(first, wait, last), func(t *testing.T, r *rig) {
+				r.accept("x", "night", "run")
+				time.Sleep(10 * time.Second)
+				got, err := r.Cancel(t.Context(), "x", "somebody")
+				if err != nil || got.Status != gateway.StatusFailed || !strings.Contains(got.Detail, "step 2, pause: failed: cancelled by somebody") {
+					t.Errorf("%+v, %v", got, err)
+				}
+				if !slices.Equal(r.did(), want) {
+					t.Errorf("did %v", r.did())
+				}
+				r.accept("y", "night", "run")
+				if got := r.result("y"); got.Status != gateway.StatusDone {
+					t.Errorf("the next run: %+v", got)
+				}
+			})
+		})
+	}
+}
+
 // TestStopDoesNotWaitForAScene: it ends at once, and the next start goes on.
 func TestStopDoesNotWaitForAScene(t *testing.T) {
 	c := steps(do("a", "pulse"), pause(20*time.Second), do("b", "pulse"))

@@ -140,15 +140,23 @@ func (s *Set) within(ctx context.Context, end time.Time) (context.Context, conte
 }
 
 // interrupted says why a command ends without a final state of its own: the gateway
-// stops, and the next start goes on with it.
+// stops or changes its devices, and goes on with it afterwards.
 func (s *Set) interrupted(ctx context.Context) error {
 	select {
 	case <-s.door.Stopping():
 		return fmt.Errorf("the gateway stops: %w", context.Canceled)
 	default:
 	}
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return context.Cause(ctx)
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return fmt.Errorf("cut short: %w", context.Canceled)
+	}
+	return nil
+}
+
+// cancelled is why a command is to end early; nil if it is not.
+func cancelled(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(ctx.Err(), context.Canceled) && !errors.Is(cause, context.Canceled) {
+		return cause
 	}
 	return nil
 }

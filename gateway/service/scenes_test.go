@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -68,6 +69,52 @@ scenes:
 	})
 	if status, answer := h.invoke(t, "both.pulse", `{"ms":1000}`); status != 403 {
 		t.Errorf("%d %v", status, answer)
+	}
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+// TestReloadInAScene: it goes on with the devices as they are then, and takes no step
+// twice.
+func TestReloadInAScene(t *testing.T) {
+	b := startBroker(t)
+	dir := t.TempDir()
+	text := strings.Replace(configText, "BROKER", b.url, 1) + `scenes:
+  - id: night
+    steps:
+      - {device: bench, action: pulse, args: {ms: 1}}
+      - {wait: 400ms}
+      - {device: bench, action: pulse, args: {ms: 1}}
+`
+	r := startServiceWith(t, dir, text)
+	r.awaitConnected(t)
+	ran := make(chan string, 1)
+	go func() {
+		_, body := r.call(t, http.MethodPost, "/v1/do", `{"device":"night","action":"run"}`)
+		ran <- body
+	}()
+	pulses := func() (ids []string) {
+		for _, line := range r.actuations(t, "actuations") {
+			if fields := strings.Fields(line); fields[2] == "pulse" {
+				ids = append(ids, fields[1])
+			}
+		}
+		return ids
+	}
+	eventually(t, func() error {
+		if len(pulses()) == 0 {
+			return errors.New("the scene has not begun")
+		}
+		return nil
+	})
+	r.edit(t, "every: 500ms", "every: 400ms")
+	r.reload(t)
+	if body := <-ran; !strings.Contains(body, `"status":"done"`) {
+		t.Errorf("the scene: %s", body)
+	}
+	if ids := pulses(); len(ids) != 2 || !strings.HasSuffix(ids[0], "/1") || !strings.HasSuffix(ids[1], "/3") {
+		t.Errorf("pulses %q", ids)
 	}
 	if err := r.stop(t); err != nil {
 		t.Errorf("Run returned %v", err)
