@@ -140,6 +140,7 @@ func (k *Keeper) lose(reason error) {
 	}
 	k.phase, k.why = lost, errAbsent{reason}
 	k.wait.grow()
+	k.opts.Changed()
 	if k.stopRun != nil {
 		k.stopRun()
 	}

@@ -26,7 +26,11 @@ type KeeperOptions struct {
 	Time func(now time.Time)
 	// Safety is told, each time that the safe state was to be taken, whether it was.
 	Safety func(problem error)
-	Log    *slog.Logger
+	// Changed is called when what is known of the outputs may have changed otherwise
+	// than by a command: the device was found or lost, or has taken its safe state. It
+	// must not wait.
+	Changed func()
+	Log     *slog.Logger
 }
 
 // Keeper keeps one device of the config at work, and fulfils its contracts, so
@@ -99,6 +103,9 @@ func NewKeeper(o KeeperOptions) *Keeper {
 	}
 	if o.Safety == nil {
 		o.Safety = func(error) {}
+	}
+	if o.Changed == nil {
+		o.Changed = func() {}
 	}
 	k := &Keeper{opts: o}
 	k.life, k.end = context.WithCancel(context.Background())

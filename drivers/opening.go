@@ -73,6 +73,7 @@ func (k *Keeper) begin() {
 
 // found takes over the result of an attempt.
 func (k *Keeper) found(err error) {
+	defer k.opts.Changed()
 	if err != nil {
 		k.why = errAbsent{err}
 		k.wait.grow()
@@ -141,6 +142,7 @@ func (k *Keeper) safe(ctx context.Context, device Device) error {
 	defer telling.Unlock()
 	over = true
 	k.opts.Safety(err)
+	k.opts.Changed()
 	return err
 }
 

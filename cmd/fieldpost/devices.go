@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -51,6 +53,9 @@ func (c *devicesCmd) show(out io.Writer, d service.DeviceStatus) error {
 	if d.Processing != nil {
 		printProcessing(out, *d.Processing)
 	}
+	if d.Output != nil {
+		printOutput(out, *d.Output)
+	}
 	for _, a := range d.Alerts {
 		fmt.Fprintf(out, "alert     %s: %s\n", alertName(d.ID, a), cmp.Or(a.Text, "has begun"))
 	}
@@ -69,6 +74,22 @@ func (c *devicesCmd) show(out io.Writer, d service.DeviceStatus) error {
 		}
 	}
 	return nil
+}
+
+// printOutput says how the outputs of a device stand.
+func printOutput(out io.Writer, o service.OutputStatus) {
+	var values []string
+	for _, name := range slices.Sorted(maps.Keys(o.Outputs)) {
+		values = append(values, fmt.Sprintf("%s %v", name, o.Outputs[name]))
+	}
+	text := cmp.Or(strings.Join(values, ", "), "not known")
+	switch o.Safe {
+	case "yes":
+		text += "; in its safe state"
+	case "no":
+		text += "; away from its safe state"
+	}
+	fmt.Fprintf(out, "\noutputs   %s\n", text)
 }
 
 // alertName has the device too, if that stands behind another one.

@@ -149,4 +149,20 @@ func printDevices(out io.Writer, now time.Time, devices []service.DeviceStatus) 
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", d.ID, d.Driver, d.State, ago(now, d.Since), ago(now, d.LastRead), d.Reads, d.Failures, d.Reason)
 	}
 	w.Flush()
+	for _, d := range devices {
+		printHolds(out, d)
+	}
+}
+
+// printHolds says what holds a device where it is.
+func printHolds(out io.Writer, d service.DeviceStatus) {
+	if d.Output == nil {
+		return
+	}
+	if d.Output.MadeSafe != "" {
+		fmt.Fprintf(out, "%s was made safe, since %s\n", d.ID, d.Output.MadeSafe)
+	}
+	if !d.Output.OverrideUntil.IsZero() {
+		fmt.Fprintf(out, "%s is under manual control until %s\n", d.ID, d.Output.OverrideUntil.Local().Format(timeLayout))
+	}
 }

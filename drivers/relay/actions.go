@@ -19,37 +19,23 @@ const (
 
 // Actions implements gateway.Actuator.
 func (d *Dev) Actions() []gateway.Action {
-	actions := []gateway.Action{
-		{Name: "on", Help: "Switches on and leaves it so" + d.until() + ".", Idempotent: true},
+	low, high := 1.0, float64(maxPulse.Milliseconds())
+	return []gateway.Action{
+		{Name: "on", Help: "Switches on and leaves it so.", Idempotent: true},
 		{Name: "off", Help: "Switches off and leaves it so.", Idempotent: true},
 		{
-			Name: "set", Help: "Switches on or off and leaves it so" + d.until() + ".", Idempotent: true,
+			Name: "set", Help: "Switches on or off and leaves it so.", Idempotent: true,
 			Args: []gateway.Arg{{Name: "on", Type: gateway.ArgBool, Required: true, Help: "true is on"}},
 		},
+		{
+			Name: "pulse", Help: "Switches on for a moment and off again; denied if it is on already.", Momentary: true,
+			Timeout: maxPulse + pulseMargin,
+			Args: []gateway.Arg{{
+				Name: "ms", Type: gateway.ArgInteger, Unit: "ms", Required: true, Min: &low, Max: &high,
+				Help: "how long it is on",
+			}},
+		},
 	}
-	shortest, longest := max(d.config.MinOn, time.Millisecond), maxPulse
-	if d.config.MaxOn > 0 {
-		longest = min(longest, d.config.MaxOn)
-	}
-	if shortest > longest {
-		return actions
-	}
-	low, high := float64(shortest.Milliseconds()), float64(longest.Milliseconds())
-	return append(actions, gateway.Action{
-		Name: "pulse", Help: "Switches on for a moment and off again; denied if it is on already.", Momentary: true,
-		Timeout: longest + pulseMargin,
-		Args: []gateway.Arg{{
-			Name: "ms", Type: gateway.ArgInteger, Unit: "ms", Required: true, Min: &low, Max: &high,
-			Help: "how long it is on",
-		}},
-	})
-}
-
-func (d *Dev) until() string {
-	if d.config.MaxOn == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", for %v at most", d.config.MaxOn)
 }
 
 // Do implements gateway.Actuator. It reports what the relay is afterwards.
@@ -77,9 +63,6 @@ func (d *Dev) set(on bool) (map[string]any, error) {
 	defer d.mu.Unlock()
 	if d.out == nil {
 		return nil, bus.ErrNotOpen
-	}
-	if err := d.allowed(on); err != nil {
-		return nil, err
 	}
 	err := d.turn(on)
 	return d.values(), err
@@ -121,9 +104,6 @@ func (d *Dev) beginPulse(length time.Duration) (off chan struct{}, err error) {
 		return nil, bus.ErrNotOpen
 	case d.out.Active():
 		return nil, fmt.Errorf("it is on, and a pulse would end that: %w", gateway.ErrDenied)
-	}
-	if err := d.allowed(true); err != nil {
-		return nil, err
 	}
 	if err := d.turn(true); err != nil {
 		return nil, err

@@ -12,10 +12,8 @@
 // gateway ends, some let go of it. Choose relay and pull so that an open line is
 // safe.
 //
-// The driver itself keeps min_on, min_off and max_on, by the monotonic clock and
-// for every command. They count from the opening of the line, too: after a power
-// cut nobody knows how long a compressor has been off. The safe state is taken
-// at once, whatever they say.
+// A pulse ends by itself, also when whoever asked for it is gone. A relay that does
+// not go off is told to again, each second.
 package relay
 
 import (
@@ -33,11 +31,8 @@ import (
 type Config struct {
 	bus.LineConfig
 
-	ActiveLow bool          `yaml:"active_low" doc:"The relay is on while the line is low, as with most relay boards with optocouplers." default:"false"`
-	Safe      string        `yaml:"safe" doc:"State that the relay takes at start and stop and when its line is found again; keep leaves it as it is." default:"off" oneof:"off|on|keep"`
-	MinOn     time.Duration `yaml:"min_on" doc:"Once on, it stays on for at least so long; a command that comes earlier is denied." default:"0s" min:"0s" max:"24h"`
-	MinOff    time.Duration `yaml:"min_off" doc:"Once off, it stays off for at least so long, from the start of the gateway, too; a command that comes earlier is denied." default:"0s" min:"0s" max:"24h" example:"5m"`
-	MaxOn     time.Duration `yaml:"max_on" doc:"It goes off by itself when it has been on for so long; a repeated on does not make that longer. 0s: no limit." default:"0s" min:"0s" max:"7d" example:"20m"`
+	ActiveLow bool   `yaml:"active_low" doc:"The relay is on while the line is low, as with most relay boards with optocouplers." default:"false"`
+	Safe      string `yaml:"safe" doc:"State that the relay takes at start and stop and when its line is found again; keep leaves it as it is." default:"off" oneof:"off|on|keep"`
 }
 
 // States of safe.
@@ -53,14 +48,7 @@ func (Config) Quantities() map[string]gateway.Value {
 
 // Validate checks what no tag can say.
 func (c Config) Validate() error {
-	errs := []error{c.LineConfig.Validate()}
-	if c.MaxOn > 0 && c.MaxOn < max(c.MinOn, time.Second) {
-		errs = append(errs, &gateway.FieldError{Field: "max_on", Problem: fmt.Sprintf("%v is too short; want at least 1s and min_on (%v)", c.MaxOn, c.MinOn)})
-	}
-	if c.MaxOn > 0 && (c.Safe == safeOn || c.Safe == safeKeep) {
-		errs = append(errs, &gateway.FieldError{Field: "max_on", Problem: "with safe: " + c.Safe + " it could be on for ever once the gateway has stopped; want safe: off, or no max_on"})
-	}
-	return errors.Join(errs...)
+	return c.LineConfig.Validate()
 }
 
 // Dev is a relay.
@@ -73,9 +61,7 @@ type Dev struct {
 
 	mu  sync.Mutex // guards the rest
 	out *bus.Output
-	// since is when the relay has changed, or the line was opened.
-	since time.Time
-	// offTimer ends a pulse or max_on; nil if nothing of that is under way.
+	// offTimer ends a pulse; nil if none is under way.
 	offTimer *time.Timer
 	// off is closed when a pulse is over, for whatever reason.
 	off chan struct{}
@@ -104,7 +90,7 @@ func (d *Dev) Open(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.out, d.since, d.overdue = out, time.Now(), nil
+	d.out, d.overdue = out, nil
 	d.known.Know("on", gateway.Bool(out.Active()))
 	return nil
 }

@@ -64,7 +64,7 @@ func (r *rig) is(t *testing.T, on bool) {
 }
 
 func TestContract(t *testing.T) {
-	drivertest.Run(t, func(t *testing.T) any { return wire(t, Config{Safe: "off", MaxOn: time.Minute}, false).Dev })
+	drivertest.Run(t, func(t *testing.T) any { return wire(t, Config{Safe: "off"}, false).Dev })
 }
 
 // TestSafeState: from the first moment, after whatever was done, and at the end.
@@ -136,71 +136,25 @@ func TestClosedOrLost(t *testing.T) {
 	r.is(t, false)
 }
 
-func TestLeastTimes(t *testing.T) {
+// TestRelayThatDoesNotGoOff is told to again, and says so, until it is closed.
+func TestRelayThatDoesNotGoOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := wire(t, Config{Safe: "off", MinOn: 10 * time.Second, MinOff: 5 * time.Minute}, false)
-		denied := func(action, want string, args map[string]any) {
-			t.Helper()
-			if err := r.do(t, action, args); !errors.Is(err, gateway.ErrDenied) || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v", action, err)
-			}
-		}
-		time.Sleep(time.Minute)
-		denied("on", "it has been off for 1m0s, min_off is 5m0s; try again in 4m0s", nil)
-		r.must(t, "off", nil) // it is; and that does not make it longer
-		time.Sleep(4 * time.Minute)
-		r.must(t, "on", nil)
-		time.Sleep(9 * time.Second)
-		r.must(t, "on", nil)
-		denied("set", "it has been on for 9s, min_on is 10s; try again in 1s", map[string]any{"on": false})
-		r.is(t, true)
-		if err := r.Safe(t.Context()); err != nil {
-			t.Errorf("the safe state before its time: %v", err)
-		}
-		r.is(t, false)
-		denied("on", "min_off", nil)
-		if got := len(r.Actions()); got != 4 || *r.Actions()[3].Args[0].Min != 10_000 {
-			t.Errorf("actions: %+v", r.Actions())
-		}
-	})
-}
-
-func TestMostTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := wire(t, Config{Safe: "off", MaxOn: 20 * time.Minute}, false)
-		r.must(t, "on", nil)
-		time.Sleep(15 * time.Minute)
-		r.must(t, "on", nil) // makes it no longer
-		time.Sleep(5*time.Minute - time.Nanosecond)
-		r.is(t, true)
-		time.Sleep(time.Nanosecond)
-		synctest.Wait()
-		r.is(t, false)
-
-		r.must(t, "on", nil)
-		r.must(t, "off", nil)
-		r.must(t, "on", nil) // the time begins anew
-		time.Sleep(20*time.Minute - time.Second)
-		r.is(t, true)
-		time.Sleep(time.Second)
-		synctest.Wait()
-		r.is(t, false)
-	})
-}
-
-// TestMostTimeOfALostLine: it goes on trying, and says so, until it is closed.
-func TestMostTimeOfALostLine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := wire(t, Config{Safe: "off", MaxOn: time.Minute}, false)
+		r := wire(t, Config{Safe: "off"}, false)
 		r.must(t, "on", nil)
 		tries := 0
 		r.chip.FailDrive("GPIO17", func() error {
 			tries++
 			return errors.New("it does not work")
 		})
-		time.Sleep(time.Minute + 2*time.Second + time.Millisecond)
+		if err := r.Safe(t.Context()); err == nil {
+			t.Error("it is safe although it does not go off")
+		}
+		time.Sleep(2*time.Second + time.Millisecond)
 		if _, err := r.Read(t.Context()); err == nil || !strings.Contains(err.Error(), "should have gone off, and does not") || tries != 3 {
 			t.Errorf("after %d tries: %v", tries, err)
+		}
+		if s := r.State(); len(s) > 0 {
+			t.Errorf("the state is known: %v", s)
 		}
 		r.chip.FailDrive("GPIO17", nil)
 		time.Sleep(time.Second)
@@ -219,7 +173,7 @@ func TestMostTimeOfALostLine(t *testing.T) {
 
 func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := wire(t, Config{Safe: "off", MaxOn: 5 * time.Second}, false)
+		r := wire(t, Config{Safe: "off"}, false)
 		began := time.Now()
 		r.must(t, "pulse", map[string]any{"ms": 250.0})
 		if lasted := time.Since(began); lasted != 250*time.Millisecond {
@@ -229,7 +183,7 @@ func TestPulse(t *testing.T) {
 		if h := r.chip.History("GPIO17"); !slices.Equal(h, []bool{false, true, false}) {
 			t.Errorf("driven %v", h)
 		}
-		for _, ms := range []any{0.0, 5001.0, 0.5, "x"} { // above max_on
+		for _, ms := range []any{0.0, 10_001.0, 0.5, "x"} {
 			if err := r.do(t, "pulse", map[string]any{"ms": ms}); !errors.Is(err, gateway.ErrDenied) {
 				t.Errorf("%v ms: %v", ms, err)
 			}
@@ -281,24 +235,9 @@ func TestSafeOnEndsAPulse(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	line := bus.LineConfig{Line: "GPIO17"}
-	for _, c := range []struct {
-		config Config
-		field  string
-	}{
-		{Config{LineConfig: line, Safe: "off", MaxOn: time.Minute, MinOn: time.Minute}, ""},
-		{Config{LineConfig: line, Safe: "on", MinOn: time.Minute}, ""},
-		{Config{LineConfig: line, Safe: "off", MaxOn: time.Minute, MinOn: time.Hour}, "max_on"},
-		{Config{LineConfig: line, Safe: "off", MaxOn: time.Millisecond}, "max_on"},
-		{Config{LineConfig: line, Safe: "on", MaxOn: time.Minute}, "max_on"},
-		{Config{LineConfig: line, Safe: "keep", MaxOn: time.Minute}, "max_on"},
-		{Config{LineConfig: bus.LineConfig{Line: "17"}, Safe: "off"}, "line"},
-	} {
-		_, err := New(c.config, nil)
-		var fault *gateway.FieldError
-		if (err == nil) != (c.field == "") || err != nil && (!errors.As(err, &fault) || fault.Field != c.field) {
-			t.Errorf("%+v: %v", c.config, err)
-		}
+	var fault *gateway.FieldError
+	if _, err := New(Config{LineConfig: bus.LineConfig{Line: "17"}, Safe: "off"}, nil); !errors.As(err, &fault) || fault.Field != "line" {
+		t.Errorf("a line that is none: %v", err)
 	}
 }
 

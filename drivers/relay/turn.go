@@ -10,23 +10,7 @@ import (
 // retryOff is how soon going off is tried again.
 const retryOff = time.Second
 
-// allowed says by its error that the relay may not change yet. The caller has mu.
-func (d *Dev) allowed(on bool) error {
-	if on == d.out.Active() {
-		return nil
-	}
-	least, rule, state := d.config.MinOn, "min_on", "on"
-	if on {
-		least, rule, state = d.config.MinOff, "min_off", "off"
-	}
-	if lasted := time.Since(d.since); lasted < least {
-		return fmt.Errorf("it has been %s for %v, %s is %v; try again in %v: %w", state,
-			lasted.Round(time.Second), rule, least, (least - lasted).Round(time.Second), gateway.ErrDenied)
-	}
-	return nil
-}
-
-// turn switches the relay, whatever the rules say. The caller has mu.
+// turn switches the relay. The caller has mu.
 func (d *Dev) turn(on bool) error {
 	was := d.out.Active()
 	if err := d.out.Set(on); err != nil {
@@ -34,19 +18,12 @@ func (d *Dev) turn(on bool) error {
 		return err
 	}
 	d.known.Know("on", gateway.Bool(on))
-	switch {
-	case was == on:
-	case on:
-		d.since = time.Now()
-		if d.config.MaxOn > 0 {
-			d.offAfter(d.config.MaxOn)
-		}
-	default:
-		d.since = time.Now()
-		d.cancel()
+	if on {
+		return nil
 	}
-	if !on {
-		d.overdue = nil
+	d.overdue = nil
+	if was {
+		d.cancel()
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 	"github.com/fieldpost/fieldpost/gateway/rules"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
 	"github.com/fieldpost/fieldpost/gateway/uplink/upload"
@@ -92,10 +93,15 @@ type DeviceStatus struct {
 	// Processing counts what has become of the readings; nil for a pure actuator.
 	Processing *ProcessingStats `json:"processing,omitempty"`
 	// Alerts are those that have begun and not ended.
-	Alerts  []gateway.Alert  `json:"alerts,omitempty"`
+	Alerts []gateway.Alert `json:"alerts,omitempty"`
+	// Output is how its outputs stand; nil if it takes no commands.
+	Output  *OutputStatus    `json:"output,omitempty"`
 	Latest  []LatestReading  `json:"latest,omitempty"`
 	Actions []gateway.Action `json:"actions,omitempty"`
 }
+
+// OutputStatus is how the outputs of a device stand.
+type OutputStatus = policy.Standing
 
 // Claim is one of the answers to GET /v1/claims: what of the hardware a device or
 // a bus uses.

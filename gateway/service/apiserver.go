@@ -154,8 +154,11 @@ func (s *Service) deviceStatus() []DeviceStatus {
 	for _, d := range now.devices {
 		st := d.status(time.Now())
 		st.Settings = tunings[d.id].set
-		if d.can.Actuator != nil {
-			st.Actions = now.actions(d.can.Actuator)
+		if d.actuator != nil {
+			st.Actions = now.actions(d.actuator)
+		}
+		if standing, ok := now.policy.Standing(d.id); ok {
+			st.Output = &standing
 		}
 		list = append(list, st)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 )
 
 // assembly is the gateway as one config describes it. Each of its parts has a life of
@@ -14,6 +15,7 @@ import (
 type assembly struct {
 	config  *Loaded
 	devices []*device
+	policy  *policy.Policy
 	control *control
 	link    *link
 }
@@ -55,6 +57,14 @@ func (a *assembly) start(ctx context.Context, report func(error)) {
 	for _, d := range a.devices {
 		d.start(ctx, report)
 	}
+}
+
+// close brings the outputs into their safe state and closes the devices.
+func (a *assembly) close() error {
+	if a.policy != nil {
+		a.policy.Rest()
+	}
+	return closeDevices(a.devices)
 }
 
 // connectDevices gives each device its way into the batcher of its lane, and

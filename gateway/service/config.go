@@ -10,6 +10,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 	"github.com/fieldpost/fieldpost/gateway/rules"
 	"github.com/fieldpost/fieldpost/gateway/scene"
 	"github.com/fieldpost/fieldpost/storeforward"
@@ -117,6 +118,12 @@ type DeviceConfig struct {
 	Lane    string        `yaml:"lane" doc:"Lane of the queue that its readings go to." default:"telemetry"`
 
 	pipeline.Processing
+	policy.Terms
+}
+
+// Validate checks what no tag can say.
+func (c *DeviceConfig) Validate() error {
+	return errors.Join(c.Processing.Validate(), c.Terms.Validate())
 }
 
 // Validate checks what no tag can say.

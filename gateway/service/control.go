@@ -2,11 +2,11 @@ package service
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/command"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 	"github.com/fieldpost/fieldpost/gateway/rules"
 	"github.com/fieldpost/fieldpost/gateway/scene"
 )
@@ -18,10 +18,11 @@ type control struct {
 	actuators  map[gateway.DeviceID]gateway.Actuator
 	scenes     *scene.Set
 	rules      *rules.Engine
-	log        *slog.Logger
 	stage      *stage
 	// deciding is what makes commands by itself, and stops first.
 	deciding *stage
+	policy   *policy.Policy
+	guarding *stage // runs policy, and stops last
 }
 
 // waitingShare is the part of queue.max_bytes that commands which wait may take.
@@ -39,26 +40,30 @@ func (s *Service) newControl(a *assembly) (*control, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &control{dispatcher: dispatcher, log: s.log}
+	c := &control{dispatcher: dispatcher}
 	return c, s.complete(c, a, scenes, devices.Actuators)
 }
 
 // complete makes what decides, which enters by the dispatcher.
 func (s *Service) complete(c *control, a *assembly, scenes *scene.Set, actuators map[gateway.DeviceID]gateway.Actuator) (err error) {
 	scenes.Connect(c.dispatcher)
-	c.scenes, c.actuators = scenes, actuators
+	c.scenes, c.actuators, c.policy = scenes, actuators, a.policy
 	c.rules, err = s.newRules(a, c.dispatcher, actuators)
 	return err
 }
 
 // succeed makes the control of another assembly, by the dispatcher of the one before,
 // which must not decide any more. The devices are those that commands are for then.
-func (s *Service) succeed(before *control, after *assembly) (*control, command.Devices, error) {
+func (s *Service) succeed(before *control, after *assembly) (c *control, devices command.Devices, err error) {
+	if after.policy, err = s.newPolicy(after); err != nil {
+		return nil, devices, err
+	}
+	after.policy.Inherit(before.policy)
 	devices, scenes, err := s.commanded(after)
 	if err != nil {
 		return nil, devices, err
 	}
-	c := &control{dispatcher: before.dispatcher, stage: before.stage, log: s.log}
+	c = &control{dispatcher: before.dispatcher, stage: before.stage}
 	if err := s.complete(c, after, scenes, devices.Actuators); err != nil {
 		return nil, devices, err
 	}
@@ -74,8 +79,8 @@ func (s *Service) commanded(a *assembly) (command.Devices, *scene.Set, error) {
 	var sensors []gateway.DeviceID
 	for _, d := range a.devices {
 		labels[d.id] = d.spec.label()
-		if d.can.Actuator != nil {
-			actuators[d.id] = d.can.Actuator
+		if d.actuator != nil {
+			actuators[d.id] = d.actuator
 		} else {
 			sensors = append(sensors, d.id)
 		}
@@ -86,7 +91,7 @@ func (s *Service) commanded(a *assembly) (command.Devices, *scene.Set, error) {
 	}
 	maps.Copy(actuators, scenes.Actuators())
 	return command.Devices{
-		Actuators: actuators, Labels: labels, Sensors: sensors, Children: a.config.childDevices(), Timeout: a.config.Commands.Timeout,
+		Actuators: actuators, Labels: labels, Sensors: sensors, Children: a.config.childDevices(), Policy: a.policy, Timeout: a.config.Commands.Timeout,
 		MaxWaiting: a.config.Commands.MaxWaiting, MaxWaitingBytes: int(a.config.Queue.MaxBytes / waitingShare), ClockWait: a.config.Commands.ClockWait,
 	}, scenes, nil
 }
@@ -97,24 +102,16 @@ func (c *control) start(ctx context.Context, report func(error)) {
 	c.decide(ctx, report)
 }
 
-// decide starts what makes commands by itself.
+// decide starts what watches over the outputs, and what makes commands by itself.
 func (c *control) decide(ctx context.Context, report func(error)) {
+	c.guarding = newStage(ctx, "policy", report)
+	c.guarding.start(c.policy.Run)
 	c.deciding = newStage(ctx, "rules", report)
 	c.deciding.start(c.rules.Run)
-}
-
-// safe has a device take its safe state for a reason; it does not wait.
-func (c *control) safe(d *device, why string) {
-	c.deciding.start(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, outputsTime)
-		defer cancel()
-		err := d.keeper.Safe(ctx)
-		c.log.Warn("a device is to be in its safe state", "device", d.id, "reason", why, "error", err)
-		return nil
-	})
 }
 
 func (c *control) stop() {
 	c.deciding.stop()
 	c.stage.stop()
+	c.guarding.stop()
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 )
 
 // device is one device of the config at work.
@@ -21,8 +22,10 @@ type device struct {
 	// keeper opens the device, whenever that can be done; can has its contracts.
 	keeper *drivers.Keeper
 	can    drivers.Device
-	source source
-	stage  *stage
+	// actuator has the actions as the config narrows them; nil if there are none.
+	actuator gateway.Actuator
+	source   source
+	stage    *stage
 }
 
 // source brings the readings of one device into the pipeline, and keeps its
@@ -58,9 +61,18 @@ func (s *Service) newDevice(spec deviceSpec, dataDir string) *device {
 		Driver: spec.driver, Config: spec.config, Buses: s.buses, Log: log,
 		Memory: newMemory(dataDir, spec.ID, log), Files: firmwareDir(dataDir, spec.ID),
 		Time:   func(now time.Time) { s.clock.Hear(spec.ID, now) },
-		Safety: func(problem error) { s.safety(spec, problem) },
+		Safety: func(problem error) { s.safety(spec, problem) }, Changed: s.outputsChanged,
 	})
-	return &device{id: gateway.DeviceID(spec.ID), spec: spec, keeper: keeper, can: keeper.Contracts()}
+	d := &device{id: gateway.DeviceID(spec.ID), spec: spec, keeper: keeper, can: keeper.Contracts()}
+	d.narrow()
+	return d
+}
+
+// narrow declares the actions within the bounds of the config.
+func (d *device) narrow() {
+	if d.can.Actuator != nil {
+		d.actuator = policy.Narrow(d.can.Actuator, d.spec.Terms)
+	}
 }
 
 // start lets the device say what it has to say.
@@ -74,18 +86,20 @@ func (d *device) stop() { d.stage.stop() }
 // outputsTime is how long a start waits for outputs to be found and made safe.
 const outputsTime = 3 * time.Second
 
-// makeSafe looks for every output, which brings it into its safe state. Whoever
-// takes longer is waited for no more, but cannot be used before.
-func makeSafe(ctx context.Context, devices []*device) {
-	ctx, cancel := context.WithTimeout(ctx, outputsTime)
-	defer cancel()
-	var outputs sync.WaitGroup
-	for _, d := range devices {
-		if d.can.Safer != nil {
-			outputs.Go(func() { _ = d.keeper.Check(ctx) }) // its watcher asks again, and tells
+// makeSafe looks for every output, one group after the other, which brings it into its
+// safe state. Whoever takes longer is waited for no more, but cannot be used before.
+func makeSafe(ctx context.Context, groups ...[]*device) {
+	for _, group := range groups {
+		ctx, cancel := context.WithTimeout(ctx, outputsTime/time.Duration(len(groups)))
+		var outputs sync.WaitGroup
+		for _, d := range group {
+			if d.can.Safer != nil {
+				outputs.Go(func() { _ = d.keeper.Check(ctx) }) // its watcher asks again, and tells
+			}
 		}
+		outputs.Wait()
+		cancel()
 	}
-	outputs.Wait()
 }
 
 // safety states whether an output has taken its safe state.

@@ -68,6 +68,9 @@ func (d *difference) keep(before *device, spec deviceSpec) {
 	}
 	same := *before
 	same.spec = spec
+	if !reflect.DeepEqual(before.spec.Terms, spec.Terms) {
+		same.narrow()
+	}
 	d.kept[same.id] = &same
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/hubsim"
 	"github.com/fieldpost/fieldpost/gateway/pipeline"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 	"github.com/fieldpost/fieldpost/gateway/scene"
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
@@ -305,7 +306,7 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 		s.health.Raise("device:"+string(id), "error", strings.Repeat("why ", 1000))
 	}
 	none := &control{scenes: new(scene.Set)}
-	s.current.Store(&assembly{config: &Loaded{}, devices: devices, control: none})
+	s.current.Store(&assembly{config: &Loaded{}, devices: devices, policy: new(policy.Policy), control: none})
 	s.remote = newRemote(remoteOptions{File: filepath.Join(t.TempDir(), "x"), Health: s.health, Log: s.log, CA: mqtt.NewReplacement(), Now: time.Now, Linked: func() bool { return true }, settable: settable{Probation: time.Minute}})
 	s.wanted = newWanted(wantedOptions{Log: s.log})
 	object := twin{s}.Reported()
@@ -313,16 +314,16 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 	if err != nil || len(data) > maxReportedBytes || object["left_out"] != true || object["gateway"] == nil || object["settings"] == nil {
 		t.Errorf("%d bytes, %v: %.300s", len(data), err, data)
 	}
-	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:100], control: none})
+	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:100], policy: new(policy.Policy), control: none})
 	s.health = health.NewBoard(s.log)
 	for _, d := range devices[:100] {
-		d.can.Actuator = talented{}
+		d.actuator = talented{}
 	}
 	object = twin{s}.Reported()
 	if d, ok := object["devices"].(map[string]any)["device%2E0"].(map[string]any); object["left_out"] != true || !ok || d["actions"] != nil {
 		t.Errorf("actions that do not fit: %.300v", object)
 	}
-	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:1], control: none})
+	s.current.Store(&assembly{config: &Loaded{}, devices: devices[:1], policy: new(policy.Policy), control: none})
 	object = twin{s}.Reported()
 	d, _ := object["devices"].(map[string]any)["device%2E0"].(map[string]any)
 	if object["left_out"] != nil || d == nil || len(d["actions"].(map[string]any)) != 8 {

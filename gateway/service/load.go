@@ -91,6 +91,7 @@ func parse(path string, text []byte) (*Loaded, error) {
 		l.advise(&section, spec.config)
 		l.devices = append(l.devices, spec)
 	}
+	errs = append(errs, l.checkPolicy())
 	if !touches(decoded, "scenes") {
 		errs = append(errs, l.checkScenes(root))
 	}
@@ -193,7 +194,7 @@ type keeping interface {
 func (s *deviceSpec) checkProcessing(section *config.Section) error {
 	var errs []error
 	if !s.driver.Measures() {
-		for _, key := range s.Keys() {
+		for _, key := range s.Processing.Keys() {
 			errs = append(errs, section.Errorf(key, "has no place with the driver %s, which gives no readings", s.Driver))
 		}
 		return config.Join(errs...)

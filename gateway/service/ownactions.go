@@ -37,7 +37,7 @@ type itself struct{ *Service }
 // command that has ended.
 func (itself) Actions() []gateway.Action {
 	least, lines, messages := 1.0, float64(maxLogLines), float64(maxExported)
-	return []gateway.Action{
+	return append([]gateway.Action{
 		{
 			Name: actionLogs, Idempotent: true, Timeout: 2 * time.Minute,
 			Help: "Uploads a bundle to look for faults in: version, status, the config without its secrets, and the last lines of the log.",
@@ -55,7 +55,7 @@ func (itself) Actions() []gateway.Action {
 			},
 		},
 		cancelAction(), settingsAction(), restartAction(),
-	}
+	}, overrideActions()...)
 }
 
 // Do implements gateway.Actuator.
@@ -67,6 +67,8 @@ func (g itself) Do(ctx context.Context, cmd gateway.Command) (map[string]any, er
 		return g.set(cmd)
 	case actionRestart:
 		return g.restart(ctx, cmd)
+	case actionOverride, actionRelease:
+		return g.override(cmd)
 	}
 	return g.send(ctx, cmd)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/command"
 	"github.com/fieldpost/fieldpost/gateway/config"
 	"github.com/fieldpost/fieldpost/gateway/health"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 )
 
 // conditionReload stands while the config file is another one than that in force, and
@@ -127,7 +128,7 @@ func firstOf(err error) string {
 // apply changes what differs and leaves the rest alone. Commands wait meanwhile.
 func (s *Service) apply(ctx context.Context, next *Loaded, d difference) error {
 	now := s.now()
-	after := &assembly{config: next, control: now.control, link: now.link}
+	after := &assembly{config: next, policy: now.policy, control: now.control, link: now.link}
 	if d.control {
 		if err := s.changeDevices(ctx, after, d); err != nil {
 			return err
@@ -164,6 +165,8 @@ func (s *Service) changeDevices(ctx context.Context, after *assembly, d differen
 	before := after.control
 	return before.dispatcher.Change(ctx, func() command.Devices {
 		before.deciding.stop()
+		s.relieve(ctx, d.left)
+		before.guarding.stop()
 		s.retire(d.left)
 		if err := s.buses.Change(after.config.buses); err != nil {
 			s.log.Error("a bus was left behind", "error", err)
@@ -189,6 +192,7 @@ func (s *Service) retire(devices []*device) {
 	}
 	for _, d := range devices {
 		s.latest.Forget(d.id)
+		s.health.Clear(policy.Condition(d.id))
 	}
 }
 

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 	"github.com/fieldpost/fieldpost/gateway/rules"
 	"github.com/fieldpost/fieldpost/gateway/scene"
 )
@@ -104,7 +104,7 @@ func (s *deviceSpec) ruleDevice(buses *bus.Set) rules.Device {
 	if err != nil || can.Actuator == nil {
 		return d
 	}
-	d.Actions = can.Actuator.Actions()
+	d.Actions = policy.Narrow(can.Actuator, s.Terms).Actions()
 	if can.Stateful != nil {
 		if d.Quantities != nil {
 			maps.Copy(d.Quantities, can.Stateful.AtRest())
@@ -127,7 +127,7 @@ func (s *Service) newRules(a *assembly, commands rules.Commander, actuators map[
 		}
 	}
 	return rules.NewEngine(rules.Options{
-		Set: a.config.ruleSet, Board: s.latest, Clock: s.clock, Commands: commands, Safety: safer{a}, Alerts: alerts,
+		Set: a.config.ruleSet, Board: s.latest, Clock: s.clock, Commands: commands, Safety: a.policy, Alerts: alerts,
 		Actions: func(id gateway.DeviceID) []gateway.Action {
 			if a := actuators[id]; a != nil {
 				return a.Actions()
@@ -144,20 +144,6 @@ func (s *Service) newRules(a *assembly, commands rules.Commander, actuators map[
 		Memory:   &memory{path: filepath.Join(a.config.Gateway.DataDir, "rules.memory"), log: s.log, limit: rules.MaxMemory},
 		Self:     ownDevice, Log: s.log, Health: s.health,
 	})
-}
-
-// safer takes devices to their safe state on behalf of rules.
-type safer struct{ *assembly }
-
-// Safe implements rules.Safer.
-func (s safer) Safe(id gateway.DeviceID, why string) error {
-	for _, d := range s.devices {
-		if d.id == id && d.can.Safer != nil {
-			s.control.safe(d, why)
-			return nil
-		}
-	}
-	return fmt.Errorf("device %s has no safe state: %w", id, gateway.ErrUnknown)
 }
 
 // ruleStatus is how the rules do, with their moments.

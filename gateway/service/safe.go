@@ -145,7 +145,8 @@ func (a *api) safe(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), outputsTime)
 	defer cancel()
-	states := eachOutput(outputs, func(d *device) error { return d.keeper.Safe(ctx) })
+	now := a.now()
+	states := eachOutput(outputs, func(d *device) error { return now.policy.SafeNow(ctx, d.id, "`fieldpost safe` asked for it") })
 	for _, st := range states {
 		a.log.Info("safe state asked for", "device", st.Device, "problem", st.Error)
 	}

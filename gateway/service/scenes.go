@@ -9,6 +9,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/config"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 	"github.com/fieldpost/fieldpost/gateway/scene"
 )
 
@@ -55,7 +56,7 @@ func (s *deviceSpec) actions(buses *bus.Set) []gateway.Action {
 	if err != nil || device.Actuator == nil {
 		return nil
 	}
-	return device.Actuator.Actions()
+	return policy.Narrow(device.Actuator, s.Terms).Actions()
 }
 
 // quantities are those that the device delivers and those that are derived, with any

@@ -93,10 +93,13 @@ func (s *Service) Run(ctx context.Context, p Process) (err error) {
 	first := s.now()
 	s.openBuses(first.config)
 	first.devices = s.keepDevices(first.config)
-	defer func() { err = errors.Join(err, closeDevices(s.now().devices), s.buses.Close()) }()
+	defer func() { err = errors.Join(err, s.now().close(), s.buses.Close()) }()
 	// Outputs come first: whatever else may fail must find them safe. The others
 	// are opened when they are first asked.
-	makeSafe(ctx, first.devices)
+	if first.policy, err = s.newPolicy(first); err != nil {
+		return err
+	}
+	makeSafe(ctx, inOrder(first.devices, first.policy.Order())...)
 
 	if err := s.openQueue(ctx, first.config); err != nil {
 		if ctx.Err() != nil {
@@ -239,7 +242,7 @@ func (s *Service) stop() {
 	wg.Go(now.control.stop)
 	wg.Wait()
 	wg.Go(func() {
-		if err := closeDevices(now.devices); err != nil {
+		if err := now.close(); err != nil {
 			s.fail(err)
 		}
 	})

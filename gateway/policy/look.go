@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+)
+
+// look takes those to their safe state that must not go on, and says when to look
+// again at the latest.
+func (p *Policy) look(now time.Time) (next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.overrides.expire(now)
+	next = sooner(now.Add(lookEvery), p.overrides.next())
+	for _, id := range p.ids {
+		d := p.devices[id]
+		p.track(d, now)
+		if d.securing != nil || d.Safer == nil {
+			continue
+		}
+		why, again := p.due(d, now)
+		if why != nil {
+			p.secure(d, *why, now)
+		}
+		next = sooner(next, again)
+	}
+	return next
+}
+
+// due says why a device has to take its safe state now; else nil, and when that
+// may change by itself. One that is not there is made safe when it is found. mu is
+// held.
+func (p *Policy) due(d *device, now time.Time) (why *reason, next time.Time) {
+	if p.opts.Connected(d.ID) {
+		d.linked = now
+	}
+	if d.owed != nil {
+		switch {
+		case d.state() == nil:
+			return nil, next
+		case rests(d.state(), d.rest) && d.underway == nil:
+			p.report(d, *d.owed, nil)
+			d.owed = nil
+		case !now.Before(d.retry):
+			return d.owed, next
+		default:
+			return nil, d.retry
+		}
+	}
+	if d.state() == nil || !d.away() || d.underway != nil && d.underway.stopped != nil {
+		p.settle(d, now)
+		return nil, next
+	}
+	if d.interlock != nil {
+		if ok, unmet := p.holds(d, now, nil); !ok {
+			return &reason{text: fmt.Sprintf("%s, and it needs `%s` (only_while)", unmet, d.interlock.text), at: now, passing: true}, next
+		}
+		next = sooner(next, p.expires(d))
+	}
+	alone, again := p.alone(d, now)
+	if alone != nil {
+		return alone, next
+	}
+	if over := d.times.over(d.Config); !over.IsZero() {
+		if !now.Before(over) {
+			return &reason{text: fmt.Sprintf("it has been on for %v (max_on)", d.Config.MaxOn), at: now, routine: true}, next
+		}
+		next = sooner(next, over)
+	}
+	return nil, sooner(next, again)
+}
+
+// alone says that a device has been left alone for too long.
+func (p *Policy) alone(d *device, now time.Time) (why *reason, next time.Time) {
+	after := d.Config.SafeAfter
+	if after.Silence > 0 {
+		if end := d.command.Add(after.Silence); now.Before(end) {
+			next = end
+		} else {
+			return &reason{text: fmt.Sprintf("no command has come for it for %v (safe_after.silence)", after.Silence), at: now}, next
+		}
+	}
+	if after.LinkLost > 0 {
+		last := d.linked
+		if d.command.After(last) {
+			last = d.command
+		}
+		if end := last.Add(after.LinkLost); !now.Before(end) {
+			return &reason{text: fmt.Sprintf("there has been no session with the hub for %v (safe_after.link_lost)", after.LinkLost), at: now}, next
+		}
+		next = sooner(next, now.Add(linkEvery))
+	}
+	return nil, next
+}
+
+// settle ends the condition of a device that was made safe, once what it was made
+// safe for is over.
+func (p *Policy) settle(d *device, now time.Time) {
+	if d.made == nil || !d.made.passing || d.interlock == nil {
+		return
+	}
+	if ok, _ := p.holds(d, now, nil); ok {
+		p.opts.Health.Clear(Condition(d.ID))
+	}
+}
