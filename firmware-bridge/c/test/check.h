@@ -43,7 +43,7 @@ struct vectors {
 
 static inline void open_vectors(struct vectors *v, const char *directory, const char *name) {
   char path[1024];
-  snprintf(path, sizeof path, "%s/%s", directory, name);
+  snprintf(path, sizeof path, "%s%s%s", directory, *directory ? "/" : "", name);
   v->file = fopen(path, "r");
   if (v->file) return;
   perror(path);

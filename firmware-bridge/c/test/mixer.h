@@ -16,7 +16,7 @@ struct mixer {
 
   uint8_t in[512]; /* on its way to the device */
   uint16_t in_at, in_length;
-  uint8_t out[1 << 14]; /* what it has sent */
+  uint8_t out[1 << 12]; /* what it has sent */
   uint16_t out_length;
   uint32_t now;
   int unsent; /* polls until the line is idle again */

@@ -27,10 +27,10 @@ static const char descriptor[] CONSTANT =
     "channel id=7 name=out1 type=bool\n"
     "channel id=8 name=out2 type=bool\n"
     "action id=1 name=out1 idempotent lease\n"
-    "arg name=on type=bool required\n"
+    "arg name=on type=bool required safe=false\n"
     "result name=on type=bool\n"
     "action id=2 name=out2 idempotent lease\n"
-    "arg name=on type=bool required\n"
+    "arg name=on type=bool required safe=false\n"
     "result name=on type=bool\n"
     "setting id=1 name=interval type=int unit=ms min=10 max=30000\n"
 #ifdef NODE_TEST
