@@ -463,30 +463,35 @@ func TestConditionAtATime(t *testing.T) {
 	})
 }
 
-// TestClocksAreChanged: each time of day once, on the days on which clocks are
-// changed, too.
+// TestClocksAreChanged: in the night in which clocks are set forward, what falls into
+// the gap is done once, at its end; in that in which they are set back, each time is
+// done once, too.
 func TestClocksAreChanged(t *testing.T) {
-	for zone, days := range map[string][2]string{
-		"Europe/Berlin":       {"2026-03-28T12:00:00+01:00", "2026-10-24T12:00:00+02:00"},
-		"America/New_York":    {"2026-03-07T12:00:00-05:00", "2026-10-31T12:00:00-04:00"},
-		"Australia/Lord_Howe": {"2026-10-03T12:00:00+10:30", "2026-04-04T12:00:00+11:00"},
+	for _, c := range []struct {
+		zone, noon    string
+		fired, missed uint64
+	}{
+		{"Europe/Berlin", "2026-03-28T12:00:00+01:00", 3, 3},
+		{"Europe/Berlin", "2026-10-24T12:00:00+02:00", 6, 0},
+		{"America/New_York", "2026-03-07T12:00:00-05:00", 3, 3},
+		{"America/New_York", "2026-10-31T12:00:00-04:00", 6, 0},
+		{"Australia/Lord_Howe", "2026-10-03T12:00:00+10:30", 4, 2}, // by half an hour
+		{"Australia/Lord_Howe", "2026-04-04T12:00:00+11:00", 6, 0},
+		{"Asia/Tokyo", "2026-03-28T12:00:00+09:00", 6, 0},
 	} {
-		for _, day := range days {
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t)
-				world := testWorld
-				world.Zone = zoneOf(t, zone)
-				r.clock.set(timeOf(t, day))
-				r.start(world, nil, Rule{ID: "night", At: []string{"01:30", "01:45", "02:00", "02:15", "02:30", "03:00"}, Do: set("lamp", true), CatchUp: time.Minute})
-				defer func() { r.stop() }()
-				r.pass(24 * time.Hour)
-				s := r.engine.Status()[0]
-				if s.Fired+s.Missed != 6 || len(r.ids) != int(s.Fired) {
-					t.Errorf("%s after %s: %d fired, %d missed, %s", zone, day, s.Fired, s.Missed, s.LastMissed)
-				}
-				r.notes = nil
-			})
-		}
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			world := testWorld
+			world.Zone = zoneOf(t, c.zone)
+			r.clock.set(timeOf(t, c.noon))
+			r.start(world, nil, Rule{ID: "night", At: []string{"01:30", "01:45", "02:00", "02:15", "02:30", "03:00"}, Do: set("lamp", true)})
+			defer func() { r.stop() }()
+			r.pass(24 * time.Hour)
+			s := r.engine.Status()[0]
+			if s.Fired != c.fired || s.Missed != c.missed || len(r.ids) != int(c.fired) {
+				t.Errorf("%s after %s: %d fired, %d missed (%s), commands %v", c.zone, c.noon, s.Fired, s.Missed, s.LastMissed, r.ids)
+			}
+		})
 	}
 }
 

@@ -133,7 +133,9 @@ func (l *live) keepTime(e *Engine, p *present, latest occurrence, all []occurren
 		l.miss(e, latest, before+1, fmt.Sprintf("it was found %v late", late.Round(time.Second)))
 		return time.Time{}
 	}
-	l.missed += uint64(before)
+	if before > 0 {
+		l.miss(e, latest, before, "later times of it have come since")
+	}
 	switch holds {
 	case yes:
 		l.fire(e, p, latest.at.UTC().Format("20060102T150405Z"), p.now.Add(l.CatchUp-late))
@@ -162,7 +164,7 @@ func (l *live) missedBefore(o occurrence, p *present) (n int) {
 	return n
 }
 
-// miss notes that n occurrences were not kept, of which the given one is the last.
+// miss notes that n occurrences were not kept, up to the given one or shortly before.
 func (l *live) miss(e *Engine, o occurrence, n int, why string) {
 	l.missed += uint64(n)
 	l.lastMiss = fmt.Sprintf("%s, %s", o.at.Format("2006-01-02 15:04:05"), why)
