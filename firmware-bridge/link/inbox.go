@@ -10,7 +10,7 @@ const (
 	// keeps the readings above that, and sends them again.
 	mostEvents = 32
 	// repeatPause is how long the same repetition is not asked for again.
-	repeatPause = 250 * time.Millisecond
+	repeatPause = 100 * time.Millisecond
 )
 
 // inbox puts what the microcontroller tells in order, until somebody takes it.

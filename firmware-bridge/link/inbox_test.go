@@ -127,7 +127,7 @@ func TestInboxAsksOnce(t *testing.T) {
 			if _, _, ack := in.come(5, 5, 1); ack != want {
 				t.Errorf("frame %d: %v, want %v", i+1, ack, want)
 			}
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(40 * time.Millisecond)
 		}
 	})
 }

@@ -6,7 +6,7 @@
 
 enum { TYPE = 0x0F, BAD = 0x20 /* of a tag */ };
 
-enum { SOON = 250, LATE = 2000 /* ms without an acknowledgement */ };
+enum { SOON = 100, LATE = 2000 /* ms without an acknowledgement */ };
 
 /* Fields of READINGS and of each reading in it. */
 enum { AT_FIRST, AT_HELD = 4, AT_TIME = 6, AT_READINGS = 10, AT_CHANNEL = 0, AT_DELAY, AT_VALUE = 3 };

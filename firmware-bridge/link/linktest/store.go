@@ -24,7 +24,7 @@ type reading struct {
 	value   link.Value
 }
 
-const leastPatience = 250 * time.Millisecond
+const leastPatience = 100 * time.Millisecond
 
 func (s *store) oldest() uint32 { return s.next - uint32(len(s.held)) }
 
