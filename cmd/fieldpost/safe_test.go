@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,6 +31,25 @@ func TestSafeWithoutAGateway(t *testing.T) {
 	_, errs = b.want(t, exitFailed, "safe", "board")
 	wantText(t, "a sensor", errs, `there is no output "board"`)
 	b.want(t, exitUsage, "safe", "--within", "0s")
+}
+
+// TestSafeTakesDependentsFirst: a pump stops before the valve closes that it leans on.
+func TestSafeTakesDependentsFirst(t *testing.T) {
+	b := newBoard(t)
+	file := filepath.Join(b.dir, "actuations")
+	b.withDevices(t, fmt.Sprintf(`  - {id: valve, driver: sim, safe: on, actuations: %[1]s}
+  - {id: pump, driver: sim, safe: off, actuations: %[1]s, only_while: not valve.relay and board.temperature > 0}
+  - {id: board, driver: sysfs}
+`, file))
+	out, _ := b.want(t, exitOK, "safe")
+	wantText(t, "both", out, "safe  pump (sim)\nsafe  valve (sim)\n")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pump, valve := strings.LastIndex(string(text), "safe off"), strings.Index(string(text), "safe on"); pump < 0 || valve < pump {
+		t.Errorf("the valve did not wait for the pump:\n%s", text)
+	}
 }
 
 // TestSafeMakesTheBestOfAFile that cannot be read whole.

@@ -77,17 +77,29 @@ func (s *Service) newPolicy(a *assembly) (*policy.Policy, error) {
 		Latest: s.latest, Clock: s.clock, Log: s.log, Health: s.health, Connected: s.connected,
 		Overrides: filepath.Join(a.config.Gateway.DataDir, overridesFile),
 	}
-	ids := make(map[gateway.DeviceID]bool)
-	for _, d := range a.devices {
-		ids[d.id] = true
+	o.Devices, o.Exists = policed(a.devices), existing(a.devices)
+	return policy.New(o)
+}
+
+// policed are the devices that take commands, as the policy sees them.
+func policed(devices []*device) (list []policy.Device) {
+	for _, d := range devices {
 		if d.can.Actuator != nil {
-			o.Devices = append(o.Devices, policy.Device{
+			list = append(list, policy.Device{
 				ID: d.id, Config: d.spec.Terms, Actuator: d.can.Actuator, Stateful: d.can.Stateful, Safer: d.can.Safer,
 			})
 		}
 	}
-	o.Exists = func(id gateway.DeviceID) bool { return ids[id] }
-	return policy.New(o)
+	return list
+}
+
+// existing tells whether a device is one of these.
+func existing(devices []*device) func(gateway.DeviceID) bool {
+	ids := make(map[gateway.DeviceID]bool)
+	for _, d := range devices {
+		ids[d.id] = true
+	}
+	return func(id gateway.DeviceID) bool { return ids[id] }
 }
 
 // connected tells whether there is a session with the hub for a device.

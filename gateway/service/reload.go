@@ -160,10 +160,10 @@ func (s *Service) apply(ctx context.Context, next *Loaded, d difference) error {
 // changeDevices makes the control of other devices, and of what else decides about
 // them, while no command is carried out.
 func (s *Service) changeDevices(ctx context.Context, after *assembly, d difference) error {
-	ctx, cancel := context.WithTimeout(ctx, reloadPatience)
+	patience, cancel := context.WithTimeout(ctx, reloadPatience)
 	defer cancel()
 	before := after.control
-	return before.dispatcher.Change(ctx, func() command.Devices {
+	return before.dispatcher.Change(patience, func() command.Devices {
 		before.deciding.stop()
 		s.relieve(ctx, d.left)
 		before.guarding.stop()

@@ -270,6 +270,37 @@ rules:
 	}
 }
 
+// TestTermsChangeOnTheFly: who may command a device changes without a touch of it.
+func TestTermsChangeOnTheFly(t *testing.T) {
+	b := startBroker(t)
+	r := startService(t, t.TempDir(), b.url)
+	r.awaitConnected(t)
+	r.do(t, "bench", "relay", `{"on":true}`)
+	done := r.actuations(t, "actuations")
+	r.edit(t, "driver: sim,", "driver: sim, allow: [local],")
+	if got := r.reload(t); !slices.Equal(got.Tuned, []gateway.DeviceID{"bench"}) || len(got.Reopened) > 0 {
+		t.Errorf("reloaded %+v", got)
+	}
+	if err := b.server.Publish("fieldpost/gw/commands", []byte(`{"id":"c1","device":"bench","action":"relay","args":{"on":false}}`), false, 1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if all := strings.Join(b.on("fieldpost/gw/results"), ""); !strings.Contains(all, `"correlation":"c1"`) || !strings.Contains(all, `"status":"denied"`) {
+			return fmt.Errorf("results %s", all)
+		}
+		return nil
+	})
+	if got := r.actuations(t, "actuations"); len(got) != len(done) {
+		t.Errorf("it was touched:\n%s", strings.Join(got, ""))
+	}
+	if got := r.do(t, "bench", "relay", `{"on":false}`); got.Status != gateway.StatusDone {
+		t.Errorf("from the board: %+v", got)
+	}
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
 // TestReloadRefuses what is wrong and what takes a restart, as a whole.
 func TestReloadRefuses(t *testing.T) {
 	b := startBroker(t)

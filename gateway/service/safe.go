@@ -10,10 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/clock"
 	"github.com/fieldpost/fieldpost/gateway/config"
 	"github.com/fieldpost/fieldpost/gateway/durable"
+	"github.com/fieldpost/fieldpost/gateway/latest"
+	"github.com/fieldpost/fieldpost/gateway/policy"
 )
 
 // SafeState is whether an output has been brought into its safe state.
@@ -76,9 +80,11 @@ func defaultGateway() GatewayConfig {
 	return c
 }
 
-// Safe brings the outputs of a config into their safe state, or one of them, all at
-// the same time; who takes longer than ctx is left behind. No gateway may run that has
-// them. The error is that there is no such output.
+// Safe brings the outputs of a config into their safe state, or one of them: each
+// before those that it leans on by its only_while, and otherwise all at the same time.
+// Who takes longer than ctx is left behind, and has only its share of the time if others
+// come after it. No gateway may run that has them. The error is that there is no such
+// output.
 func (l *Loaded) Safe(ctx context.Context, only gateway.DeviceID, log *slog.Logger) ([]SafeState, error) {
 	b := l.Bench(nil, log)
 	var devices []*device
@@ -90,16 +96,43 @@ func (l *Loaded) Safe(ctx context.Context, only gateway.DeviceID, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	states := eachOutput(outputs, func(d *device) error {
-		if err := d.keeper.Check(ctx); err != nil { // finding it brings it there
-			return err
-		}
-		return d.keeper.Close()
-	})
+	var states []SafeState
+	groups := inSafeOrder(outputs, devices)
+	for i, group := range groups {
+		share, cancel := shareOf(ctx, len(groups)-i)
+		states = append(states, eachOutput(group, func(d *device) error {
+			if err := d.keeper.Check(share); err != nil { // finding it brings it there
+				return err
+			}
+			return d.keeper.Close()
+		})...)
+		cancel()
+	}
 	if err := b.buses.Close(); err != nil {
 		log.Warn("a bus is left behind", "error", err)
 	}
 	return states, nil
+}
+
+// inSafeOrder groups outputs, among all devices, in the order in which they are to take
+// their safe state.
+func inSafeOrder(outputs, all []*device) [][]*device {
+	p, err := policy.New(policy.Options{
+		Devices: policed(all), Exists: existing(all), Latest: latest.NewBoard(), Clock: clock.NewSystem(time.Time{}),
+	})
+	if err != nil { // something is wrong in the config: all at once
+		return [][]*device{outputs}
+	}
+	return inOrder(outputs, p.Order())
+}
+
+// shareOf is an equal share of the time that ctx has for so many.
+func shareOf(ctx context.Context, many int) (context.Context, context.CancelFunc) {
+	end, limited := ctx.Deadline()
+	if !limited {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/time.Duration(many))
 }
 
 // outputsOf are the devices that can be switched and have a safe state, or one of them.
