@@ -51,7 +51,7 @@ func TestCommandLine(t *testing.T) {
 		t.Errorf("status --json: %v", err)
 	}
 	wantAll(t, "devices", g.tool(t, 0, "devices"), "bench", "sim", "board", "sysfs", "programs", "ingest")
-	wantAll(t, "devices bench", g.tool(t, 0, "devices", "bench"), "fieldpost do bench relay on=…", "bool")
+	wantAll(t, "devices bench", g.tool(t, 0, "devices", "bench"), "fieldpost do bench relay on=true|false", "bool")
 	wantAll(t, "devices nobody", g.tool(t, 1, "devices", "nobody"), `no device "nobody"`, "bench, board, programs")
 	wantAll(t, "do", g.tool(t, 0, "do", "bench", "relay", "on=true"), "bench relay: done", `"relay":true`)
 	wantAll(t, "do, bad argument", g.tool(t, 1, "do", "bench", "relay", "on=maybe"), "denied", "want bool")
