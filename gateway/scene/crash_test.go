@@ -21,6 +21,7 @@ type life struct {
 	late    bool
 	away    time.Duration
 	level   float64
+	reboot  bool // the board is started anew before the next run
 }
 
 func drawStep(t *rapid.T) scene.StepConfig {
@@ -47,7 +48,7 @@ func TestNoStepTwice(t *testing.T) {
 		lives := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) life {
 			return life{
 				rapid.IntRange(1, 30).Draw(t, "crashAt"), rapid.Bool().Draw(t, "late"),
-				time.Duration(rapid.IntRange(0, 50).Draw(t, "away")) * time.Second, float64(rapid.IntRange(0, 1).Draw(t, "level") * 40),
+				time.Duration(rapid.IntRange(0, 50).Draw(t, "away")) * time.Second, float64(rapid.IntRange(0, 1).Draw(t, "level") * 40), rapid.Bool().Draw(t, "reboot"),
 			}
 		}), 0, 4).Draw(rt, "lives")
 		var faults []string
@@ -76,6 +77,9 @@ func liveAll(t *testing.T, c scene.Config, lives []life) []string {
 		}
 		r.halt()
 		time.Sleep(l.away)
+		if l.reboot {
+			r.clock.reboot()
+		}
 	}
 	return r.faults(c, began)
 }

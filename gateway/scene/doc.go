@@ -13,6 +13,6 @@
 //
 // Each has an end: after a scene's time nothing more of it is begun, neither by the
 // scene nor by a step that waits for its device, whether or not the gateway was
-// started anew in between. If nobody knows what time it is after a start, nothing is
-// gone on with.
+// started anew in between. If the board was too, and nobody knows what time it is,
+// nothing is gone on with.
 package scene

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -14,6 +15,9 @@ type record struct {
 	// Command is the id of the run, Plan is the hash of its plan.
 	Command string `json:"command"`
 	Plan    string `json:"plan"`
+	// Until is when the time of its steps is over, by the uptime of the board in Boot.
+	Boot  string        `json:"boot,omitempty"`
+	Until time.Duration `json:"until"`
 	// Steps has, by their numbers, those that were decided upon: pauses that are
 	// over, conditions, and what was not done.
 	Steps map[int]gateway.Status `json:"steps,omitempty"`

@@ -139,10 +139,20 @@ func (m memory) Save(data []byte) error {
 }
 
 // wall is the bubble's clock, which may be untrusted.
-type wall struct{ untrusted bool }
+type wall struct {
+	untrusted bool
+	// boots counts the starts of the board, the last one was at up.
+	boots int
+	up    time.Time
+}
 
-func (*wall) Now() time.Time  { return time.Now().UTC() }
-func (w *wall) Trusted() bool { return !w.untrusted }
+func (*wall) Now() time.Time          { return time.Now().UTC() }
+func (w *wall) Trusted() bool         { return !w.untrusted }
+func (w *wall) Uptime() time.Duration { return time.Since(w.up) }
+func (w *wall) Boot() string          { return fmt.Sprint("boot ", w.boots) }
+
+// reboot starts the board anew.
+func (w *wall) reboot() { w.boots, w.up = w.boots+1, time.Now() }
 
 // deed is something that a device has done.
 type deed struct {
@@ -207,7 +217,7 @@ var machines = []gateway.DeviceID{"a", "b", "c"}
 
 func newRig(t testing.TB) *rig {
 	d := &disk{memories: make(map[string][]byte)}
-	return &rig{t: t, disk: d, mu: &d.mu, clock: &wall{}, board: latest.NewBoard()}
+	return &rig{t: t, disk: d, mu: &d.mu, clock: &wall{up: time.Now()}, board: latest.NewBoard()}
 }
 
 func (r *rig) known() scene.Known {

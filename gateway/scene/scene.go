@@ -3,6 +3,7 @@ package scene
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -49,24 +50,38 @@ func (s *scene) Do(ctx context.Context, cmd gateway.Command) (map[string]any, er
 // begin begins a run, or goes on with one that the last stop of the gateway has cut
 // short.
 func (s *scene) begin(cmd gateway.Command) (*run, error) {
-	r := &run{scene: s, cmd: cmd}
-	whole := s.plan.Within
 	if cmd.Resumed {
-		whole += undoTime // it may have come to that
+		return s.resume(cmd)
 	}
-	end, err := s.end(cmd, whole)
+	end, err := s.end(cmd, s.plan.Within)
 	if err != nil {
 		return nil, err
 	}
-	r.until, r.end = end, end.Add(undoTime)
-	if cmd.Resumed {
-		r.until, r.end = end.Add(-undoTime), end
-		r.record, err = s.recall(cmd)
-		return r, err
+	r := &run{scene: s, cmd: cmd, until: end, end: end.Add(undoTime)}
+	r.record = record{
+		Command: cmd.ID, Plan: s.plan.hash(), Boot: s.opts.Clock.Boot(), Until: s.opts.Clock.Uptime() + time.Until(end),
 	}
-	r.record = record{Command: cmd.ID, Plan: s.plan.hash()}
 	if err := s.remember(r.record); err != nil {
 		return nil, fmt.Errorf("nothing was done, since it could not be put on record: %w", err)
 	}
 	return r, nil
+}
+
+// resume goes on with a run within its time: if the board has not been started since,
+// that is known exactly.
+func (s *scene) resume(cmd gateway.Command) (*run, error) {
+	known, err := s.recall(cmd)
+	if err != nil {
+		return nil, err
+	}
+	end := time.Now().Add(known.Until + undoTime - s.opts.Clock.Uptime())
+	switch boot := s.opts.Clock.Boot(); {
+	case boot == "" || boot != known.Boot:
+		if end, err = s.end(cmd, s.plan.Within+undoTime); err != nil { // it may have come to undoing
+			return nil, err
+		}
+	case !end.After(time.Now()):
+		return nil, errTimeOver
+	}
+	return &run{scene: s, cmd: cmd, record: known, until: end.Add(-undoTime), end: end}, nil
 }

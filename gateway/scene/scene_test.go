@@ -231,7 +231,9 @@ func TestNoStaleContinuation(t *testing.T) {
 		detail string
 	}{
 		"late":      {3 * time.Minute, func(*rig, *scene.Config) {}, "since its time is over"},
-		"untrusted": {time.Second, func(r *rig, _ *scene.Config) { r.clock.untrusted = true }, "does not know how long ago"},
+		"untrusted": {time.Second, func(r *rig, _ *scene.Config) { r.clock.untrusted = true; r.clock.reboot() }, "does not know how long ago"},
+		"rebooted":  {3 * time.Minute, func(r *rig, _ *scene.Config) { r.clock.reboot() }, "since its time is over"},
+		"stepped":   {3 * time.Minute, func(r *rig, _ *scene.Config) { r.clock.untrusted = true }, "since its time is over"},
 		"changed":   {time.Second, func(_ *rig, c *scene.Config) { c.Scenes[0].Steps[1] = do("c", "pulse") }, "the scene has been changed"},
 		"forgotten": {time.Second, func(r *rig, _ *scene.Config) { clear(r.disk.memories) }, "no record"},
 	} {
@@ -252,8 +254,19 @@ func TestNoStaleContinuation(t *testing.T) {
 	}
 }
 
-// TestScenesNeedNoTrustedClock: as long as the gateway runs.
+// TestScenesNeedNoTrustedClock as long as the board is up.
 func TestScenesNeedNoTrustedClock(t *testing.T) {
+	c := steps(do("a", "pulse"), pause(20*time.Second), do("b", "pulse"))
+	bubble(t, c, func(t *testing.T, r *rig) {
+		r.clock.untrusted = true
+		go r.Do(t.Context(), gateway.Command{ID: "x", Device: "night", Action: "run"})
+		time.Sleep(10 * time.Second)
+		r.halt()
+		r.start(c)
+		if got := r.result("x"); got.Status != gateway.StatusDone || !slices.Equal(r.did(), []string{"x/1@a", "x/3@b"}) {
+			t.Errorf("%+v, did %v", got, r.did())
+		}
+	})
 	bubble(t, steps(do("a", "pulse"), pause(time.Second), do("b", "pulse")), func(t *testing.T, r *rig) {
 		r.clock.untrusted = true
 		got, err := r.Do(context.Background(), gateway.Command{ID: "x", Device: "night", Action: "run"})

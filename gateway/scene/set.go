@@ -25,6 +25,15 @@ type Door interface {
 	Stopping() <-chan struct{}
 }
 
+// Clock tells the time of day, and how long the board has been up.
+type Clock interface {
+	clock.Clock
+	// Uptime is exact whatever the time of day does, until the board is started again,
+	// which changes Boot. Boot is empty if it is not known.
+	Uptime() time.Duration
+	Boot() string
+}
+
 // Options of a Set. All but Log are required.
 type Options struct {
 	// Config has been checked.
@@ -38,7 +47,7 @@ type Options struct {
 	Devices []gateway.DeviceID
 	// Memory is that of a scene.
 	Memory func(id string) gateway.Memory
-	Clock  clock.Clock
+	Clock  Clock
 	Log    *slog.Logger
 }
 
@@ -100,6 +109,8 @@ func (s *Set) actions(id gateway.DeviceID) []gateway.Action {
 	return list
 }
 
+var errTimeOver = fmt.Errorf("not gone on with after the restart, since its time is over: %w", gateway.ErrTimeout)
+
 // end is when the time of a command is over. One that had been begun before the start
 // is gone on with only if that is known.
 func (s *Set) end(cmd gateway.Command, all time.Duration) (time.Time, error) {
@@ -115,7 +126,7 @@ func (s *Set) end(cmd gateway.Command, all time.Duration) (time.Time, error) {
 	case left > 0:
 		return time.Now().Add(left), nil
 	case cmd.Resumed:
-		return time.Time{}, fmt.Errorf("not gone on with after the restart, since its time is over: %w", gateway.ErrTimeout)
+		return time.Time{}, errTimeOver
 	default:
 		return time.Time{}, fmt.Errorf("its time, %v, was over before it could be begun: %w", all, gateway.ErrExpired)
 	}
