@@ -39,7 +39,7 @@ test: ## all tests, the outage test with real processes included
 	go test -count=1 -timeout 5m ./scripts/systemtest
 
 bridge: ## the microcontroller's side of firmware-bridge: built for AVR and PC, its sizes, its tests
-	$(MAKE) -C firmware-bridge/c all check footprint trial fuzz
+	$(MAKE) -C firmware-bridge/c all check footprint arduino trial fuzz
 
 systemtest: ## the wider system tests, with foreign parts: as root, after make build; .ci/run installs what they need
 	go vet -tags wide ./scripts/systemtest
