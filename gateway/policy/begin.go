@@ -72,7 +72,7 @@ func (p *Policy) begin(ctx context.Context, cmd gateway.Command, action gateway.
 	}
 	ctx, permit.cut = context.WithCancelCause(ctx)
 	d.underway, d.command = permit, now
-	if d.made != nil && permit.away {
+	if d.made != nil && (permit.away || !d.made.passing) { // somebody decides about it again
 		d.made = nil
 		p.opts.Health.Clear(Condition(d.ID))
 	}

@@ -15,6 +15,7 @@ type idle struct{}
 func (idle) Do(context.Context, gateway.Command) (gateway.Result, error) {
 	return gateway.Result{Status: gateway.StatusDone}, nil
 }
+func (idle) Resting(gateway.DeviceID) bool                            { return false }
 func (idle) Safe(gateway.DeviceID, string) error                      { return nil }
 func (idle) Alert(_ context.Context, _ gateway.Alert, _ func()) error { return nil }
 

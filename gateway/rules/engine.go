@@ -241,9 +241,10 @@ func (e *Engine) makeSafe(l *live) {
 		l.settled = otherwise
 		e.order(l, l.otherwise, "", time.Time{})
 	case l.IfSilent == silentSafe:
+		_, _, idle := l.hand.state()
 		l.hand.give(nil) // what it has not done yet is not to be done any more
 		l.settled = neither
-		if e.safe(l.target(), fmt.Sprintf("rule %s goes by what is not known: %s", l.ID, l.why)) {
+		if idle && e.opts.Safety.Resting(l.target()) || e.safe(l.target(), fmt.Sprintf("rule %s goes by what is not known: %s", l.ID, l.why)) {
 			l.settled = safe
 		}
 	}

@@ -88,6 +88,23 @@ func lines(text string) []string {
 	return strings.Split(text, "\n")
 }
 
+// TestSilenceOfADeviceAtRest: nothing is to be done, and nothing is said to be.
+func TestSilenceOfADeviceAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.resting = "fan"
+		r.start(testWorld, nil, fan)
+		defer func() { r.stop() }()
+		r.measure("air.temperature", 20)
+		r.expect("fan set on=false done")
+		r.pass(5 * time.Minute)
+		r.is(Off, "air.temperature is older than 5m0s")
+		r.expect()
+		r.measure("air.temperature", 20)
+		r.expect("fan set on=false done")
+	})
+}
+
 // TestUnknownEnd: a rule does not begin while nobody could tell when it is over; and
 // one whose device has no safe state says nothing of it.
 func TestUnknownEnd(t *testing.T) {

@@ -32,6 +32,8 @@ type Safer interface {
 	// has. The reason completes a sentence that ends in "since". An error is that the
 	// device has none, which wraps gateway.ErrUnknown.
 	Safe(device gateway.DeviceID, why string) error
+	// Resting tells whether the outputs of a device are as in its safe state now.
+	Resting(device gateway.DeviceID) bool
 }
 
 // Alerter takes alerts.

@@ -67,6 +67,8 @@ type rig struct {
 	mu    sync.Mutex
 	notes []string
 	ids   []string
+	// resting is a device that is in its safe state already.
+	resting gateway.DeviceID
 	// reopened is a device that does not stay at work in a reload.
 	reopened gateway.DeviceID
 	// refuse makes commands end otherwise than done.
@@ -210,6 +212,9 @@ func (r *rig) Safe(device gateway.DeviceID, why string) error {
 	r.note("%s safe since %s", device, why)
 	return nil
 }
+
+// Resting implements Safer.
+func (r *rig) Resting(device gateway.DeviceID) bool { return device == r.resting }
 
 // Alert implements Alerter.
 func (r *rig) Alert(_ context.Context, a gateway.Alert, stored func()) error {

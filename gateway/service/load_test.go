@@ -301,3 +301,30 @@ func readYAML(t *testing.T, file string) any {
 	}
 	return doc
 }
+
+// TestRulesThatAreNotObeyed are told by check: the device takes nothing from rules.
+func TestRulesThatAreNotObeyed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "fieldpost.yaml")
+	text := `gateway: {id: a}
+upstreams: [{type: mqtt, url: "mqtt://broker.example"}]
+devices:
+  - {id: fan, driver: sim, allow: [hub, local]}
+  - {id: lamp, driver: sim, allow_actions: {pulse: [local]}}
+rules:
+  - {id: never, when: lamp.relay, do: {device: fan, action: relay, args: {on: true}}}
+  - {id: some, when: lamp.door_open, do: {device: lamp, action: relay, args: {on: true}}, otherwise: {device: lamp, action: pulse, args: {ms: 5}}}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(l.Advice())
+	for _, want := range []string{"rules[never].do.device: device fan does not take relay from rules", "rules[some].otherwise.device: device lamp does not take pulse from rules"} {
+		if !strings.Contains(got, want) || len(l.Advice()) != 2 {
+			t.Errorf("advice %s, want %s", got, want)
+		}
+	}
+}

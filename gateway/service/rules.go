@@ -1,6 +1,8 @@
 package service
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -30,6 +32,7 @@ func (l *Loaded) loadRules(root *config.Section, ids []string) error {
 		for _, a := range l.ruleSet.Advice {
 			l.advice = append(l.advice, root.Errorf(a.Field, "%s", a.Problem))
 		}
+		l.checkAllowed(root)
 	}
 	return config.Join(errs...)
 }
@@ -127,7 +130,7 @@ func (s *Service) newRules(a *assembly, commands rules.Commander, actuators map[
 		}
 	}
 	return rules.NewEngine(rules.Options{
-		Set: a.config.ruleSet, Board: s.latest, Clock: s.clock, Commands: commands, Safety: a.policy, Alerts: alerts,
+		Set: a.config.ruleSet, Board: s.latest, Clock: s.clock, Commands: commands, Safety: safety{a}, Alerts: alerts,
 		Actions: func(id gateway.DeviceID) []gateway.Action {
 			if a := actuators[id]; a != nil {
 				return a.Actions()
@@ -144,6 +147,63 @@ func (s *Service) newRules(a *assembly, commands rules.Commander, actuators map[
 		Memory:   &memory{path: filepath.Join(a.config.Gateway.DataDir, "rules.memory"), log: s.log, limit: rules.MaxMemory},
 		Self:     ownDevice, Log: s.log, Health: s.health,
 	})
+}
+
+// safety takes devices to their safe state on behalf of rules; of a group, its members.
+type safety struct{ *assembly }
+
+// Safe implements rules.Safer.
+func (s safety) Safe(id gateway.DeviceID, why string) error {
+	members, isGroup := s.config.Groups[string(id)]
+	if !isGroup {
+		return s.policy.Safe(id, why)
+	}
+	var errs []error
+	for _, m := range members {
+		errs = append(errs, s.Safe(gateway.DeviceID(m), why))
+	}
+	return errors.Join(errs...)
+}
+
+// Resting implements rules.Safer.
+func (s safety) Resting(id gateway.DeviceID) bool {
+	for _, d := range s.devices {
+		if d.id != id || d.can.Stateful == nil {
+			continue
+		}
+		rest, state := d.can.Stateful.AtRest(), d.can.Stateful.State()
+		for name, v := range rest {
+			if now, known := state[name]; !known || now != v {
+				return false
+			}
+		}
+		return len(rest) > 0
+	}
+	return false
+}
+
+// checkAllowed warns of rules whose device takes no commands from rules.
+func (l *Loaded) checkAllowed(root *config.Section) {
+	for _, r := range l.Rules {
+		for key, do := range map[string]*rules.Do{"do": r.Do, "otherwise": r.Otherwise} {
+			if do == nil {
+				continue
+			}
+			for _, spec := range l.devices {
+				if spec.ID == do.Device && !spec.obeysRules(do.Action) {
+					l.advice = append(l.advice, root.Errorf(fmt.Sprintf("rules[%s].%s.device", r.ID, key),
+						"device %s does not take %s from rules (allow, allow_actions), so that this has no effect", do.Device, do.Action))
+				}
+			}
+		}
+	}
+}
+
+// obeysRules tells whether rules may ask the device for an action at all.
+func (s *deviceSpec) obeysRules(action string) bool {
+	const rule = string(gateway.OriginRule)
+	who, narrower := s.AllowActions[action]
+	return (s.Allow == nil || slices.Contains(s.Allow, rule)) && (!narrower || slices.Contains(who, rule))
 }
 
 // ruleStatus is how the rules do, with their moments.
