@@ -35,8 +35,11 @@ func (j *Journal) excess(more int) int {
 	return n
 }
 
-// journalBytes bounds what finished entries take of the disk.
-func (o *Options) journalBytes() int64 { return o.MaxBytes / 8 }
+// maxJournalBytes bounds what finished entries take of the disk: all are looked at when
+// the store is opened.
+const maxJournalBytes = 16e6
+
+func (o *Options) journalBytes() int64 { return min(o.MaxBytes/8, maxJournalBytes) }
 
 // forget adds the removal of what is beyond the bounds to a request that finishes
 // one more.

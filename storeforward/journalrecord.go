@@ -22,16 +22,21 @@ type journalRecord struct {
 	Stamp []byte `json:",omitempty"`
 }
 
-func (r journalRecord) stamp() stamp {
-	d := decoder{data: r.Stamp}
-	return d.stamp()
+// parseStamp gives no stamp for what is none.
+func parseStamp(data []byte) stamp {
+	d := decoder{data: data}
+	s := d.stamp()
+	if d.err != nil {
+		return stamp{}
+	}
+	return s
 }
 
 // running is how long a command that was started has been carried out; 0 if that
 // cannot be known, because the board was started anew meanwhile.
 func (r journalRecord) running(now stamp) time.Duration {
-	began := r.stamp()
-	if !r.Started || len(r.Stamp) == 0 || began.boot == 0 || began.boot != now.boot {
+	began := parseStamp(r.Stamp)
+	if !r.Started || began.boot == 0 || began.boot != now.boot {
 		return 0
 	}
 	return now.uptime - began.uptime
@@ -152,33 +157,52 @@ func (j *Journal) load(txn *badger.Txn) error {
 		if err != nil {
 			return fmt.Errorf("journal: %w", err)
 		}
-		r, err := j.decode(value)
+		e, err := j.head(value)
 		if err != nil || len(key) != 9 {
 			j.q.log.Error("journal entry damaged and left out", "key", fmt.Sprintf("%x", key), "error", err)
 			continue
 		}
-		j.know(binary.BigEndian.Uint64(key[1:]), r, len(value))
+		e.arrival = binary.BigEndian.Uint64(key[1:])
+		j.know(e)
 	}
 	return nil
 }
 
+// head reads of a value what is kept in memory.
+func (j *Journal) head(value []byte) (*journalEntry, error) {
+	f, err := expect(value, frameJournal)
+	if err == nil {
+		f, err = j.q.sealer.open(f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var head struct {
+		Command struct{ ID string }
+		Result  *struct{}
+		Stamp   []byte
+	}
+	if err := json.Unmarshal(f.payload, &head); err != nil || head.Command.ID == "" {
+		return nil, fmt.Errorf("journal entry: %w", errDamaged)
+	}
+	return &journalEntry{id: head.Command.ID, bytes: len(value), finished: head.Result != nil, at: parseStamp(head.Stamp)}, nil
+}
+
 // know takes an entry that is on disk into memory. Of two with one id the later
 // one counts: the other had outlived the journal, or was disowned.
-func (j *Journal) know(arrival uint64, r journalRecord, bytes int) {
-	id := r.Command.ID
-	if old := j.entries[id]; old != nil {
+func (j *Journal) know(e *journalEntry) {
+	if old := j.entries[e.id]; old != nil {
 		j.doubtful = append(j.doubtful, old.arrival)
 		if i := slices.Index(j.finished, old); i >= 0 {
 			j.finished = slices.Delete(j.finished, i, i+1)
 			j.bytes -= int64(old.bytes)
 		}
 	}
-	e := &journalEntry{id: id, arrival: arrival, bytes: bytes, finished: r.Result != nil, at: r.stamp()}
-	j.entries[id] = e
-	j.arrivals = max(j.arrivals, arrival)
+	j.entries[e.id] = e
+	j.arrivals = max(j.arrivals, e.arrival)
 	if e.finished {
 		j.finished = append(j.finished, e)
-		j.bytes += int64(bytes)
+		j.bytes += int64(e.bytes)
 		j.q.ages.saw(e.at)
 	}
 }

@@ -116,7 +116,8 @@ type Options struct {
 	// repeated one is answered instead of executed.
 	JournalEntries int
 	// JournalAge is how long they are remembered at most; 0 is for ever. They also
-	// go, the oldest first, once they take more than an eighth of MaxBytes.
+	// go, the oldest first, once they take more than an eighth of MaxBytes, or
+	// 16 MB.
 	JournalAge time.Duration
 	// Key encrypts what messages and commands say, if it is given: at least
 	// MinKeyBytes random bytes. A store keeps needing the key that it was

@@ -154,7 +154,9 @@ func (c *committer) bringRest(found *findings) error {
 			continue // it was never of a size to be kept
 		}
 		p.puts = append(p.puts, kv)
-		c.journal.know(c.journal.arrivals+1, e.journalRecord, len(kv.value))
+		c.journal.know(&journalEntry{
+			id: e.Command.ID, arrival: c.journal.arrivals + 1, bytes: len(kv.value), finished: e.Result != nil, at: parseStamp(e.Stamp),
+		})
 		c.salvage.report.Commands++
 		if err := flush(len(kv.value)); err != nil {
 			return err

@@ -25,8 +25,12 @@ type control struct {
 	guarding *stage // runs policy, and stops last
 }
 
-// waitingShare is the part of queue.max_bytes that commands which wait may take.
-const waitingShare = 8
+// Commands that wait may take this part of queue.max_bytes, and so many bytes at most:
+// the engine of the store needs memory for what it has written of late.
+const (
+	waitingShare    = 8
+	maxWaitingBytes = 16e6
+)
 
 // newControl makes the control of the devices of an assembly.
 func (s *Service) newControl(a *assembly) (*control, error) {
@@ -92,7 +96,7 @@ func (s *Service) commanded(a *assembly) (command.Devices, *scene.Set, error) {
 	maps.Copy(actuators, scenes.Actuators())
 	return command.Devices{
 		Actuators: actuators, Labels: labels, Sensors: sensors, Children: a.config.childDevices(), Policy: a.policy, Timeout: a.config.Commands.Timeout,
-		MaxWaiting: a.config.Commands.MaxWaiting, MaxWaitingBytes: int(a.config.Queue.MaxBytes / waitingShare), ClockWait: a.config.Commands.ClockWait,
+		MaxWaiting: a.config.Commands.MaxWaiting, MaxWaitingBytes: int(min(a.config.Queue.MaxBytes/waitingShare, maxWaitingBytes)), ClockWait: a.config.Commands.ClockWait,
 	}, scenes, nil
 }
 

@@ -165,13 +165,20 @@ func (a *Arrivals) first(device gateway.DeviceID) *arrival {
 func (a *Arrivals) next(device gateway.DeviceID) *arrival {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	line := a.waiting[device][1:]
+	line := drop(a.waiting[device])
 	if len(line) == 0 {
 		delete(a.waiting, device)
 		return nil
 	}
 	a.waiting[device] = line
 	return line[0]
+}
+
+// drop removes the first of a list, and lets go of it: what is in front of a slice
+// stays in memory for as long as the rest.
+func drop(list []*arrival) []*arrival {
+	list[0] = nil
+	return list[1:]
 }
 
 // confirm confirms what is taken and has nothing before it that is not.
@@ -189,7 +196,7 @@ func (a *Arrivals) confirmable() (list []*arrival) {
 	for len(a.order) > 0 && a.order[0].taken {
 		list = append(list, a.order[0])
 		a.bytes -= len(a.order[0].Raw)
-		a.order = a.order[1:]
+		a.order = drop(a.order)
 	}
 	if len(list) > 0 {
 		close(a.room)
