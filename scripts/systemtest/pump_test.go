@@ -23,6 +23,7 @@ type pumps struct {
 	address string
 	mu      sync.Mutex
 	on      [8]bool
+	changes []string        // coil and state, in order
 	clients map[string]bool // those that have ever asked
 }
 
@@ -54,7 +55,13 @@ func (p *pumps) HandleCoils(r *server.CoilsRequest) ([]bool, error) {
 	}
 	p.clients[r.ClientAddr] = true
 	if r.IsWrite {
-		copy(p.on[r.Addr:], r.Args)
+		for i, on := range r.Args {
+			coil := int(r.Addr) + i
+			if p.on[coil] != on {
+				p.changes = append(p.changes, fmt.Sprintf("%d %t", coil, on))
+			}
+			p.on[coil] = on
+		}
 	}
 	return slices.Clone(p.on[r.Addr : r.Addr+r.Quantity]), nil
 }
@@ -64,6 +71,14 @@ func (p *pumps) connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.clients)
+}
+
+// changed are the changes since it was asked last.
+func (p *pumps) changed() (changes []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	changes, p.changes = p.changes, nil
+	return changes
 }
 
 // await waits until a pump is on, or off.
