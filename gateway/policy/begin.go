@@ -140,7 +140,7 @@ func (p *Policy) judge(d *device, cmd gateway.Command, permit *permit, now time.
 		why = p.conflict(d, cmd, permit, now)
 	}
 	if why == "" {
-		why = d.times.tooSoon(d.Config, permit, now)
+		why = d.tooSoon(permit, now)
 	}
 	if why == "" && !d.budget.take(d.Config.MaxCommands, permit.away || len(d.rest) == 0, now) {
 		why = fmt.Sprintf("%s has had %d commands in %v (max_commands); try again in %v", d.ID, d.Config.MaxCommands.Count, d.Config.MaxCommands.Per, atLeast(d.budget.wait(d.Config.MaxCommands)))

@@ -34,7 +34,8 @@ var forbidden = []struct {
 	{"forward", "backward", func(on map[string]bool) bool { return on["forward"] && on["backward"] }},
 }
 
-// slowest is how long a relay of the model takes at most; settled is when everything
+// slowest is how long a relay of the model takes at most; a safe state waits for those
+// of dependents, and is taken twice. settled is when everything
 // has come to rest after the last event: a cut command, its end, and a safe state, for
 // each of a chain of three.
 const (
@@ -108,7 +109,7 @@ func (m *model) watch(on map[string]bool, id string) {
 	if on[id] && now.Sub(was) < c.MinOff {
 		m.fault("%s is on after %v off, min_off is %v", id, now.Sub(was), c.MinOff)
 	}
-	if !on[id] && c.MaxOn > 0 && now.Sub(was) > c.MaxOn+2*slowest && now.Sub(m.failed[id]) > settled {
+	if !on[id] && c.MaxOn > 0 && now.Sub(was) > c.MaxOn+6*slowest && now.Sub(m.failed[id]) > settled {
 		m.fault("%s was on for %v, max_on is %v", id, now.Sub(was), c.MaxOn)
 	}
 	for _, f := range forbidden {
@@ -297,7 +298,10 @@ func (m *model) look() {
 	}
 	for id, dev := range m.relays {
 		c := modelConfigs[id]
-		if on := time.Since(m.changed[string(id)]); dev.isOn() && c.MaxOn > 0 && on > c.MaxOn+2*slowest {
+		m.plant.mu.Lock()
+		on := time.Since(m.changed[string(id)])
+		m.plant.mu.Unlock()
+		if dev.isOn() && c.MaxOn > 0 && on > c.MaxOn+6*slowest {
 			m.fault("%s has been on for %v, max_on is %v", id, on, c.MaxOn)
 		}
 	}

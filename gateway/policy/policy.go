@@ -115,7 +115,7 @@ func New(o Options) (*Policy, error) {
 	}
 	now := time.Now()
 	for _, d := range o.Devices {
-		known := &device{Device: d, budget: newBucket(d.Config.MaxCommands, now), command: now, linked: now}
+		known := &device{Device: d, budget: newBucket(d.Config.MaxCommands, now), command: now, linked: now, times: times{since: now}}
 		known.describe()
 		p.devices[d.ID] = known
 		p.ids = append(p.ids, d.ID)

@@ -74,10 +74,31 @@ func TestLeastTimes(t *testing.T) {
 		r.relays["pump"].change(func(d *relay) { d.there, d.on = false, false })
 		r.Changed()
 		time.Sleep(time.Hour)
+		r.denied(r.do("pump", "on"), "pump cannot be reached, and min_off (5m0s) counts from when it is found again")
 		r.relays["pump"].change(func(d *relay) { d.there = true })
 		r.Changed()
 		r.is("pump", false)
 		r.denied(r.do("pump", "on"), "it has been off for 0s")
+	})
+}
+
+// TestLeastTimesOfWhatIsNotKnown: a write that has failed may have switched all the
+// same.
+func TestLeastTimesOfWhatIsNotKnown(t *testing.T) {
+	inBubble(t, map[gateway.DeviceID]Terms{"pump": {MinOn: 10 * time.Second, MinOff: time.Minute}}, func(t *testing.T, r *rig) {
+		time.Sleep(time.Minute)
+		r.must("pump", "on")
+		time.Sleep(time.Minute)
+		r.relays["pump"].change(func(d *relay) { d.fail = errors.New("it does not work") })
+		if err := r.do("pump", "off"); err == nil {
+			t.Error("it works")
+		}
+		r.relays["pump"].change(func(d *relay) { d.fail = nil })
+		time.Sleep(9 * time.Second)
+		r.denied(r.do("pump", "on"), "it has been in an unknown state for 9s, min_off is 1m0s")
+		r.denied(r.do("pump", "off"), "it has been in an unknown state for 9s, min_on is 10s")
+		time.Sleep(time.Second)
+		r.must("pump", "off")
 	})
 }
 

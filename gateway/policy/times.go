@@ -12,7 +12,8 @@ const output = "on"
 type times struct {
 	// on is what the output is, or was when it was known last.
 	known, on bool
-	// since is when it has become what it is, at the latest; from, at the earliest.
+	// since is when it has become what it is, at the latest, or when that was not known
+	// any more; from, when it has become that, at the earliest.
 	since, from time.Time
 }
 
@@ -20,7 +21,7 @@ type times struct {
 // changed it, as early as it began.
 func (t *times) see(now state, underway *permit, at time.Time) {
 	on, known := now[output].Bool()
-	if known && (!t.known || on != t.on) {
+	if known != t.known || known && on != t.on {
 		t.since = at
 	}
 	if known && (t.from.IsZero() || on != t.on) {
@@ -35,21 +36,26 @@ func (t *times) see(now state, underway *permit, at time.Time) {
 }
 
 // tooSoon says that a command comes too soon after the last change; empty if it
-// does not.
-func (t *times) tooSoon(c Terms, permit *permit, now time.Time) string {
-	if !t.known || !c.timed() {
-		return ""
-	}
-	after, _ := permit.after[output].Bool()
-	if after == t.on && !permit.momentary {
+// does not. What is not known may have changed when it was not known any more; one
+// that cannot be reached is off from when it is found.
+func (d *device) tooSoon(permit *permit, now time.Time) string {
+	t, c := d.times, d.Config
+	after, set := permit.after[output].Bool()
+	if after = after || permit.momentary; !set || t.known && after == t.on {
 		return ""
 	}
 	least, rule, is := c.MinOff, "min_off", "off"
-	if t.on {
+	if !after {
 		least, rule, is = c.MinOn, "min_on", "on"
 	}
+	if !t.known {
+		is = "in an unknown state"
+	}
 	lasted := now.Sub(t.since)
-	if lasted >= least {
+	switch {
+	case after && least > 0 && d.state() == nil:
+		return fmt.Sprintf("%s cannot be reached, and %s (%v) counts from when it is found again; see to it", d.ID, rule, least)
+	case lasted >= least:
 		return ""
 	}
 	return fmt.Sprintf("it has been %s for %v, %s is %v; try again in %v", is, lasted.Truncate(time.Second), rule, least, atLeast(least-lasted))
