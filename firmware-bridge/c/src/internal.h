@@ -29,8 +29,23 @@ void fpl_make_safe(struct fpl_link *link, bool leased); /* all outputs, or those
 void fpl_lease(struct fpl_link *link, uint8_t output, uint32_t lease);
 void fpl_guard(struct fpl_link *link); /* ends leases, and takes fail-safe */
 
-/* requests.c */
-void fpl_request(struct fpl_link *link); /* is in input */
+/* requests.c: a request is in input. */
+void fpl_request(struct fpl_link *link);
+
+/* The functions for single requests get the length of the payload, write what follows the status of
+ * the answer, put its length into link->answered, and return the status. */
+enum { FPL_ROOM = FPL_PAYLOAD - 1 };
+
+static inline const uint8_t *fpl_asked(const struct fpl_link *link) { return link->input + FPL_HEADER; }
+
+static inline uint8_t *fpl_answer(struct fpl_link *link) { return fpl_payload(link) + 1; }
+
+/* actions.c */
+uint8_t fpl_do(struct fpl_link *link, uint8_t length);
+
+/* settings.c */
+uint8_t fpl_get(struct fpl_link *link, uint8_t length);
+uint8_t fpl_set(struct fpl_link *link, uint8_t length);
 
 /* readings.c */
 void fpl_acknowledged(struct fpl_link *link);   /* ACK is in input */

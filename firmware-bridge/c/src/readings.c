@@ -12,7 +12,7 @@ enum { SOON = 100, LATE = 2000 /* ms without an acknowledgement */ };
 enum { AT_FIRST, AT_HELD = 4, AT_TIME = 6, AT_READINGS = 10, AT_CHANNEL = 0, AT_DELAY, AT_VALUE = 3 };
 
 static struct fpl_reading *held(const struct fpl_link *link, uint8_t i) {
-  return &link->readings[(uint8_t)(link->head + i) % link->capacity];
+  return &link->readings[(link->head + i) % link->capacity];
 }
 
 /* drop forgets the oldest ones. */

@@ -115,12 +115,12 @@ static void readings_are_held_until_acknowledged(void) {
 }
 
 static void readings_are_sent_anew_with_growing_pauses(void) {
-  static const uint32_t pauses[] = {250, 500, 1000, 2000, 2000};
+  static const uint32_t pauses[] = {100, 200, 400, 800, 1600, 2000, 2000};
   start();
   fpl_tell_int(&mixer.link, 1, 42);
   fpl_poll(&mixer.link);
   CHECK(next_readings(0, 0), "not sent");
-  for (size_t i = 0; i < 5; i++) {
+  for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
     for (uint32_t ms = 0; ms < pauses[i] - 3; ms++) {
       let_pass(&mixer, 1);
       if (ms % 500 == 0) say(&mixer, FPL_PING, SESSION, 9, ping, sizeof ping); /* heartbeats */
@@ -139,6 +139,21 @@ static void the_oldest_reading_goes_and_is_missed(void) {
   CHECK(fpl_get32(heard.payload + 18) == 0, "next is %u", (unsigned)fpl_get32(heard.payload + 18));
   fpl_poll(&mixer.link);
   CHECK(next_readings(3, 0), "the oldest is %u", (unsigned)fpl_get32(heard.payload));
+}
+
+static void many_readings_can_be_held(void) {
+  static struct fpl_reading many[255];
+  start();
+  fpl_init(&mixer.link, &mixer.port, &mixer.application, many, 255, mixer.leases);
+  begin_session(&mixer, &heard, SESSION);
+  for (int i = 0; i < 400; i++) fpl_tell_int(&mixer.link, 1, i);
+  let_pass(&mixer, 60);
+  for (uint32_t number = 145; number < 400;) {
+    CHECK(hear(&mixer, &heard) && fpl_get32(heard.payload) == number, "reading %u is missing", (unsigned)number);
+    for (uint8_t at = 10; at < heard.length && !failures; at = (uint8_t)(at + 8), number++)
+      CHECK(fpl_get32(heard.payload + at + 4) == number, "%u is wrong", (unsigned)number);
+    if (failures) return;
+  }
 }
 
 static void numbers_of_readings_wrap(void) {
@@ -230,6 +245,7 @@ int main(void) {
   readings_are_held_until_acknowledged();
   readings_are_sent_anew_with_growing_pauses();
   the_oldest_reading_goes_and_is_missed();
+  many_readings_can_be_held();
   numbers_of_readings_wrap();
   a_long_pause_ends_a_frame_of_readings();
   nothing_is_begun_while_the_line_is_busy();

@@ -26,7 +26,7 @@ static struct {
   uint16_t session, number;
   uint32_t expected; /* number of the next reading */
   int32_t serial;    /* what it says, if it is of that channel */
-  int readings, frames, logs, cases;
+  int readings, frames, logs, cases, bytes;
 } gateway;
 
 static double seconds(void) {
@@ -79,6 +79,7 @@ static int receive(uint8_t type, uint16_t number, int patience) {
     struct pollfd on = {gateway.fd, POLLIN, 0};
     uint8_t byte;
     if (poll(&on, 1, 10) < 1 || read(gateway.fd, &byte, 1) != 1) continue;
+    gateway.bytes++;
     if (fpl_receive(&gateway.receiver, byte) != FPL_FRAME) continue;
     if (fpl_get16(gateway.frame + FPL_AT_SESSION) != gateway.session) continue;
     if (gateway.frame[FPL_AT_TYPE] == FPL_READINGS) take_readings();
@@ -139,10 +140,12 @@ static void take_burst(int32_t count) {
   double start = seconds();
   fpl_put32(arguments + 6, (uint32_t)count);
   request(FPL_DO, arguments, sizeof arguments);
+  gateway.bytes = 0;
   while (gateway.readings < count && seconds() - start < 60) receive(0, 0, 100);
   CHECK(gateway.readings == count, "%d readings of %d", gateway.readings, count);
-  printf("exercise: %.0f frames/s, %.0f readings/s\n", gateway.frames / (seconds() - start),
-         gateway.readings / (seconds() - start));
+  printf("exercise: %.0f frames/s, %.0f readings/s, %.0f %% of a line of 115200 baud\n",
+         gateway.frames / (seconds() - start), gateway.readings / (seconds() - start),
+         gateway.bytes / (seconds() - start) / 115.2);
 }
 
 int main(int argc, char **argv) {

@@ -48,7 +48,7 @@ static void take_readings(const struct heard *heard) {
   uint8_t ack[5] = {0};
   CHECK(first - fpl_get16(heard->payload + 4) <= gateway.expected, "%u is lost", (unsigned)gateway.expected);
   if (first > gateway.expected) {
-    if (mixer.now - gateway.asked_at < 250 && gateway.asked_at) return;
+    if (mixer.now - gateway.asked_at < 100 && gateway.asked_at) return;
     gateway.asked_at = mixer.now;
     ack[4] = 1;
   }
