@@ -27,6 +27,8 @@ type Action struct {
 	// Momentary actions change something for a moment only, which the argument ms
 	// gives, and put it back before they are done.
 	Momentary bool `json:"momentary,omitempty"`
+	// Allowed are those who may ask for it (hub, local, rule); nil: all of them.
+	Allowed []string `json:"allowed,omitzero"`
 	// Timeout bounds one execution; zero means the dispatcher's default.
 	Timeout time.Duration `json:"timeout,omitempty"`
 }

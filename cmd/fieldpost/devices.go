@@ -134,6 +134,9 @@ func printAction(out io.Writer, device gateway.DeviceID, a gateway.Action) {
 	for _, arg := range a.Args {
 		fmt.Fprintf(out, "      %s: %s%s\n", arg.Name, arg.Wants(), helpNote(arg.Help))
 	}
+	if a.Allowed != nil {
+		fmt.Fprintf(out, "      for %s only\n", cmp.Or(strings.Join(a.Allowed, ", "), "nobody"))
+	}
 	again := "is never repeated: unknown-outcome"
 	switch {
 	case a.Resumable:

@@ -47,7 +47,8 @@ func TestActionsAreShownAsTheyAreTyped(t *testing.T) {
 	most := 5000.0
 	d := service.DeviceStatus{ID: "lamp", Actions: []gateway.Action{
 		{Name: "set", Help: "Switches it.", Idempotent: true, Timeout: 10 * time.Second, Args: []gateway.Arg{{Name: "on", Type: gateway.ArgBool, Required: true}}},
-		{Name: "flash", Help: "Switches it on for a moment.", Timeout: time.Minute, Args: []gateway.Arg{{Name: "ms", Type: gateway.ArgInteger, Unit: "ms", Max: &most, Help: "how long"}}},
+		{Name: "flash", Help: "Switches it on for a moment.", Timeout: time.Minute, Args: []gateway.Arg{{Name: "ms", Type: gateway.ArgInteger, Unit: "ms", Max: &most, Help: "how long"}}, Allowed: []string{"local", "rule"}},
+		{Name: "never", Allowed: []string{}},
 	}}
 	var out strings.Builder
 	if err := (&devicesCmd{}).show(&out, d); err != nil {
@@ -55,7 +56,7 @@ func TestActionsAreShownAsTheyAreTyped(t *testing.T) {
 	}
 	for _, want := range []string{
 		"  fieldpost do lamp set on=true|false\n      Switches it.\n      on: bool\n      takes at most 10s; if the power fails meanwhile it is repeated\n",
-		"  fieldpost do lamp flash [ms=..5000]\n", "      ms: integer in ms ≤ 5000, how long\n", "takes at most 1m0s; if the power fails meanwhile it is never repeated: unknown-outcome\n",
+		"  fieldpost do lamp flash [ms=..5000]\n", "      ms: integer in ms ≤ 5000, how long\n      for local, rule only\n", "      for nobody only\n", "takes at most 1m0s; if the power fails meanwhile it is never repeated: unknown-outcome\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("got %s\nwant %s", out.String(), want)

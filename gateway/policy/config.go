@@ -86,6 +86,18 @@ func (c *Terms) Keys() (keys []string) {
 	return keys
 }
 
+// allowed are those who may ask for an action; nil: all of them.
+func (c *Terms) allowed(action string) []string {
+	narrower, given := c.AllowActions[action]
+	switch {
+	case !given:
+		return c.Allow
+	case c.Allow == nil:
+		return append([]string{}, narrower...)
+	}
+	return append([]string{}, slices.DeleteFunc(slices.Clone(narrower), func(who string) bool { return !slices.Contains(c.Allow, who) })...)
+}
+
 // group is who sent a command, in the words of the config.
 func group(o gateway.Origin) string {
 	switch o {

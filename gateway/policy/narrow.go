@@ -7,9 +7,10 @@ import (
 )
 
 // Narrow is an actuator that declares its actions within the bounds of a config, so
-// that they are shown, and commands beyond them denied, like those of the driver.
+// that they are shown, and commands beyond them denied, like those of the driver; and
+// who may ask for them.
 func Narrow(a gateway.Actuator, c Terms) gateway.Actuator {
-	if len(c.Limits) == 0 && !c.timed() {
+	if len(c.Limits) == 0 && !c.timed() && c.Allow == nil && len(c.AllowActions) == 0 {
 		return a
 	}
 	return &narrowed{a, c}
@@ -28,7 +29,7 @@ func (n *narrowed) Actions() []gateway.Action {
 	}
 	actions := make([]gateway.Action, 0, len(declared))
 	for _, action := range declared {
-		action.Args = slices.Clone(action.Args)
+		action.Args, action.Allowed = slices.Clone(action.Args), n.config.allowed(action.Name)
 		possible := true
 		for i := range action.Args {
 			arg := &action.Args[i]

@@ -62,9 +62,21 @@ func meet(a, b []gateway.Action) (both []gateway.Action) {
 			continue
 		}
 		x.Args, x.Idempotent, x.Timeout = args, x.Idempotent && y.Idempotent, max(x.Timeout, y.Timeout)
+		x.Allowed = allowedBoth(x.Allowed, y.Allowed)
 		both = append(both, x)
 	}
 	return both
+}
+
+// allowedBoth are those who are allowed twice; nil allows everybody.
+func allowedBoth(a, b []string) []string {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(who string) bool { return !slices.Contains(b, who) })
 }
 
 // meetArgs are arguments that suit both; ok is false if the arguments are not the

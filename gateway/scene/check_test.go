@@ -106,8 +106,8 @@ func TestCommonActions(t *testing.T) {
 		return gateway.Action{Name: "mode", Args: []gateway.Arg{{Name: "to", Type: gateway.ArgText, OneOf: modes}}}
 	}
 	kinds := map[gateway.DeviceID][]gateway.Action{
-		"a": {number(0, 50), mode("eco", "off"), {Name: "pulse", Timeout: time.Minute}},
-		"b": {mode("off", "on"), number(10, 100), {Name: "pulse", Idempotent: true}},
+		"a": {number(0, 50), mode("eco", "off"), {Name: "pulse", Timeout: time.Minute, Allowed: []string{"hub", "rule"}}},
+		"b": {mode("off", "on"), number(10, 100), {Name: "pulse", Idempotent: true, Allowed: []string{"rule", "local"}}},
 		"c": {number(60, 100), mode("on")},
 	}
 	actions := func(members ...string) []gateway.Action {
@@ -125,6 +125,9 @@ func TestCommonActions(t *testing.T) {
 		usages = append(usages, a.Name+" "+a.Usage())
 		if !a.Resumable || a.Idempotent != (a.Name == "set") {
 			t.Errorf("%+v", a)
+		}
+		if (a.Name == "pulse") != slices.Equal(a.Allowed, []string{"rule"}) {
+			t.Errorf("%s is allowed for %v", a.Name, a.Allowed)
 		}
 		if want := map[string]time.Duration{"set": 12 * time.Second, "mode": 21 * time.Second, "pulse": 71 * time.Second}[a.Name]; want-a.Timeout != 0 {
 			t.Errorf("%s has %v, want %v", a.Name, a.Timeout, want)

@@ -49,7 +49,7 @@ type (
 		// Every is how often it is polled, after settings; empty if it is not.
 		Every string    `json:"every,omitempty"`
 		Since time.Time `json:"since,omitzero"`
-		// Actions are what it can be asked to do, with their arguments as in
+		// Actions are what the hub can ask it to do, with their arguments as in
 		// "on=true|false [ms=1..5000]".
 		Actions map[string]string `json:"actions,omitempty"`
 	}
@@ -186,10 +186,13 @@ func (t twin) state() reportedState {
 	return state
 }
 
-// usages are actions in the form of the twin.
+// usages are the actions that the hub may ask for, in the form of the twin.
 func usages(actions []gateway.Action) map[string]string {
 	list := make(map[string]string, len(actions))
 	for _, a := range actions {
+		if a.Allowed != nil && !slices.Contains(a.Allowed, "hub") {
+			continue
+		}
 		list[escapeKey(a.Name)] = shorten(a.Usage(), maxReportedText)
 	}
 	return list
