@@ -52,6 +52,14 @@ type subject struct {
 	took        []time.Duration
 }
 
+// TestThroughABroker: what the benchmark below measures comes through at all.
+func TestThroughABroker(t *testing.T) {
+	url := startLatencyBroker(t)
+	acts := startLatencyGateway(t, url)
+	connect(t, url, "publisher").Publish("fieldpost/gw/commands", 1, false, `{"id":"c1","device":"pump","action":"pulse"}`)
+	<-acts
+}
+
 // BenchmarkLatency measures the time from the publication of a command to the moment
 // at which the actuator is told, one command at a time, by turns: of the gateway, of a
 // program that only subscribes, and of one that syncs two lines to the same disk before
@@ -105,7 +113,7 @@ func (s *subject) quantile(p float64) float64 {
 	return float64(s.took[int(p*float64(len(s.took)-1))].Nanoseconds()) / 1000
 }
 
-func startLatencyBroker(b *testing.B) (url string) {
+func startLatencyBroker(b testing.TB) (url string) {
 	b.Helper()
 	server := mochi.New(&mochi.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	l := listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0"})
@@ -116,7 +124,7 @@ func startLatencyBroker(b *testing.B) (url string) {
 	return l.Address()
 }
 
-func connect(b *testing.B, url, id string) paho.Client {
+func connect(b testing.TB, url, id string) paho.Client {
 	b.Helper()
 	c := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + url).SetClientID(id))
 	if token := c.Connect(); token.Wait() && token.Error() != nil {
@@ -135,7 +143,7 @@ func subscribe(b *testing.B, url, topic string, act func()) {
 }
 
 // startLatencyGateway is all of the gateway that a command passes.
-func startLatencyGateway(b *testing.B, url string) chan time.Time {
+func startLatencyGateway(b testing.TB, url string) chan time.Time {
 	b.Helper()
 	o := storeforward.Defaults(filepath.Join(b.TempDir(), "queue"))
 	o.MinFree, o.Clock = storeforward.MinMinFree, clock.NewSystem(time.Time{})
@@ -152,7 +160,7 @@ func startLatencyGateway(b *testing.B, url string) chan time.Time {
 	}
 	up, err := broker.New(broker.Config{
 		URL: "mqtt://" + url, Topic: "fieldpost/{gateway}/{lane}", CommandTopic: "fieldpost/{gateway}/commands",
-		StatusTopic: "fieldpost/{gateway}/status", KeepAlive: time.Minute, InFlight: 64, MaxMessageBytes: 1 << 18,
+		ResponseTopic: "fieldpost/{gateway}/responses/{id}", StatusTopic: "fieldpost/{gateway}/status", KeepAlive: time.Minute, InFlight: 64, MaxMessageBytes: 1 << 18,
 	}, broker.Parts{GatewayID: "gw", Clock: o.Clock, Inbox: command.NewInbox(d)})
 	if err != nil {
 		b.Fatal(err)
