@@ -74,7 +74,7 @@ func (p *Policy) begin(ctx context.Context, cmd gateway.Command, action gateway.
 	d.underway, d.command = permit, now
 	if d.made != nil && (permit.away || !d.made.passing) { // somebody decides about it again
 		d.made = nil
-		p.opts.Health.Clear(Condition(d.ID))
+		p.clear(d)
 	}
 	p.Changed()
 	return ctx, func() { p.end(d, permit) }, nil, nil

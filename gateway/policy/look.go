@@ -99,7 +99,8 @@ func (p *Policy) settle(d *device, now time.Time) {
 	if d.made == nil || !d.made.passing || d.interlock == nil {
 		return
 	}
-	if ok, _ := p.holds(d, now, nil); ok {
-		p.opts.Health.Clear(Condition(d.ID))
+	if ok, _ := p.holds(d, now, nil); ok && !d.made.over {
+		d.made.over = true
+		p.clear(d)
 	}
 }

@@ -72,6 +72,8 @@ type Policy struct {
 	// news is closed, and replaced, each time that something under way has ended.
 	news      chan struct{}
 	overrides overrides
+	reports   []func() // what is to be told, in order; reported says that there is some
+	reported  chan struct{}
 }
 
 // device is what the policy knows of a device. Policy.mu guards what changes.
@@ -110,7 +112,7 @@ func New(o Options) (*Policy, error) {
 		o.Connected = func(gateway.DeviceID) bool { return true }
 	}
 	p := &Policy{
-		opts: o, log: o.Log, wake: make(chan struct{}, 1),
+		opts: o, log: o.Log, wake: make(chan struct{}, 1), reported: make(chan struct{}, 1),
 		devices: make(map[gateway.DeviceID]*device), news: make(chan struct{}),
 	}
 	now := time.Now()
@@ -195,18 +197,41 @@ func (d *device) away() bool {
 	return d.underway != nil && d.underway.away || !rests(d.state(), d.rest)
 }
 
+// minds tells whether readings can make a difference.
+func (p *Policy) minds() bool {
+	for _, d := range p.devices {
+		if d.interlock != nil || d.Config.timed() {
+			return true
+		}
+	}
+	return false
+}
+
 // Run watches over the devices until ctx ends.
 func (p *Policy) Run(ctx context.Context) error {
 	heart := p.opts.Health.Heart("policy", maxSilence)
 	defer p.opts.Health.Remove(heart)
 	watcher := p.opts.Latest.Watch()
 	defer watcher.Close()
-	defer p.safing.Wait()
+	news := watcher.News()
+	if !p.minds() {
+		news = nil
+	}
+	telling, told := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		p.tellUntil(telling)
+	}()
+	defer func() {
+		p.safing.Wait()
+		close(telling)
+		<-told
+	}()
 	for {
 		heart.Beat()
 		timer := time.NewTimer(time.Until(p.look(time.Now())))
 		select {
-		case <-watcher.News():
+		case <-news:
 		case <-p.wake:
 		case <-timer.C:
 		case <-ctx.Done():

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
-	"github.com/fieldpost/fieldpost/gateway/health"
 )
 
 // reason is why a device was made safe.
@@ -18,6 +16,7 @@ type reason struct {
 	// routine is what belongs to the normal work of a device; passing is over when its
 	// condition holds again.
 	routine, passing bool
+	over             bool // it is, and that has been told
 }
 
 // securing is the taking of a safe state.
@@ -184,24 +183,5 @@ func within(limit time.Duration, done <-chan struct{}) bool {
 		return true
 	case <-timer.C:
 		return false
-	}
-}
-
-// report says why a device was made safe. That it has failed is told by the
-// condition of whoever drives the device, too.
-func (p *Policy) report(d *device, why reason, err error) {
-	level := slog.LevelWarn
-	if why.routine && err == nil {
-		level = slog.LevelInfo
-	}
-	p.log.Log(context.Background(), level, "device was taken to its safe state", "device", d.ID, "since", why.text, "error", err)
-	switch {
-	case err != nil:
-		p.opts.Health.Raise(Condition(d.ID), health.Error, fmt.Sprintf(
-			"%s has to take its safe state, since %s, and that has failed: %v; it is tried again", d.ID, why.text, err))
-	case !why.routine:
-		p.opts.Health.Raise(Condition(d.ID), health.Warning, fmt.Sprintf("%s was taken to its safe state, since %s", d.ID, why.text))
-	default:
-		p.opts.Health.Clear(Condition(d.ID))
 	}
 }
