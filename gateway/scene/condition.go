@@ -40,21 +40,16 @@ func newCondition(text string, devices []gateway.DeviceID) (*condition, error) {
 	return c, nil
 }
 
-// holds judges the condition by the latest values. It fails if one of them is not
-// known, bad, or older than maxAge.
-func (c *condition) holds(board *latest.Board, maxAge time.Duration) (bool, error) {
+// holds judges the condition by the outputs as they are and by the latest values. It
+// fails if one of them is not known, bad, or older than maxAge.
+func (c *condition) holds(o Options, maxAge time.Duration) (bool, error) {
 	values := make(map[string]any, len(c.inputs))
 	for _, in := range c.inputs {
-		v, known := board.Get(in.device, in.quantity)
-		switch age := time.Since(v.Came); {
-		case !known:
-			return false, fmt.Errorf("%s is not known", in.name)
-		case age > maxAge:
-			return false, fmt.Errorf("%s is %v old, want at most %v", in.name, age.Round(time.Second), maxAge)
-		case v.Quality == gateway.Bad:
-			return false, fmt.Errorf("%s is bad", in.name)
+		v, err := in.value(o, maxAge)
+		if err != nil {
+			return false, fmt.Errorf("%s %w", in.name, err)
 		}
-		values[in.name] = expression.Plain(v.Value)
+		values[in.name] = expression.Plain(v)
 	}
 	var machine expression.Machine
 	result, err := c.expression.Run(&machine, values)
@@ -66,4 +61,21 @@ func (c *condition) holds(board *latest.Board, maxAge time.Duration) (bool, erro
 		return false, errors.New("the condition is neither true nor false")
 	}
 	return holds, nil
+}
+
+// value is that of an input now.
+func (in input) value(o Options, maxAge time.Duration) (gateway.Value, error) {
+	if v, is := o.Outputs(in.device)[in.quantity]; is {
+		return v, nil
+	}
+	v, known := o.Latest.Get(in.device, in.quantity)
+	switch age := time.Since(v.Came); {
+	case !known:
+		return v.Value, errors.New("is not known")
+	case age > maxAge:
+		return v.Value, fmt.Errorf("is %v old, want at most %v", age.Round(time.Second), maxAge)
+	case v.Quality == gateway.Bad:
+		return v.Value, errors.New("is bad")
+	}
+	return v.Value, nil
 }

@@ -20,7 +20,7 @@ type Config struct {
 type Plan struct {
 	ID     string        `yaml:"id" required:"true" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" want:"up to 63 letters, digits, dots, underscores and hyphens" doc:"Name of the scene, unlike that of any device; its action is run." example:"night"`
 	Within time.Duration `yaml:"within" default:"10m" min:"1s" max:"24h" doc:"Time that the scene has, from the moment that its command came in. Then nothing more of it is begun, also if the gateway was restarted meanwhile."`
-	MaxAge time.Duration `yaml:"max_age" default:"5m" min:"1s" max:"7d" doc:"A reading older than this counts for only_if as if there were none."`
+	MaxAge time.Duration `yaml:"max_age" default:"5m" min:"1s" max:"7d" doc:"A reading older than this counts for only_if as if there were none; outputs of devices count as they are."`
 	Steps  []StepConfig  `yaml:"steps" required:"true" doc:"What is done, in this order: each a command, or a pause."`
 }
 

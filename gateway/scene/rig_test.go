@@ -241,7 +241,10 @@ func (r *rig) start(c scene.Config) {
 	set, err := scene.New(scene.Options{
 		Config: c, Devices: append([]gateway.DeviceID{"tank"}, machines...), Latest: r.board, Clock: r.clock, Timeout: 10 * time.Second,
 		Actions: func(gateway.DeviceID) []gateway.Action { return machine{}.Actions() },
-		Memory:  func(id string) gateway.Memory { return memory{r.disk, id} },
+		Outputs: func(id gateway.DeviceID) map[string]gateway.Value {
+			return map[gateway.DeviceID]map[string]gateway.Value{"b": {"on": gateway.Bool(true)}}[id]
+		},
+		Memory: func(id string) gateway.Memory { return memory{r.disk, id} },
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -101,7 +101,7 @@ func (r *run) judge(i int, p Part) (Part, error) {
 	if c == nil || r.record.Steps[i+1] == statusTaken {
 		return p, nil
 	}
-	switch holds, err := c.holds(r.opts.Latest, r.plan.MaxAge); {
+	switch holds, err := c.holds(r.opts, r.plan.MaxAge); {
 	case err != nil:
 		p.Status, p.Detail = gateway.StatusFailed, "only_if: "+err.Error()
 		return p, nil

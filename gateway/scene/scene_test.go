@@ -111,6 +111,20 @@ func TestConditionOfAStep(t *testing.T) {
 	}
 }
 
+// TestConditionGoesByOutputs as they are, not by what was read of them.
+func TestConditionGoesByOutputs(t *testing.T) {
+	s := do("a", "pulse")
+	s.OnlyIf = "b.on"
+	bubble(t, steps(s), func(t *testing.T, r *rig) {
+		r.board.Put(gateway.Reading{Device: "b", Name: "on", Value: gateway.Bool(false)})
+		time.Sleep(time.Hour)
+		r.accept("x", "night", "run")
+		if got := r.result("x"); got.Status != gateway.StatusDone || len(r.deeds) != 1 {
+			t.Errorf("%+v, did %v", got, r.did())
+		}
+	})
+}
+
 // TestGroupActsAtOnce: a member that is stuck holds up nobody but itself.
 func TestGroupActsAtOnce(t *testing.T) {
 	c := scene.Config{Groups: map[string][]string{"all": {"a", "b", "c"}, "both": {"all"}}}

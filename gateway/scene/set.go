@@ -34,7 +34,7 @@ type Clock interface {
 	Boot() string
 }
 
-// Options of a Set. All but Log are required.
+// Options of a Set. All but Log and Outputs are required.
 type Options struct {
 	// Config has been checked.
 	Config Config
@@ -45,6 +45,9 @@ type Options struct {
 	// Latest has the values that conditions are judged by, of Devices.
 	Latest  *latest.Board
 	Devices []gateway.DeviceID
+	// Outputs are what the outputs of a device are set to now; conditions go by that,
+	// not by what was read of them last. Nil: nobody knows.
+	Outputs func(gateway.DeviceID) map[string]gateway.Value
 	// Memory is that of a scene.
 	Memory func(id string) gateway.Memory
 	Clock  Clock
@@ -63,6 +66,9 @@ type Set struct {
 // New makes them. It moves nothing.
 func New(o Options) (*Set, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	if o.Outputs == nil {
+		o.Outputs = func(gateway.DeviceID) map[string]gateway.Value { return nil }
+	}
 	s := &Set{opts: o, groups: make(map[gateway.DeviceID]*group), scenes: make(map[gateway.DeviceID]*scene)}
 	for id, members := range o.Config.Groups {
 		s.groups[gateway.DeviceID(id)] = &group{Set: s, members: members}

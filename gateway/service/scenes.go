@@ -86,6 +86,7 @@ func (s *Service) newScenes(a *assembly, actuators map[gateway.DeviceID]gateway.
 			}
 			return nil
 		},
+		Outputs: a.outputsOf,
 		Memory: func(id string) gateway.Memory {
 			return newMemory(a.config.Gateway.DataDir, id, s.log.With("scene", id))
 		},
@@ -94,6 +95,15 @@ func (s *Service) newScenes(a *assembly, actuators map[gateway.DeviceID]gateway.
 		o.Devices = append(o.Devices, d.id)
 	}
 	return scene.New(o)
+}
+
+// outputsOf is what the outputs of a device are set to now; nil if nobody knows.
+func (a *assembly) outputsOf(id gateway.DeviceID) map[string]gateway.Value {
+	i := slices.IndexFunc(a.devices, func(d *device) bool { return d.id == id })
+	if i < 0 || a.devices[i].can.Stateful == nil {
+		return nil
+	}
+	return a.devices[i].can.Stateful.State()
 }
 
 // sceneStatus are the groups and scenes as devices: they can be asked for things.
