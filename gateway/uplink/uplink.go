@@ -82,8 +82,9 @@ type Metered interface {
 	CountWith(m *Meter)
 }
 
-// Renewer is a Session that wants to be replaced, because its credentials end or
-// something about it has to be proved by a new one.
+// Renewer is a Session that wants to be replaced: its credentials end, something about
+// it has to be proved by a new one, or commands that were left with the server come
+// again on another connection.
 type Renewer interface {
 	// Renew is closed when the session should be drained, closed and opened anew.
 	Renew() <-chan struct{}
