@@ -88,6 +88,7 @@ func TestRefusals(t *testing.T) {
 			{dose, time.Second, []link.Value{link.IntValue(1)}, gateway.ErrInvalid},
 			{set, time.Microsecond, []link.Value{link.BoolValue(true)}, gateway.ErrInvalid},
 			{set, -time.Second, []link.Value{link.BoolValue(true)}, gateway.ErrInvalid},
+			{set, 1 << 31 * time.Millisecond, []link.Value{link.BoolValue(true)}, gateway.ErrInvalid},
 			{set, 0, []link.Value{link.BoolValue(true), link.BoolValue(true)}, gateway.ErrInvalid},
 			{set, 0, []link.Value{link.TextValue(strings.Repeat("x", 256))}, gateway.ErrInvalid},
 			{set, 0, []link.Value{link.TextValue(strings.Repeat("x", 60))}, gateway.ErrInvalid},

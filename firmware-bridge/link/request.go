@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -80,8 +81,8 @@ func (c *Conn) Do(ctx context.Context, a Action, lease time.Duration, args ...Va
 func doPayload(a Action, lease time.Duration, args []Value) ([]byte, error) {
 	ms := lease.Milliseconds()
 	switch {
-	case ms < 0 || ms >= 1<<32 || lease > 0 && ms == 0:
-		return nil, fmt.Errorf("%s: a lease of %v is not between 1 ms and 49 days: %w", a.Name, lease, gateway.ErrInvalid)
+	case ms < 0 || ms > math.MaxInt32 || lease > 0 && ms == 0:
+		return nil, fmt.Errorf("%s: a lease of %v is not between 1 ms and 24 days: %w", a.Name, lease, gateway.ErrInvalid)
 	case ms > 0 && !a.Lease:
 		return nil, fmt.Errorf("%s takes no lease: %w", a.Name, gateway.ErrInvalid)
 	case len(args) > len(a.Args):

@@ -33,40 +33,48 @@ type session struct {
 	window  *semaphore.Weighted // bytes that may be without an answer
 	size    int64               // of the window
 	mu      sync.Mutex
-	number  uint16
-	waiting map[uint16]waiter
+	others  uint16                // number of the last request that was no DO
+	actions uint16                // and of the last DO: those have numbers of their own
+	waiting map[ticket]chan Frame // hold the one answer
 }
 
-type waiter struct {
+// ticket is what a request and its answer have in common.
+type ticket struct {
 	answer Type
-	frames chan Frame // holds the one answer
+	number uint16
 }
 
 func newSession(parent context.Context, id uint16, h Hello, stay bool) *session {
-	s := &session{id: id, hello: h, stay: stay, size: max(1, int64(h.Window)), waiting: map[uint16]waiter{}}
+	s := &session{id: id, hello: h, stay: stay, size: max(1, int64(h.Window)), waiting: map[ticket]chan Frame{}}
 	s.window = semaphore.NewWeighted(s.size)
 	s.over, s.end = context.WithCancelCause(parent)
 	return s
 }
 
 // enter gives a request its number, and a place for the answer.
-func (s *session) enter(t Type) (uint16, waiter) {
+func (s *session) enter(t Type) (ticket, chan Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for taken := true; taken; _, taken = s.waiting[s.number] {
-		if s.number++; s.number == 0 {
-			s.number = 1
-		}
+	last := &s.others
+	if t == TypeDo {
+		last = &s.actions
 	}
-	w := waiter{t.Answer(), make(chan Frame, 1)}
-	s.waiting[s.number] = w
-	return s.number, w
+	own := ticket{answer: t.Answer()}
+	for taken := true; taken; _, taken = s.waiting[own] {
+		if *last++; *last == 0 {
+			*last = 1
+		}
+		own.number = *last
+	}
+	frames := make(chan Frame, 1)
+	s.waiting[own] = frames
+	return own, frames
 }
 
-func (s *session) leave(number uint16) {
+func (s *session) leave(t ticket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.waiting, number)
+	delete(s.waiting, t)
 }
 
 // idle says that no request is without an answer.
@@ -80,13 +88,14 @@ func (s *session) idle() bool {
 func (s *session) answer(f Frame) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w, ok := s.waiting[f.Number]
-	if !ok || w.answer != f.Type {
+	own := ticket{f.Type, f.Number}
+	frames, ok := s.waiting[own]
+	if !ok {
 		return false
 	}
-	delete(s.waiting, f.Number) // a second answer belongs to nobody
+	delete(s.waiting, own) // a second answer belongs to nobody
 	f.Payload = append([]byte(nil), f.Payload...)
-	w.frames <- f
+	frames <- f
 	return true
 }
 
@@ -116,13 +125,13 @@ func (c *Conn) exchange(ctx context.Context, s *session, t Type, payload []byte,
 	}
 	defer s.window.Release(size)
 	c.mem.count(func(s *Stats) { s.Requests++ })
-	number, w := s.enter(t)
-	defer s.leave(number)
-	return c.ask(ctx, s, w, Frame{version, t, s.id, number, payload}, each)
+	own, answer := s.enter(t)
+	defer s.leave(own)
+	return c.ask(ctx, s, answer, Frame{version, t, s.id, own.number, payload}, each)
 }
 
 // ask sends the frame up to five times. If nobody answers, the session is over.
-func (c *Conn) ask(ctx context.Context, s *session, w waiter, f Frame, each time.Duration) (reply, error) {
+func (c *Conn) ask(ctx context.Context, s *session, answer <-chan Frame, f Frame, each time.Duration) (reply, error) {
 	r := reply{asked: time.Now()}
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
@@ -131,13 +140,16 @@ func (c *Conn) ask(ctx context.Context, s *session, w waiter, f Frame, each time
 			r.asked = time.Time{}
 			c.mem.count(func(s *Stats) { s.Retries++ })
 		}
+		if err := c.Err(); err != nil {
+			return r, err
+		}
+		r.sent = true // in part, too: what is sent next may complete it
 		if err := c.send(f); err != nil {
 			return r, err
 		}
-		r.sent = true
 		timer.Reset(each)
 		select {
-		case f := <-w.frames:
+		case f := <-answer:
 			r.payload = f.Payload
 			return r, nil
 		case <-ctx.Done():

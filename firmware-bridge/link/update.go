@@ -16,6 +16,10 @@ const (
 	finishTime = 15 * time.Second
 	// vainSessions is how many sessions in a row may end without a block written.
 	vainSessions = 5
+	// leaveTries is how often an application is asked to make room for its loader, with
+	// leavePause between.
+	leaveTries = 10
+	leavePause = 200 * time.Millisecond
 )
 
 // errReplaced ends a session for the sake of another one.
@@ -117,7 +121,7 @@ func (u *update) put(ctx context.Context, s *session, at int) (written bool, err
 
 // enterLoader returns a session in which images are taken.
 func (c *Conn) enterLoader(ctx context.Context) (*session, error) {
-	for {
+	for range leaveTries {
 		s, err := c.session(ctx)
 		if err != nil {
 			return nil, err
@@ -125,7 +129,7 @@ func (c *Conn) enterLoader(ctx context.Context) (*session, error) {
 		switch h := s.hello; {
 		case h.Features&CanUpdate != 0 && (h.Role == Application || s.stay):
 			return s, nil
-		case h.Role == Application && h.Features&HasLoader == 0:
+		case h.Role == Loader && h.Features&CanUpdate == 0, h.Role == Application && h.Features&HasLoader == 0:
 			return nil, fmt.Errorf("the microcontroller takes no images: %w", gateway.ErrUnknown)
 		case h.Role == Application:
 			if _, err := c.requestIn(ctx, s, TypeLoader, nil, answerTime); err != nil && !interrupted(err) {
@@ -133,7 +137,13 @@ func (c *Conn) enterLoader(ctx context.Context) (*session, error) {
 			}
 		}
 		c.finish(s, errReplaced)
+		select {
+		case <-time.After(leavePause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
+	return nil, fmt.Errorf("the microcontroller was asked %d times to go over to its loader, and its application goes on: %w", leaveTries, gateway.ErrUnknown)
 }
 
 // Start leaves the loader for the application: the image on trial, or the confirmed

@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -286,6 +287,25 @@ func TestLoaderLetGo(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		if b.mcu.InLoader() || b.runs(c) != "1.0.0" {
 			b.Error("it is still in the loader")
+		}
+	})
+}
+
+// TestUpdateStubborn: an application that does not make room for its loader is not asked
+// for ever.
+func TestUpdateStubborn(t *testing.T) {
+	try(t, func(b *bench) {
+		f := b.flash()
+		f.Stubborn = true
+		c, _ := b.open(link.Options{})
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+		defer cancel()
+		if err := c.Update(ctx, image(t, firmware("2.0.0"), "2.0.0"), nil); !errors.Is(err, gateway.ErrUnknown) {
+			b.Errorf("%v, want %v", err, gateway.ErrUnknown)
+		}
+		if n := c.Stats().Sessions; n > 20 {
+			b.Errorf("%d sessions were begun", n)
 		}
 	})
 }

@@ -35,6 +35,8 @@ type Flash struct {
 	CutAfter int
 	// Writes counts blocks written.
 	Writes int
+	// Stubborn is an application that answers LOADER and stays.
+	Stubborn bool
 }
 
 // NewFlash is a flash memory with an application in it.
@@ -227,7 +229,7 @@ func (m *MCU) program(at int, data []byte) {
 // after does what comes behind the answer.
 func (m *MCU) after(t link.Type) {
 	switch {
-	case t == link.TypeLoader:
+	case t == link.TypeLoader && !m.Loader.Stubborn:
 		m.boot(4)
 	case t == link.TypeRun && m.inLoader():
 		m.start()
