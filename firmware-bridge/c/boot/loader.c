@@ -254,8 +254,9 @@ static uint8_t run(void) {
 static uint8_t carry_out(void) {
   uint8_t type = s->frame.type;
   if (type == FPL_BEGIN) return begin();
-  if (type == FPL_RUN) return run();
   if (type < FPL_BEGIN || type > FPL_RUN) return FPL_UNSUPPORTED;
+  if (type >= FPL_FINISH && s->length) return FPL_INVALID;
+  if (type == FPL_RUN) return run();
   if (!s->size) return FPL_STATE;
   if (type == FPL_CHECK) return check();
   return type == FPL_DATA ? data() : finish();

@@ -17,7 +17,8 @@ static uint32_t now(void *) { return millis(); }
 
 static void fetch(void *, void *to, const void *from, uint8_t length) { memcpy_P(to, from, length); }
 
-void FieldpostLink::begin(const fpl_application &application) {
+bool FieldpostLink::begin(const fpl_application &application) {
+  if (application.outputs > MaxOutputs) return false;
   port.context = &stream;
   port.window = 32; // the least that a Stream buffers is 64
   port.read = readByte;
@@ -26,13 +27,16 @@ void FieldpostLink::begin(const fpl_application &application) {
   port.now = now;
   port.fetch = fetch;
   fpl_init(&link, &port, &application, readings, MaxReadings, leases);
+  return true;
 }
 
 void FieldpostLink::log(uint8_t level, const char *text) {
+  if (!begun()) return;
   fpl_log(&link, level, text, static_cast<uint8_t>(min(strlen(text), static_cast<size_t>(FPL_PAYLOAD))));
 }
 
 void FieldpostLink::log(uint8_t level, const __FlashStringHelper *text) {
+  if (!begun()) return;
   const char *constant = reinterpret_cast<const char *>(text);
   fpl_log_constant(&link, level, constant,
                    static_cast<uint8_t>(min(strlen_P(constant), static_cast<size_t>(FPL_PAYLOAD))));

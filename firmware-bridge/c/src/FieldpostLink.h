@@ -16,12 +16,16 @@ class FieldpostLink {
 
   explicit FieldpostLink(Stream &stream) : stream(stream) {}
 
-  // begin takes all outputs to their safe state. The Stream has to be begun before.
-  void begin(const fpl_application &application);
+  // begin takes all outputs to their safe state. The Stream has to be begun before. It
+  // says false, and does nothing, if there are more than MaxOutputs.
+  bool begin(const fpl_application &application);
 
   // poll belongs into loop(), which should come back to it within milliseconds.
-  void poll() { fpl_poll(&link); }
+  void poll() {
+    if (begun()) fpl_poll(&link);
+  }
 
+  // connected: a gateway is in session, and speaks.
   bool connected() const { return fpl_connected(&link); }
 
   // tell takes over a reading.
@@ -39,6 +43,8 @@ class FieldpostLink {
   void log(uint8_t level, const __FlashStringHelper *text);
 
  private:
+  bool begun() const { return link.port; }
+
   Stream &stream;
   fpl_port port{};
   fpl_link link{};

@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"hash/crc32"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -188,6 +191,61 @@ func TestBrokenImages(t *testing.T) {
 		c.reach()
 		c.install(t, dir, read(t, build, "tiny-2.bin"), 2)
 	})
+}
+
+// TestHeaders has the loader judge the headers of the vectors.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	c := powerUp(t, withVersion1(t))
+	c.reach()
+	cases := 0
+	for line := range strings.Lines(string(read(t, "../../vectors/images.txt"))) {
+		fields := strings.Fields(line)
+		// What is reserved is the gateway's to judge.
+		if len(fields) < 3 || strings.HasPrefix(line, "#") || fields[2] == "reserved" {
+			continue
+		}
+		header, err := hex.DecodeString(fields[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.ask(link.TypeBegin, header); (err == nil) != (fields[0] == "ok") || errors.Is(err, errSilent) {
+			t.Errorf("%s: %v", fields[2], err)
+		}
+		cases++
+	}
+	if cases < 5 {
+		t.Fatalf("%d cases", cases)
+	}
+}
+
+// TestGarbage floods the loader with noise, and with frames of all types that make no
+// sense. It must be there afterwards, and nothing may have changed.
+func TestGarbage(t *testing.T) {
+	t.Parallel()
+	dir := withVersion1(t)
+	before := read(t, dir, "flash")
+	c := powerUp(t, dir)
+	c.reach()
+	noise := rand.NewChaCha8([32]byte{1})
+	for i := range 300 {
+		garbage := make([]byte, i%200)
+		noise.Read(garbage)
+		if i%3 == 0 || link.Type(i) == link.TypeHello { // HELLO is how a gateway lets it go
+			c.tty.Write(garbage)
+			continue
+		}
+		c.send(link.Type(i), garbage[:min(len(garbage), 136)])
+		c.listen(2*time.Millisecond, func() bool { return false })
+	}
+	if image := c.reach(); image != link.Confirmed {
+		t.Fatalf("the image is %s", image)
+	}
+	if !bytes.Equal(before, read(t, dir, "flash")) {
+		t.Fatal("the flash has changed")
+	}
+	c.powerDown()
+	powerUp(t, dir).runs(1)
 }
 
 // TestHashes has the loader verify images of all lengths that matter to SHA-256.
