@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -105,6 +106,7 @@ func TestLeastTimesOfWhatIsNotKnown(t *testing.T) {
 func TestPulseCountsAsOn(t *testing.T) {
 	inBubble(t, map[gateway.DeviceID]Terms{"pump": {MinOff: time.Minute}}, func(_ *testing.T, r *rig) {
 		time.Sleep(time.Minute)
+		r.relays["pump"].change(func(d *relay) { d.takes = time.Second }) // nobody looks while it is on
 		ms := map[string]any{"ms": 5000.0}
 		if err := r.command(gateway.OriginC2D, "pump", "pulse", ms); err != nil {
 			r.t.Error(err)
@@ -315,6 +317,82 @@ func TestStuckDriverHoldsUpNoSafeState(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		r.is("pump", false)
+	})
+}
+
+// TestWhatIsUnderWayIsNotKnown: while the valve does not come back from being closed,
+// the pump cannot rely on it.
+func TestWhatIsUnderWayIsNotKnown(t *testing.T) {
+	inBubble(t, plumbing(), func(t *testing.T, r *rig) {
+		r.measure(20)
+		r.must("valve", "on")
+		back := make(chan struct{})
+		r.relays["valve"].change(func(d *relay) { d.hang = back })
+		done := make(chan error)
+		go func() { done <- r.do("valve", "off") }()
+		synctest.Wait()
+		begun := time.Now()
+		r.denied(r.do("pump", "on"), "valve.on is not known: valve is in the middle of a command")
+		if waited := time.Since(begun); waited != patience {
+			t.Errorf("it has waited for %v", waited)
+		}
+		r.relays["valve"].change(func(d *relay) { d.hang = nil })
+		close(back)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestDriverThatDoesNotHear acts although its command was cut short, at once or late:
+// the safe state is taken again.
+func TestDriverThatDoesNotHear(t *testing.T) {
+	for _, late := range []time.Duration{time.Second, time.Hour} {
+		inBubble(t, map[gateway.DeviceID]Terms{"pump": {}}, func(t *testing.T, r *rig) {
+			dev := r.relays["pump"]
+			run, end, err := r.Begin(t.Context(), gateway.Command{Device: "pump", Action: "on"}, dev.action("on"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Safe("pump", "the test wants it"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(late)
+			if context.Cause(run) == nil || context.Cause(run).Error() != "the test wants it" {
+				t.Errorf("it was not cut short: %v", context.Cause(run))
+			}
+			if err := dev.set(t.Context(), true); err != nil {
+				t.Error(err)
+			}
+			end()
+			r.is("pump", false)
+		})
+	}
+}
+
+// TestOrderWaitsForWhatIsUnderWay: the valve is closed only when the pump, which was
+// about to be switched on, is off for good.
+func TestOrderWaitsForWhatIsUnderWay(t *testing.T) {
+	inBubble(t, plumbing(), func(t *testing.T, r *rig) {
+		r.measure(20)
+		r.must("valve", "on")
+		dev := r.relays["pump"]
+		_, end, err := r.Begin(t.Context(), gateway.Command{Device: "pump", Action: "on"}, dev.action("on"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Safe("valve", "the test wants it"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := dev.set(t.Context(), true); err != nil { // it does not hear
+			t.Error(err)
+		}
+		end()
+		r.is("valve", false)
+		if got := strings.Join(r.plant.history, ", "); got != "valve true, pump true, pump false, valve false" {
+			t.Errorf("changed: %s", got)
+		}
 	})
 }
 
