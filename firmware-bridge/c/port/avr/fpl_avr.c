@@ -19,7 +19,7 @@ static const uint8_t *volatile next; /* to be sent, and how many from there on *
 static volatile uint8_t left;
 static volatile uint32_t uptime;
 static uint8_t cause __attribute__((section(".noinit")));
-static uint8_t loader __attribute__((section(".noinit"))); /* it has run before us */
+static uint8_t loader __attribute__((section(".noinit"))); /* one has run before us */
 
 /* begin runs before the variables are set: after a reset by the watchdog that is on, and fast. The
  * loader has cleared the flags, and handed on in GPIOR0 what they meant. */
@@ -143,7 +143,7 @@ void fpl_avr_open(struct fpl_port *port) {
   port->fetch = fetch;
   port->cause = last_cause;
   port->feed = feed;
-  if (loader) {
+  if (loader && image(NULL) != FPL_IMAGE_NONE) { /* others clear the flags as well, but set no mark */
     port->target = TARGET;
     port->restart = restart;
     port->image = image;
