@@ -10,7 +10,8 @@ static bool lease_fits(uint8_t output, uint32_t lease) {
   return !lease || (output != FPL_NO_OUTPUT && lease <= INT32_MAX);
 }
 
-/* act carries out an action that is none of those already done. */
+/* act carries out an action that is none of those already done. Results go to where they are kept: the
+ * application may log a line meanwhile. */
 static uint8_t act(struct fpl_link *link, uint8_t length) {
   const struct fpl_application *app = link->app;
   struct fpl_values arguments, results;
@@ -21,7 +22,7 @@ static uint8_t act(struct fpl_link *link, uint8_t length) {
   if (!lease_fits(output, fpl_get32(fpl_asked(link) + AT_LEASE))) return FPL_INVALID;
   arguments.at = link->input + FPL_HEADER + AT_ARGUMENTS;
   arguments.left = (uint8_t)(length - AT_ARGUMENTS);
-  results.at = fpl_answer(link);
+  results.at = link->kept + 1;
   results.left = FPL_KEPT - 1;
   status = app->act(app->context, action, &arguments, &results);
   if (status != FPL_OK) return status;
@@ -30,7 +31,7 @@ static uint8_t act(struct fpl_link *link, uint8_t length) {
   return FPL_OK;
 }
 
-/* once carries out an action, keeps its answer, and gives that again to whoever repeats it. */
+/* fpl_do keeps the answer to an action, and gives it again to whoever repeats that. */
 uint8_t fpl_do(struct fpl_link *link, uint8_t length) {
   uint16_t number = fpl_get16(link->input + FPL_AT_NUMBER);
   uint16_t ahead = (uint16_t)(number - link->done);
@@ -38,7 +39,6 @@ uint8_t fpl_do(struct fpl_link *link, uint8_t length) {
     link->kept[0] = act(link, length);
     link->done = number;
     link->kept_length = (uint8_t)(1 + link->answered);
-    memcpy(link->kept + 1, fpl_answer(link), link->answered);
   } else if (ahead) {
     return FPL_STALE;
   }

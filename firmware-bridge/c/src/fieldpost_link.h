@@ -166,8 +166,8 @@ void fpl_tell_bad(struct fpl_link *link, uint8_t channel);                 /* it
 /* fpl_room says how many readings more can be held. */
 uint8_t fpl_room(const struct fpl_link *link);
 
-/* fpl_log sends a line for people; it waits for the frame that is being sent. Without a session the
- * line is lost, and the gateway will know. fpl_log_constant fetches the text. */
+/* fpl_log sends a line for people, and waits until it has left: some 7 ms at 115200 baud, and as long
+ * for what was being sent before. Without a session the line is lost, and the gateway will know. fpl_log_constant fetches the text. */
 void fpl_log(struct fpl_link *link, uint8_t level, const char *text, uint8_t length);
 void fpl_log_constant(struct fpl_link *link, uint8_t level, const char *text, uint8_t length);
 

@@ -45,7 +45,7 @@ static void handle(struct fpl_link *link) {
     if (!link->session) link->greet = true;
   } else if (type && type <= FPL_LAST_REQUEST) {
     fpl_request(link);
-  } else {
+  } else if (type >= FPL_ACK && type < FPL_ANSWER) { /* others are our own, from a line that echoes */
     fpl_heard(link);
     if (type == FPL_ACK) fpl_acknowledged(link);
   }
@@ -111,20 +111,28 @@ void fpl_init(struct fpl_link *link, const struct fpl_port *port, const struct f
 
 enum { AT_LEVEL, AT_UPTIME, AT_TEXT = 5 };
 
+static void wait(const struct fpl_link *link) {
+  while (!idle(link)) {
+  }
+}
+
 /* line begins a line of the log, as soon as the line to the gateway is idle, and returns how much of
  * the text there is room for. */
 static uint8_t line(struct fpl_link *link, uint8_t level, uint8_t length) {
   uint8_t *payload = fpl_payload(link);
-  while (!idle(link)) {
-  }
+  wait(link);
   payload[AT_LEVEL] = level;
   fpl_put32(payload + AT_UPTIME, fpl_now(link));
   return length < FPL_PAYLOAD - AT_TEXT ? length : FPL_PAYLOAD - AT_TEXT;
 }
 
+/* send_line waits for the line to leave: who logs amid a request has it answered next, from the same
+ * place. */
 static void send_line(struct fpl_link *link, uint8_t length) {
   uint16_t number = link->logged++;
-  if (link->session) fpl_send(link, FPL_LOG, link->session, number, (uint8_t)(AT_TEXT + length));
+  if (!link->session) return;
+  fpl_send(link, FPL_LOG, link->session, number, (uint8_t)(AT_TEXT + length));
+  wait(link);
 }
 
 void fpl_log(struct fpl_link *link, uint8_t level, const char *text, uint8_t length) {

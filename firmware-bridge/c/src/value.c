@@ -63,8 +63,8 @@ bool fpl_put(struct fpl_values *values, const struct fpl_value *value) {
   uint8_t used = (uint8_t)(1 + fpl_size(value->type));
   uint8_t *at = values->at;
   uint32_t bits;
+  if (values->left < used || (value->type == FPL_TEXT && values->left - used < value->length)) return false;
   if (value->type == FPL_TEXT) used = (uint8_t)(used + value->length);
-  if (values->left < used) return false;
   values->at += used;
   values->left = (uint8_t)(values->left - used);
   *at++ = value->type;

@@ -202,6 +202,32 @@ static void log_lines_are_numbered(void) {
         "number %d, %d bytes", heard.number, heard.length);
 }
 
+static void lines_amid_requests_leave_whole(void) {
+  static const uint8_t interval[] = {1, FPL_INT, 200, 0, 0, 0};
+  start();
+  mixer.slow = 3;
+  mixer.chatty = true;
+  say(&mixer, FPL_SET, SESSION, 1, interval, sizeof interval);
+  say(&mixer, FPL_DO, SESSION, 1, on, sizeof on);
+  let_pass(&mixer, 50);
+  CHECK(hear(&mixer, &heard) && heard.type == FPL_LOG && !memcmp(heard.payload + 5, "changed", 7), "no line of SET");
+  CHECK(hear(&mixer, &heard) && heard.type == FPL_SET + FPL_ANSWER && heard.payload[2] == 200, "no answer to SET");
+  CHECK(hear(&mixer, &heard) && heard.type == FPL_LOG && !memcmp(heard.payload + 5, "set", 3), "no line of DO");
+  CHECK(hear(&mixer, &heard) && heard.type == FPL_DO + FPL_ANSWER && heard.length == 3 && heard.payload[2] == 1,
+        "no answer to DO");
+}
+
+static void an_echo_is_no_gateway(void) {
+  start();
+  ask(&mixer, &heard, FPL_DO, 1, on, sizeof on);
+  for (int i = 0; i < 6; i++) {
+    say(&mixer, FPL_READINGS, SESSION, 0, "", 0);
+    say(&mixer, FPL_PING + FPL_ANSWER, SESSION, 2, ping, sizeof ping);
+    let_pass(&mixer, 1000);
+  }
+  CHECK(!mixer.on, "what it says itself keeps its output on");
+}
+
 static void the_loader_gets_its_turn(void) {
   start();
   ask(&mixer, &heard, FPL_DO, 1, on, sizeof on);
@@ -233,6 +259,13 @@ static void a_text_that_is_too_long_is_no_answer(void) {
   start();
   ask(&mixer, &heard, FPL_GET, 1, "\2", 1);
   CHECK(heard.payload[0] == FPL_OK && heard.length == 3 + 41, "status %d, %d bytes", heard.payload[0], heard.length);
+  for (int length = 10; length < 256; length++) {
+    static const char text[256];
+    uint8_t room[11];
+    struct fpl_values values = {room, sizeof room};
+    const struct fpl_value value = {.type = FPL_TEXT, .length = (uint8_t)length, .as.text = text};
+    CHECK(!fpl_put(&values, &value) && values.left == sizeof room, "a text of %d is put", length);
+  }
 }
 
 int main(void) {
@@ -250,6 +283,8 @@ int main(void) {
   a_long_pause_ends_a_frame_of_readings();
   nothing_is_begun_while_the_line_is_busy();
   log_lines_are_numbered();
+  lines_amid_requests_leave_whole();
+  an_echo_is_no_gateway();
   the_loader_gets_its_turn();
   an_image_on_trial_must_be_confirmed();
   a_text_that_is_too_long_is_no_answer();

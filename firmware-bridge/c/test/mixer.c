@@ -9,17 +9,28 @@ static int read(void *context) {
   return m->in_at < m->in_length ? m->in[m->in_at++] : -1;
 }
 
+static void leave(struct mixer *m) {
+  if (!m->leaving) return;
+  if (m->out_length + m->leaving_length > (int)sizeof m->out) m->out_length = 0;
+  memcpy(m->out + m->out_length, m->leaving, m->leaving_length);
+  m->out_length = (uint16_t)(m->out_length + m->leaving_length);
+  m->leaving = NULL;
+}
+
 static void write(void *context, const uint8_t *bytes, uint8_t length) {
   struct mixer *m = context;
-  if (m->out_length + length > (int)sizeof m->out) m->out_length = 0;
-  memcpy(m->out + m->out_length, bytes, length);
-  m->out_length = (uint16_t)(m->out_length + length);
+  m->leaving = bytes;
+  m->leaving_length = length;
+  m->unsent = m->slow;
+  if (!m->unsent) leave(m);
 }
 
 static bool sent(void *context) {
   struct mixer *m = context;
   if (m->unsent) m->unsent--;
-  return !m->unsent;
+  if (m->unsent) return false;
+  leave(m);
+  return true;
 }
 
 static uint32_t now(void *context) { return ((struct mixer *)context)->now; }
@@ -62,6 +73,7 @@ static uint8_t set_motor(struct mixer *m, struct fpl_values *arguments, struct f
   if (!fpl_take(arguments, &on) || on.type != FPL_BOOL || arguments->left) return FPL_INVALID;
   m->on = on.as.truth;
   fpl_put(results, &on);
+  if (m->chatty) fpl_log(&m->link, FPL_INFO, "set", 3);
   return FPL_OK;
 }
 
@@ -105,6 +117,7 @@ static uint8_t set(void *context, uint8_t setting, struct fpl_value *value) {
   if (setting != INTERVAL) return FPL_UNKNOWN;
   if (value->type != FPL_INT || value->as.integer < 100 || value->as.integer > 60000) return FPL_INVALID;
   m->interval = value->as.integer;
+  if (m->chatty) fpl_log(&m->link, FPL_INFO, "changed", 7);
   return FPL_OK;
 }
 

@@ -20,6 +20,10 @@ struct mixer {
   uint16_t out_length;
   uint32_t now;
   int unsent; /* polls until the line is idle again */
+  int slow;   /* what unsent becomes by each frame */
+  const uint8_t *leaving; /* bytes that have not left yet; what is written over them meanwhile goes instead */
+  uint8_t leaving_length;
+  bool chatty; /* it logs what it is asked for */
 
   int on, doses, fed, restarts, safe;
   int32_t interval;

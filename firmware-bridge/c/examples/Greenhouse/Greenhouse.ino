@@ -21,7 +21,7 @@ void setPump(bool on) {
   fieldpost.tell(Running, on);
 }
 
-void safe(void *, uint8_t) { digitalWrite(PumpPin, LOW); }
+void safe(void *, uint8_t) { setPump(false); }
 
 uint8_t output(void *, uint8_t action) { return action == Pump ? 0 : FPL_NO_OUTPUT; }
 

@@ -8,6 +8,10 @@
 #include <string.h>
 #include <util/atomic.h>
 
+#if F_CPU / 64 / 1000 > 256
+#error timer 0 has too few bits for this clock: above 16.4 MHz it needs another prescaler
+#endif
+
 enum {
   RING = 64,   /* a power of two: more than arrives while a byte of EEPROM is written */
   WINDOW = 32, /* of it, beside that for acknowledgements */
