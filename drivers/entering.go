@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -169,4 +170,22 @@ func (k *Keeper) look() {
 	if k.phase == open && !k.isPresent() {
 		k.lose(errors.New("it was pulled out"))
 	}
+}
+
+// patient tells whether an action waits for a device that is absent.
+func (k *Keeper) patient(action string) bool {
+	return slices.ContainsFunc(k.Actions(), func(a gateway.Action) bool { return a.Name == action && a.Patient })
+}
+
+// pause waits for as long as an eager caller has to; false if that was the last time.
+func (k *Keeper) pause(ctx context.Context) bool {
+	timer := time.NewTimer(minPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-k.life.Done():
+	}
+	return false
 }

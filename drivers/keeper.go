@@ -179,10 +179,15 @@ func (k *Keeper) Actions() []gateway.Action {
 	return append([]gateway.Action{}, actuator.Actions()...)
 }
 
-// Do implements gateway.Actuator. An absent device is looked for at once.
+// Do implements gateway.Actuator. An absent device is looked for at once; a patient
+// action waits for it.
 func (k *Keeper) Do(ctx context.Context, cmd gateway.Command) (values map[string]any, err error) {
-	if err := k.enter(ctx, true); err != nil {
-		return nil, fmt.Errorf("nothing was done: %w", err)
+	err = k.enter(ctx, true)
+	for err != nil && k.patient(cmd.Action) && k.pause(ctx) {
+		err = k.enter(ctx, true)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("nothing was done: %w", err), ctx.Err())
 	}
 	defer func() { k.leave(err, false) }()
 	return k.device.Actuator.Do(ctx, cmd)

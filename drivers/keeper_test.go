@@ -20,7 +20,7 @@ func TestLifeOfADevice(t *testing.T) {
 		p := &pump{}
 		k := keep(p)
 		wantJournal(t, p, "remember:42")
-		if actions := k.Actions(); len(actions) != 1 {
+		if actions := k.Actions(); len(actions) != 2 {
 			t.Errorf("before it is open: actions %v", actions)
 		}
 		for range 2 {
@@ -115,6 +115,27 @@ func TestCommandDoesNotWaitForAPause(t *testing.T) {
 		}
 		if got, _ := p.get(); got != before+" open close open safe do" {
 			t.Errorf("asked: %s", strings.TrimPrefix(got, before))
+		}
+	})
+}
+
+// TestPatientActionWaits for a device that is absent, as long as it may.
+func TestPatientActionWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pump{open: errGone}
+		k := keep(p)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := k.Do(ctx, gateway.Command{Action: "wait"}); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, gateway.ErrUnavailable) {
+			t.Errorf("its time is over: %v", err)
+		}
+		time.AfterFunc(time.Minute, func() { p.set(func(p *pump) { p.open = nil }) })
+		if _, err := k.Do(t.Context(), gateway.Command{Action: "wait"}); err != nil {
+			t.Errorf("it has come: %v", err)
+		}
+		p.set(func(p *pump) { p.do = errGone })
+		if _, err := k.Do(t.Context(), gateway.Command{Action: "wait"}); !errors.Is(err, gateway.ErrUnavailable) {
+			t.Errorf("it went while it acted: %v", err)
 		}
 	})
 }

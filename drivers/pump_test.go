@@ -90,7 +90,9 @@ func (p *pump) Read(context.Context) ([]gateway.Reading, error) {
 	return []gateway.Reading{{Name: "flow"}}, nil
 }
 
-func (p *pump) Actions() []gateway.Action { return []gateway.Action{{Name: "stop"}} }
+func (p *pump) Actions() []gateway.Action {
+	return []gateway.Action{{Name: "stop"}, {Name: "wait", Patient: true}}
+}
 
 func (p *pump) Do(context.Context, gateway.Command) (map[string]any, error) {
 	p.note("do")

@@ -24,6 +24,8 @@ type Action struct {
 	// context.Canceled. If it is cancelled, which the cause of its context tells, it
 	// may take its time to end in order.
 	Resumable bool `json:"resumable,omitempty"`
+	// Patient actions wait, within their time, for a device that is absent.
+	Patient bool `json:"patient,omitempty"`
 	// Momentary actions change something for a moment only, which the argument ms
 	// gives, and put it back before they are done.
 	Momentary bool `json:"momentary,omitempty"`

@@ -38,7 +38,7 @@ func (d *Dev) Do(ctx context.Context, cmd gateway.Command) (map[string]any, erro
 	}
 	conn, plan, err := d.ready()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nothing was done: %w", err)
 	}
 	if cmd.Action == changeSettings {
 		return d.change(ctx, conn, plan, cmd.Args)
@@ -71,7 +71,7 @@ func (d *Dev) ready() (*link.Conn, *plan, error) {
 	return conn, d.plan, nil
 }
 
-var errLoader = errors.New("nothing was done: its loader is running, there is no firmware that works; send it one by the action firmware-update")
+var errLoader = errors.New("its loader is running, there is no firmware that works; send it one by the action firmware-update")
 
 // check judges arguments by the descriptor of now, which may be newer than that by
 // which they were judged before.

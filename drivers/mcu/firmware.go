@@ -23,7 +23,7 @@ const (
 func updateAction() gateway.Action {
 	return gateway.Action{
 		Name: updateFirmware, Help: "Replaces the firmware by a signed image; what does not come up is put back.",
-		Resumable: true, Timeout: updateTime,
+		Resumable: true, Patient: true, Timeout: updateTime,
 		Args: []gateway.Arg{
 			{Name: "url", Type: gateway.ArgText, Help: "where the image is fetched from, by HTTPS"},
 			{Name: "sha256", Type: gateway.ArgText, Help: "checksum of the image file, in hex; without url, of one that was handed over"},

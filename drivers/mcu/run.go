@@ -8,18 +8,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/firmware-bridge/link"
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
 // Run implements gateway.Stream.
 func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
-	conn, err := d.use()
-	if err != nil {
-		return err
+	conn := d.next(ctx, nil)
+	if conn == nil {
+		return bus.ErrNotOpen
 	}
-	if _, _, err := d.ready(); errors.Is(err, errLoader) {
-		return err
+	if !d.mayRun(ctx) {
+		return errLoader
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var pacing sync.WaitGroup
@@ -39,6 +40,31 @@ func (d *Dev) Run(ctx context.Context, sink gateway.Sink) error {
 			return lost(t.conn, err)
 		}
 		t.conn = next
+	}
+}
+
+// loaderTime is how long a loader may run before that is told: an update may be about
+// to go on.
+const loaderTime = 2 * time.Second
+
+// mayRun says that there is an application, or an update that will bring one.
+func (d *Dev) mayRun(ctx context.Context) bool {
+	timer := time.NewTimer(loaderTime)
+	defer timer.Stop()
+	for {
+		d.mu.Lock()
+		loader, updating, changed := d.hello.Role == link.Loader, d.updating, d.changed
+		d.mu.Unlock()
+		if !loader || updating {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 

@@ -13,7 +13,10 @@ enum { VOLTS = 1, LEVELS = 3, COUNTS = 5, STATES = 7, SERIAL = 9 }; /* the first
 enum { SWITCH = 1, BURST = 8, HANG = 9 };                         /* actions; SWITCH for each output */
 enum { INTERVAL = 1 };                                            /* settings */
 enum { SHORTEST = 10, USUAL = 1000, LONGEST = 30000 };            /* ms */
-enum { HELD = 8 /* readings */, TIMEOUT = 5000 /* ms until fail-safe */ };
+#ifndef NODE_HELD
+#define NODE_HELD 8
+#endif
+enum { HELD = NODE_HELD /* readings */, TIMEOUT = 5000 /* ms until fail-safe */ };
 
 static const char descriptor[] CONSTANT =
     "device name=node help=\"Example of a microcontroller\"\n"
@@ -92,8 +95,9 @@ static uint8_t output(void *context, uint8_t action) {
 #ifdef NODE_TEST
 static int32_t serial, burst; /* numbers told, and still to be told */
 
+/* tell_numbers leaves room for a measurement, which would take the place of numbers. */
 static void tell_numbers(void) {
-  for (; burst > 0 && fpl_room(&link); burst--) fpl_tell_int(&link, SERIAL, serial++);
+  for (; burst > 0 && fpl_room(&link) > 2 * BOARD_INPUTS; burst--) fpl_tell_int(&link, SERIAL, serial++);
 }
 
 static uint8_t act_test(uint8_t action, struct fpl_values *arguments) {
