@@ -295,6 +295,25 @@ func TestAnotherOrder(t *testing.T) {
 	})
 }
 
+// TestEndWithoutOtherwise: what a rule could not have done is not done after its end.
+func TestEndWithoutOtherwise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start(testWorld, nil, Rule{ID: "fan", When: "air.temperature > 35", MaxAge: 24 * time.Hour, Do: set("fan", true)})
+		defer func() { r.stop() }()
+		r.refuse = func(gateway.Command) (gateway.Status, string) { return gateway.StatusDenied, "no" }
+		r.measure("air.temperature", 36)
+		r.expect("fan set on=true denied")
+		r.measure("air.temperature", 20)
+		r.refuse = nil
+		r.pass(time.Hour)
+		r.expect()
+		if said := r.condition("rule:fan"); said != "" {
+			t.Errorf("health says %q", said)
+		}
+	})
+}
+
 // TestRepeat: an actuator that was reset follows again.
 func TestRepeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

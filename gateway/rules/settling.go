@@ -68,10 +68,12 @@ func (e *Engine) again(l *live, p *present) (due time.Time) {
 	return p.now.Add(l.Repeat)
 }
 
-// order gives a command to the hand of a rule. occurrence is the moment for which
-// it is; empty if that is now.
+// order gives a command to the hand of a rule; none at all (nil) takes the one before
+// back, if it has not succeeded yet. occurrence is the moment for which it is; empty if
+// that is now.
 func (e *Engine) order(l *live, c *command, occurrence string, until time.Time) {
 	if c == nil {
+		l.hand.give(nil)
 		return
 	}
 	l.ordered = time.Now()
