@@ -30,8 +30,8 @@ func (t topics) command(m mqtt.Inbound, received time.Time) (gateway.Command, er
 	case t.mayReply(cmd.ReplyTo):
 		return cmd, err
 	case err == nil:
-		before, _, _ := strings.Cut(t.responses, "{id}")
-		err = fmt.Errorf("reply_to %.80q: want a topic that begins with %s: %w", cmd.ReplyTo, before, gateway.ErrInvalid)
+		err = fmt.Errorf("reply_to %.80q: want a topic that begins with %s, of at most %d levels, without wildcards and control characters: %w",
+			cmd.ReplyTo, t.beforeID(), maxReplyLevels, gateway.ErrInvalid)
 	}
 	cmd.ReplyTo = t.response(cmd.ID)
 	return cmd, err

@@ -37,6 +37,9 @@ func TestValidate(t *testing.T) {
 		"command_topic: must differ from":     func(c *Config) { c.CommandTopic = "fieldpost/{gateway}" },
 		"response_topic: {lane} is unknown":   func(c *Config) { c.ResponseTopic = "a/{lane}" },
 		"response_topic: want something":      func(c *Config) { c.ResponseTopic = "{id}" },
+		"response_topic: \"a\\nb\"":           func(c *Config) { c.ResponseTopic = "a\nb" },
+		"response_topic: what stands before":  func(c *Config) { c.ResponseTopic = "fieldpost/{gateway}/{id}" },
+		"response_topic: what stands":         func(c *Config) { c.ResponseTopic = "fieldpost/{gateway}/stat{id}" },
 		"status_topic: \"\"":                  func(c *Config) { c.StatusTopic = "" },
 		"keep_alive: 1s is not allowed":       func(c *Config) { c.KeepAlive = time.Second },
 		"in_flight: 0 is not allowed":         func(c *Config) { c.InFlight = 0 },
@@ -183,6 +186,8 @@ func TestCommandFaults(t *testing.T) {
 		"not a JSON object": on("", "on"),
 		"want a topic that begins with fieldpost/g1/responses/": on("", `{"id":"1","device":"d","action":"a","reply_to":"fieldpost/g1/status"}`),
 		"begins with fieldpost/g1/responses/":                   on("", `{"id":"1","device":"d","action":"a","reply_to":"fieldpost/g1/responses/#"}`),
+		"reply_to \"fieldpost/g1/responses/\\a\"":               on("", `{"id":"1","device":"d","action":"a","reply_to":"fieldpost/g1/responses/\u0007"}`),
+		"at most 32 levels":                                     on("", `{"id":"1","device":"d","action":"a","reply_to":"fieldpost/g1/responses/`+strings.Repeat("/", 200)+`"}`),
 		"want DEVICE/ACTION or":                                 on("/d", "{}"),
 		"below the command topic":                               on("/d/a/1/2", "{}"),
 		"with %2F for a slash":                                  on("/d//1", "{}"),
@@ -206,6 +211,7 @@ func FuzzCommand(f *testing.F) {
 	f.Add("", []byte(`{"id":"1","device":"d","action":"a","args":{"x":1,"y":"z"},"expires":"2026-01-31T08:00:00Z","reply_to":"fieldpost/g1/responses/x"}`))
 	f.Add("", []byte(`{"id":"1","id":"2"`))
 	f.Add("/d/a/%31", []byte(`{"x":1}`))
+	f.Add("", []byte(`{"id":"\uffff","device":"d","action":"a"}`))
 	f.Add("/d/a", []byte(nil))
 	f.Fuzz(func(t *testing.T, below string, body []byte) {
 		cmd, err := testTopics().command(mqtt.Inbound{Topic: "fieldpost/g1/commands" + below, Payload: body}, time.Now())

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -36,8 +38,15 @@ func (c Config) topics(gatewayID string) (t topics, faults []error) {
 		commands:  fill("command_topic", c.CommandTopic),
 		status:    fill("status_topic", c.StatusTopic),
 	}
-	if strings.HasPrefix(t.responses, "{id}") {
+	before := t.beforeID()
+	if before == "" {
 		faults = append(faults, &gateway.FieldError{Field: "response_topic", Problem: "want something before {id}, by which a reply_to is judged"})
+	}
+	for _, other := range []string{t.commands, t.status, t.events} {
+		if before != "" && strings.HasPrefix(other, before) {
+			faults = append(faults, &gateway.FieldError{Field: "response_topic", Problem: fmt.Sprintf("what stands before {id} must be of responses alone, and another topic begins with it: %s", other)})
+			break
+		}
 	}
 	for _, other := range []string{t.events, t.responses, t.status} {
 		if strings.HasPrefix(other+"/", t.commands+"/") {
@@ -56,8 +65,8 @@ func checkTemplate(template string, allowed []string) error {
 	switch unknown := placeholder.FindString(rest); {
 	case unknown != "":
 		return fmt.Errorf("%s is unknown, allowed: %s", unknown, strings.Join(allowed, ", "))
-	case rest == "" || len(rest) > maxTopicBytes || strings.ContainsAny(rest, "+#{}\x00"):
-		return fmt.Errorf("%.80q: want 1 to %d bytes without +, # and single braces", template, maxTopicBytes)
+	case rest == "" || len(rest) > maxTopicBytes || strings.ContainsAny(rest, "+#{}") || strings.ContainsFunc(rest, notInTopics):
+		return fmt.Errorf("%.80q: want 1 to %d bytes without +, #, single braces and control characters", template, maxTopicBytes)
 	case strings.HasPrefix(rest, "$"):
 		return errors.New("topics that begin with $ belong to the broker")
 	}
@@ -70,16 +79,44 @@ func (t topics) event(m gateway.Message) string {
 }
 
 // inLevel writes an id so that it is one level of a topic.
-var inLevel = strings.NewReplacer("%", "%25", "/", "%2F", "+", "%2B", "#", "%23")
+func inLevel(id string) string {
+	var b strings.Builder
+	for _, r := range id {
+		if !strings.ContainsRune("%/+#", r) && !notInTopics(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, c := range []byte(string(r)) {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
 
 // response is where the result of a command goes, unless it names another topic.
 func (t topics) response(id string) string {
-	return strings.ReplaceAll(t.responses, "{id}", inLevel.Replace(id))
+	return strings.ReplaceAll(t.responses, "{id}", inLevel(id))
 }
 
-// mayReply tells whether a result may go to a topic: one that begins like those of
-// responses, so that no command can make the gateway write elsewhere.
-func (t topics) mayReply(topic string) bool {
+// beforeID is how topics of responses begin.
+func (t topics) beforeID() string {
 	before, _, _ := strings.Cut(t.responses, "{id}")
-	return strings.HasPrefix(topic, before) && len(topic) <= maxTopicBytes && !strings.ContainsAny(topic, "+#\x00")
+	return before
+}
+
+// maxReplyLevels bounds the levels of a reply_to: brokers have a limit of their own.
+const maxReplyLevels = 32
+
+// mayReply tells whether a result may go to a topic: one that begins like those of
+// responses, so that no command can make the gateway write elsewhere, and without what
+// has brokers close the connection, since the result is sent again after that.
+func (t topics) mayReply(topic string) bool {
+	return strings.HasPrefix(topic, t.beforeID()) && len(topic) <= maxTopicBytes && strings.Count(topic, "/") < maxReplyLevels &&
+		utf8.ValidString(topic) && !strings.ContainsAny(topic, "+#") && !strings.ContainsFunc(topic, notInTopics)
+}
+
+// notInTopics are characters that MQTT lets a broker refuse: controls, and those that
+// Unicode keeps free for ever.
+func notInTopics(r rune) bool {
+	return unicode.IsControl(r) || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef
 }
