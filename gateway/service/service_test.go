@@ -183,7 +183,7 @@ func (r *running) call(t *testing.T, method, path, body string) (int, string) {
 
 func eventually(t *testing.T, holds func() error) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute) // a hub that was away is asked again after a minute or so
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for err := holds(); err != nil; err = holds() {
