@@ -50,35 +50,47 @@ func (c Config) keys() ([]ed25519.PublicKey, error) {
 // update carries out a command for another firmware: however often it is cut short,
 // the microcontroller ends up with the new one or with the one before.
 func (d *Dev) update(ctx context.Context, cmd gateway.Command) (map[string]any, error) {
+	version, err := d.bring(ctx, cmd)
+	switch {
+	case err == nil:
+		d.tidy(cmd)
+		return map[string]any{"version": version.String()}, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, fmt.Errorf("the update goes on where it was: %w", ctx.Err())
+	default:
+		d.tidy(cmd)
+		return nil, err
+	}
+}
+
+// bring brings the image of a command into the microcontroller, and says its version.
+func (d *Dev) bring(ctx context.Context, cmd gateway.Command) (link.Version, error) {
 	file, err := d.image(ctx, cmd)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	im, err := d.verified(file)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	force, _ := cmd.Args["force"].(bool)
 	needed, err := d.needs(im, force || cmd.Resumed)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	d.setUpdating(true)
 	defer d.setUpdating(false)
 	if needed {
 		err = d.replace(ctx, im)
 	}
-	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("the update to %v goes on where it was: %w", im.Version, ctx.Err())
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		d.keep(file)
+		d.tellUpdate(ctx, "confirmed")
+	case ctx.Err() == nil:
 		d.tellUpdate(ctx, "failed")
-		d.tidy(nil)
-		return nil, err
 	}
-	d.tidy(file)
-	d.tellUpdate(ctx, "confirmed")
-	return map[string]any{"version": im.Version.String()}, nil
+	return im.Version, err
 }
 
 // verified is an image that is whole, and signed with one of the keys.
@@ -118,20 +130,36 @@ func (d *Dev) needs(im *link.Image, force bool) (bool, error) {
 }
 
 // replace brings an image into the microcontroller, and the one before back if it does
-// not come up.
+// not come up, or cannot be stored whole.
 func (d *Dev) replace(ctx context.Context, im *link.Image) error {
 	err := (&update{Dev: d, image: im}).run(ctx)
-	if err == nil || ctx.Err() != nil || !errors.Is(err, errNotUp) {
+	if err == nil || ctx.Err() != nil || !errors.Is(err, errNotUp) && !d.leftWithout(ctx) {
 		return err
 	}
 	before, missing := d.before()
 	if missing != nil {
 		return fmt.Errorf("%w; its loader waits for another image: %w", err, missing)
 	}
-	d.log.Warn("the new firmware has not come up; the one before is put back", "error", err, "version", before.Version)
+	d.log.Warn("the new firmware does not work; the one before is put back", "error", err, "version", before.Version)
 	d.tellUpdate(ctx, "putting back")
 	if back := (&update{Dev: d, image: before}).run(ctx); back != nil {
 		return fmt.Errorf("%w; %v could not be put back: %w", err, before.Version, back)
 	}
 	return fmt.Errorf("%w; %v was put back and runs", err, before.Version)
+}
+
+// leftWithout says that an update which has failed has left nothing that runs. What was
+// refused before a byte of it was stored leaves the image before, which is started.
+func (d *Dev) leftWithout(ctx context.Context) bool {
+	conn, err := d.use()
+	if err != nil || conn.Err() != nil {
+		return false // nobody is there whom it could be given back
+	}
+	hello, err := conn.Hello(ctx)
+	if err == nil && hello.Role == link.Loader {
+		if hello, err = conn.Start(ctx); err == nil {
+			err = d.greet(ctx, conn)
+		}
+	}
+	return err != nil || hello.Image == link.OnTrial
 }

@@ -173,6 +173,9 @@ func TestImagesThatAreRefused(t *testing.T) {
 	if n := w.writes(); n > 0 || w.mcu.InLoader() {
 		t.Errorf("%d blocks were written", n)
 	}
+	if got := w.files(t); got != nil {
+		t.Errorf("what was refused is kept: %v", got)
+	}
 	if _, err := w.Do(t.Context(), w.hand(t, w.sign(t, firmware("0.9.0"), "0.9.0"), true)); err != nil {
 		t.Errorf("an older one by force: %v", err)
 	}
@@ -203,6 +206,40 @@ func TestWhatDoesNotComeUpIsPutBack(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	w.runs(t, "1.5.0")
+}
+
+// TestNonsenseIsPutBack: an image that runs and cannot say what it is.
+func TestNonsenseIsPutBack(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.open(t)
+	w.listen(t)
+	if _, err := w.Do(t.Context(), w.hand(t, w.sign(t, firmware("1.5.0"), "1.5.0"), false)); err != nil {
+		t.Fatal(err)
+	}
+	nonsense := w.hand(t, w.sign(t, "device nonsense\n", "2.0.0"), false)
+	waiting := w.hand(t, w.sign(t, firmware("3.0.0"), "3.0.0"), false)
+	if _, err := w.Do(t.Context(), nonsense); !errors.Is(err, errNotUp) || !strings.Contains(err.Error(), "1.5.0 was put back and runs") {
+		t.Fatalf("%v", err)
+	}
+	w.runs(t, "1.5.0")
+	if _, err := w.Do(t.Context(), waiting); err != nil {
+		t.Errorf("an image that was handed over meanwhile: %v", err)
+	}
+}
+
+// TestTooLargeAnImage is refused by the loader, which lets the old one go on.
+func TestTooLargeAnImage(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.open(t)
+	w.listen(t)
+	large := firmware("2.0.0") + strings.Repeat("x", 4096)
+	if _, err := w.Do(t.Context(), w.hand(t, w.sign(t, large, "2.0.0"), false)); !errors.Is(err, gateway.ErrInvalid) || errors.Is(err, errNotUp) {
+		t.Fatalf("%v", err)
+	}
+	w.runs(t, "1.0.0")
+	if mark := w.mark(); mark != 0xA5 {
+		t.Errorf("the mark is %x, want that of a confirmed image", mark)
+	}
 }
 
 // TestUpdateGoesOn: after the power of the microcontroller is cut, and after the gateway
@@ -260,6 +297,12 @@ func TestFirmwareIsFetched(t *testing.T) {
 			http.Redirect(w, r, "http://"+r.Host+"/good", http.StatusFound)
 		case "/large":
 			_, _ = w.Write(make([]byte, mostImage+1))
+		case "/cut":
+			panic(http.ErrAbortHandler)
+		case "/moved":
+			http.Redirect(w, r, "/referred", http.StatusFound)
+		case "/referred":
+			http.Error(w, "", len(r.Header["Referer"])+http.StatusTeapot)
 		default:
 			http.NotFound(w, r)
 		}
@@ -272,10 +315,14 @@ func TestFirmwareIsFetched(t *testing.T) {
 	w := newWorkshop(t, func(c *Config) { c.FirmwareCA = ca })
 	file = w.sign(t, firmware("1.2.0"), "1.2.0")
 	w.open(t)
-	for path, want := range map[string]string{"/plain": "https:// alone", "/large": "more than", "/none": "404"} {
-		if _, err := w.Do(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + path})); err == nil || !strings.Contains(err.Error(), want) {
+	for path, want := range map[string]string{"/plain": "https:// alone", "/large": "more than", "/none": "404", "/cut": "EOF", "/moved": "418"} {
+		_, err := w.Do(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + path + "?sig=secret"}))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
+	}
+	if got := w.files(t); got != nil {
+		t.Errorf("what was no image is kept: %v", got)
 	}
 	wrong := command(updateFirmware, map[string]any{"url": server.URL + "/good", "sha256": strings.Repeat("a", 64)})
 	wrong.ID = "another"
@@ -283,7 +330,7 @@ func TestFirmwareIsFetched(t *testing.T) {
 		t.Errorf("another file: %v", err)
 	}
 	before := asked.Load()
-	if _, err := w.fetched(t.Context(), "1", server.URL+"/good"); err != nil {
+	if _, err := w.fetched(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + "/good"}), server.URL+"/good"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Do(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + "/good"})); err != nil {

@@ -30,6 +30,8 @@ const (
 	// keptImage is the image that was confirmed last, to be put back.
 	keptImage   = "confirmed.fpfw"
 	imageSuffix = ".fpfw"
+	// strayAge is after how long an image that no command has asked for is removed.
+	strayAge = 7 * 24 * time.Hour
 )
 
 // KeepFiles implements gateway.FileKeeper.
@@ -38,9 +40,7 @@ func (d *Dev) KeepFiles(dir string) { d.files = dir }
 // image is the file of firmware that a command is for. Once it is fetched it is kept
 // until the command has its final state, so that it stays the same over restarts.
 func (d *Dev) image(ctx context.Context, cmd gateway.Command) ([]byte, error) {
-	from, _ := cmd.Args["url"].(string)
-	want, _ := cmd.Args["sha256"].(string)
-	want = strings.ToLower(want)
+	from, want := asked(cmd)
 	if sum, err := hex.DecodeString(want); want != "" && (err != nil || len(sum) != sha256.Size) {
 		return nil, fmt.Errorf("sha256: want 64 hexadecimal digits: %w", gateway.ErrDenied)
 	}
@@ -50,9 +50,9 @@ func (d *Dev) image(ctx context.Context, cmd gateway.Command) ([]byte, error) {
 	case d.files == "":
 		return nil, fmt.Errorf("there is no place for images here; the running gateway has one: %w", gateway.ErrUnavailable)
 	case from != "":
-		file, err = d.fetched(ctx, cmd.ID, from)
+		file, err = d.fetched(ctx, cmd, from)
 	case want != "":
-		if file, err = os.ReadFile(filepath.Join(d.files, want+imageSuffix)); errors.Is(err, fs.ErrNotExist) {
+		if file, err = os.ReadFile(d.file(cmd)); errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("no image with this sha256 was handed over; `fieldpost firmware update` does so: %w", gateway.ErrDenied)
 		}
 	default:
@@ -67,10 +67,27 @@ func (d *Dev) image(ctx context.Context, cmd gateway.Command) ([]byte, error) {
 	return file, nil
 }
 
+// asked is where a command wants its image from, and which checksum that is to have.
+func asked(cmd gateway.Command) (from, sum string) {
+	from, _ = cmd.Args["url"].(string)
+	sum, _ = cmd.Args["sha256"].(string)
+	return from, strings.ToLower(sum)
+}
+
+// file is where the image of a command is kept: under its checksum if it was handed
+// over, else under that of the command's id.
+func (d *Dev) file(cmd gateway.Command) string {
+	from, name := asked(cmd)
+	if from != "" {
+		of := sha256.Sum256([]byte(cmd.ID))
+		name = "command-" + hex.EncodeToString(of[:8])
+	}
+	return filepath.Join(d.files, name+imageSuffix)
+}
+
 // fetched is the file of a URL, as it was when the command first asked for it.
-func (d *Dev) fetched(ctx context.Context, command, from string) ([]byte, error) {
-	of := sha256.Sum256([]byte(command))
-	path := filepath.Join(d.files, "command-"+hex.EncodeToString(of[:8])+imageSuffix)
+func (d *Dev) fetched(ctx context.Context, cmd gateway.Command, from string) ([]byte, error) {
+	path := d.file(cmd)
 	if file, err := os.ReadFile(path); err == nil {
 		return file, nil
 	}
@@ -102,11 +119,11 @@ func (d *Dev) fetch(ctx context.Context, from string) ([]byte, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, gateway.ErrDenied)
+		return nil, fmt.Errorf("%w: %w", bare(err), gateway.ErrDenied)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", req.URL.Host, bare(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -120,6 +137,14 @@ func (d *Dev) fetch(ctx context.Context, from string) ([]byte, error) {
 		return nil, fmt.Errorf("it has more than %d bytes: %w", mostImage, gateway.ErrDenied)
 	}
 	return file, nil
+}
+
+// bare is an error of HTTP without the URL, which may hold what opens the storage.
+func bare(err error) error {
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 func onlyHTTPS(address string) error {
@@ -148,6 +173,7 @@ func (d *Dev) httpClient() (*http.Client, error) {
 			if len(via) >= 5 {
 				return errors.New("it is redirected without end")
 			}
+			req.Header.Del("Referer") // it has the first URL, with what opens the storage
 			return onlyHTTPS(req.URL.String())
 		},
 	}, nil
@@ -165,17 +191,24 @@ func (d *Dev) before() (*link.Image, error) {
 	return link.ParseImage(file)
 }
 
-// tidy ends an update: what was confirmed is kept, the other files are not needed any
-// more.
-func (d *Dev) tidy(confirmed []byte) {
-	if confirmed != nil {
-		if err := durable.Replace(filepath.Join(d.files, keptImage), confirmed, 0o640); err != nil {
-			d.log.Warn("the image is not kept, so that it could not be put back one day", "error", err)
-		}
+// keep keeps the image that was confirmed, to be put back.
+func (d *Dev) keep(confirmed []byte) {
+	if err := durable.Replace(filepath.Join(d.files, keptImage), confirmed, 0o640); err != nil {
+		d.log.Warn("the image is not kept, so that it could not be put back one day", "error", err)
+	}
+}
+
+// tidy removes the image of a command that has its final state, and those that were
+// handed over long ago for a command that has never come. Others may be waited for.
+func (d *Dev) tidy(cmd gateway.Command) {
+	if d.files == "" {
+		return
 	}
 	files, _ := filepath.Glob(filepath.Join(d.files, "*"+imageSuffix)) // the pattern is right
 	for _, file := range files {
-		if filepath.Base(file) == keptImage {
+		info, err := os.Stat(file)
+		stray := err == nil && time.Since(info.ModTime()) > strayAge
+		if filepath.Base(file) == keptImage || file != d.file(cmd) && !stray {
 			continue
 		}
 		if err := os.Remove(file); err != nil {

@@ -165,10 +165,10 @@ func (t *teller) line(ctx context.Context, l link.Line) {
 // began tells of a new session, and learns what has changed.
 func (t *teller) began(ctx context.Context, b link.Began) error {
 	if err := t.greet(ctx, t.conn); err != nil {
-		if t.conn.Err() != nil || errors.Is(err, gateway.ErrInvalid) || ctx.Err() != nil {
+		if t.conn.Err() != nil || errors.Is(err, gateway.ErrInvalid) && !t.isUpdating() || ctx.Err() != nil {
 			return err
 		}
-		return nil // it was reset again; that is told next
+		return nil // it was reset again, which is told next, or the update takes it out
 	}
 	t.noteStart(b)
 	if b.Role == link.Loader {

@@ -21,6 +21,9 @@ const (
 	// image is on trial, and proveTime how long it has for that.
 	oftenMillis = 5000
 	proveTime   = 15 * time.Second
+	// trialTime is after how long an image that cannot be talked to has given way to the
+	// loader: it resets 60 s after its start if it is not confirmed.
+	trialTime = 90 * time.Second
 )
 
 // errNotUp: the image is stored and does not work.
@@ -81,16 +84,21 @@ func (u *update) once(ctx context.Context, conn *link.Conn) error {
 			return u.notStarted(ctx, conn, err)
 		}
 	}
-	if err := u.prove(ctx, conn); err != nil {
-		return err
+	if err = u.prove(ctx, conn); err == nil {
+		err = conn.Confirm(ctx, u.image.Version)
 	}
-	if err := conn.Confirm(ctx, u.image.Version); err != nil {
-		if errors.Is(err, gateway.ErrInvalid) {
-			return fmt.Errorf("%w: %w", errNotUp, err)
-		}
-		return err
+	if err != nil {
+		return unfit(err)
 	}
 	return u.greet(ctx, conn)
+}
+
+// unfit makes what is wrong for good with an image that runs a reason to take it out.
+func unfit(err error) error {
+	if permanent(err) && !errors.Is(err, errNotUp) {
+		return fmt.Errorf("%w: %w", errNotUp, err)
+	}
+	return err
 }
 
 // onTrial says whether the image runs already, and only waits to be confirmed.
@@ -105,10 +113,10 @@ func (u *update) onTrial(ctx context.Context, conn *link.Conn) (bool, error) {
 
 // notStarted is why an image did not start: another attempt may do better.
 func (u *update) notStarted(ctx context.Context, conn *link.Conn, err error) error {
-	if u.starts < mostStarts || conn.Err() != nil || ctx.Err() != nil {
-		return err
+	if ctx.Err() == nil && conn.Err() == nil && u.starts == mostStarts {
+		return fmt.Errorf("%w: %w", errNotUp, err)
 	}
-	return fmt.Errorf("%w: %w", errNotUp, err)
+	return unfit(err)
 }
 
 // prove waits for a reading, if the firmware has channels that often have some.
@@ -143,7 +151,7 @@ func (u *update) reach(ctx context.Context) (*link.Conn, error) {
 	}
 	_ = u.drop() // what it says of a line that has ended changes nothing
 	u.tellUpdate(ctx, "waiting")
-	for {
+	for began := time.Now(); ; {
 		attempt, cancel := context.WithTimeout(ctx, patience+time.Second)
 		conn, err := u.connect(attempt, true)
 		cancel()
@@ -155,7 +163,7 @@ func (u *update) reach(ctx context.Context) (*link.Conn, error) {
 			return conn, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case errors.Is(err, gateway.ErrInvalid):
+		case errors.Is(err, gateway.ErrInvalid) && time.Since(began) > trialTime:
 			return nil, err
 		}
 		if err := await(ctx, reopenPause); err != nil {
