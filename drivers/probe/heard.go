@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/fieldpost/fieldpost/firmware-bridge/link"
 )
 
 // What can be heard on a port.
@@ -15,6 +17,8 @@ const (
 	NMEA    = "nmea"
 	JSON    = "json"
 	Text    = "text"
+	// Bridge is a microcontroller that speaks the link of firmware-bridge.
+	Bridge = "microcontroller"
 	// Noise is what makes no sense at any rate that was tried.
 	Noise = "noise"
 )
@@ -41,6 +45,9 @@ func classify(data []byte) Heard {
 	if len(data) == 0 {
 		return Heard{Kind: Silence}
 	}
+	if hello, is := greeting(data); is {
+		return Heard{Kind: Bridge, Driver: "mcu", Example: fmt.Sprintf("%v, last reset: %v", hello.Role, hello.Cause)}
+	}
 	first := make(map[string]Heard)
 	for _, line := range whole(data) {
 		h := classifyLine(line)
@@ -55,6 +62,18 @@ func classify(data []byte) Heard {
 		}
 	}
 	return Heard{Kind: Noise, Example: shown(data)}
+}
+
+// greeting finds what a microcontroller says each second until it is answered. Its
+// checksum proves it.
+func greeting(data []byte) (hello link.Hello, found bool) {
+	var split link.Splitter
+	split.Split(data, func(f link.Frame) {
+		if h, is := link.Greeting(f); is {
+			hello, found = h, true
+		}
+	})
+	return hello, found
 }
 
 // whole are the lines that have both ends, without them.

@@ -10,6 +10,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/drivers/drivertest/i2csim"
 	"github.com/fieldpost/fieldpost/drivers/probe"
+	"github.com/fieldpost/fieldpost/firmware-bridge/link"
 )
 
 // talker is a port, below a root, on which somebody says the same again and again.
@@ -61,12 +62,19 @@ func listened(t *testing.T, root string, change func(*probe.Options)) probe.Repo
 	return r
 }
 
+// greeting is what a microcontroller says until it is answered.
+func greeting() string {
+	hello := link.Hello{Lowest: 1, Highest: 1, Role: link.Application, Cause: 4, MaxPayload: 64, Timeout: 5000}
+	return string(link.Frame{Version: 1, Type: link.TypeHello.Answer(), Payload: hello.Append(nil)}.Append(nil))
+}
+
 func TestListen(t *testing.T) {
 	for _, c := range []struct{ says, kind, driver, example string }{
 		{says: "$GPGGA,,,,,,0,,,,,,,,*66\r\n", kind: probe.NMEA, driver: "nmea", example: "$GPGGA,,,,,,0,,,,,,,,*66"},
 		{says: `{"t": 21.5}` + "\n", kind: probe.JSON, driver: "json-lines", example: `{"t": 21.5}`},
 		{says: "T=21.5 it's H=40\r", kind: probe.Text, driver: "lines", example: "T=21.5 it's H=40"},
 		{says: "ready\r\n", kind: probe.Text, driver: "lines", example: "ready"},
+		{says: greeting(), kind: probe.Bridge, driver: "mcu", example: "application, last reset: watchdog"},
 		{says: "\x00\xff\x80\n", kind: probe.Noise},
 		{kind: probe.Silence},
 	} {

@@ -125,7 +125,7 @@ func heardText(h Heard) string {
 		return "free; something comes that makes no sense at the usual rates: " + h.Example
 	}
 	return fmt.Sprintf("free; %s at %d baud: %s  %s", map[string]string{
-		NMEA: "NMEA", JSON: "JSON", Text: "lines of text",
+		NMEA: "NMEA", JSON: "JSON", Text: "lines of text", Bridge: "a microcontroller",
 	}[h.Kind], h.Baud, shorten(h.Example, 80), driverNote(h.Driver))
 }
 

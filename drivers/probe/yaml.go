@@ -85,6 +85,8 @@ func (p SerialPort) write(w *writer) {
 	switch p.Heard.Kind {
 	case NMEA:
 		w.device("nmea", "nmea", keys...)
+	case Bridge:
+		w.device("mcu", "mcu", keys...)
 	case JSON:
 		w.device("board", "json-lines", append(keys, "take: all")...)
 	case Text:

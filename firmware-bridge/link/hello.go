@@ -104,6 +104,15 @@ func (h Hello) Append(dst []byte) []byte {
 	return le.AppendUint16(dst, h.Target)
 }
 
+// Greeting is what a microcontroller says of itself in a frame; false if that is no
+// HELLO of one.
+func Greeting(f Frame) (Hello, bool) {
+	if f.Type != TypeHello.Answer() {
+		return Hello{}, false
+	}
+	return decodeHello(f)
+}
+
 // decodeHello says false of a HELLO that breaks the limits of the link.
 func decodeHello(f Frame) (Hello, bool) {
 	p := f.Payload

@@ -28,7 +28,7 @@ type badLine struct {
 	running                    sync.WaitGroup
 	mu                         sync.Mutex
 	random                     *rand.Rand
-	frames                     int
+	frames, bytes              int // in both directions; of the chip
 	dropped, changed, repeated int
 }
 
@@ -48,8 +48,9 @@ func startBadLine(t testing.TB, chip string, seed uint64, each int) *badLine {
 	l := &badLine{name: near.Name(), each: each, random: rand.New(rand.NewPCG(seed, 1))}
 	near.Close()
 	stop := make(chan struct{})
-	l.running.Go(func() { l.carry(far, there, stop) })
-	l.running.Go(func() { l.carry(there, far, stop) })
+	ignored := 0
+	l.running.Go(func() { l.carry(far, there, &ignored, stop) })
+	l.running.Go(func() { l.carry(there, far, &l.bytes, stop) })
 	t.Cleanup(func() {
 		close(stop)
 		_ = there.Close()
@@ -77,8 +78,8 @@ func raw(t testing.TB, tty *os.File) {
 	}
 }
 
-// carry is one direction.
-func (l *badLine) carry(from, to *os.File, stop chan struct{}) {
+// carry is one direction; it counts the bytes.
+func (l *badLine) carry(from, to *os.File, count *int, stop chan struct{}) {
 	var split link.Splitter
 	chunk := make([]byte, 512)
 	for {
@@ -88,6 +89,9 @@ func (l *badLine) carry(from, to *os.File, stop chan struct{}) {
 			l.frames++
 			l.mu.Unlock()
 		})
+		l.mu.Lock()
+		*count += n
+		l.mu.Unlock()
 		if n > 0 {
 			_, _ = to.Write(l.spoil(chunk[:n])) // what the other side does not take is lost
 		}
@@ -127,10 +131,10 @@ func (l *badLine) spoil(b []byte) []byte {
 	return out
 }
 
-func (l *badLine) did() (frames int, faults string) {
+func (l *badLine) did() (frames, bytes int, faults string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.frames, fmt.Sprintf("%d bytes dropped, %d changed, %d repeated", l.dropped, l.changed, l.repeated)
+	return l.frames, l.bytes, fmt.Sprintf("%d bytes dropped, %d changed, %d repeated", l.dropped, l.changed, l.repeated)
 }
 
 // framesWanted is how many frames pass a bad line: FIELDPOST_BRIDGE_FRAMES, or 20,000.
@@ -154,20 +158,31 @@ func TestBridgeBadLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		make   func(t testing.TB, dir string) *chip
 		frames int
+		each   int
 	}{
-		"as quick as the machine": {hostChip, framesWanted(t)},
-		"simulated chip":          {func(t testing.TB, dir string) *chip { return newChip(t, dir, readBuilt(t, "node-test.bin")) }, framesWanted(t) / 20},
+		"as quick as the machine":        {hostChip, framesWanted(t), often},
+		"simulated chip":                 {simulated, framesWanted(t) / 20, often},
+		"simulated chip on a sound line": {simulated, framesWanted(t) / 20, 1 << 30},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			chip := c.make(t, t.TempDir())
-			numbersOverABadLine(t, chip, c.frames)
+			numbersOverABadLine(t, chip, c.frames, c.each)
 		})
 	}
 }
 
-func numbersOverABadLine(t *testing.T, c *chip, frames int) {
-	const seed, each = 7, 2500
+// often is how seldom a byte is dropped, and changed, and repeated: one frame in 20
+// arrives damaged.
+const often = 2500
+
+func simulated(t testing.TB, dir string) *chip {
+	t.Helper()
+	return newChip(t, dir, readBuilt(t, "node-test.bin"))
+}
+
+func numbersOverABadLine(t *testing.T, c *chip, frames, each int) {
+	const seed = 7
 	h := startHub(t, c.dir)
 	c.powerUp(t)
 	l := startBadLine(t, c.tty, seed, each)
@@ -182,11 +197,11 @@ func numbersOverABadLine(t *testing.T, c *chip, frames int) {
 	if r := h.awaitResult(t, "interval"); r.Status != "done" {
 		t.Fatalf("%+v", r)
 	}
-	before, _ := l.did()
+	before, bytesBefore, _ := l.did()
 	began := time.Now()
 	const portion = 1000
 	total := 0
-	for passed := before; passed < before+frames; passed, _ = l.did() {
+	for passed := before; passed < before+frames; passed, _, _ = l.did() {
 		id := fmt.Sprintf("burst-%d", total)
 		if err := h.sendC2D("gw", id, fmt.Sprintf(`{"device":"node","action":"burst","args":{"count":%d}}`, portion)); err != nil {
 			t.Fatal(err)
@@ -200,9 +215,11 @@ func numbersOverABadLine(t *testing.T, c *chip, frames int) {
 		})
 	}
 	took := time.Since(began)
-	passed, faults := l.did()
-	passed -= before
-	t.Logf("%d frames in %v, %d a second; %s; %d numbers", passed, took.Round(time.Millisecond), int(float64(passed)/took.Seconds()), faults, total)
+	passed, bytes, faults := l.did()
+	passed, bytes = passed-before, bytes-bytesBefore
+	const fastest = 115200 / 10 // bytes a second
+	t.Logf("%d frames in %v, %.0f a second; the chip has sent %.0f %% of what 115200 baud can carry; %s; %d numbers",
+		passed, took.Round(time.Millisecond), float64(passed)/took.Seconds(), 100*float64(bytes)/took.Seconds()/fastest, faults, total)
 	next, seq := 0.0, uint64(0)
 	for _, r := range b.readings {
 		if r.Seq > 0 && r.Seq != seq+1 && seq > 0 {

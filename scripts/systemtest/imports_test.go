@@ -45,7 +45,7 @@ var layers = map[string][]string{
 	"drivers/bus":           {"gateway", "gateway/config", "drivers/bus/..."},
 	"drivers/bus/...":       {"gateway"},
 	"drivers/bus/sensirion": {"gateway", "drivers/bus"},
-	"drivers/probe":         {"gateway", "drivers", "drivers/bus", "drivers/bus/..."},
+	"drivers/probe":         {"gateway", "firmware-bridge/link", "drivers", "drivers/bus", "drivers/bus/..."},
 	"drivers/mcu":           {"gateway", "gateway/durable", "drivers/bus", "firmware-bridge/link"},
 	"drivers/...":           {"gateway", "gateway/config", "drivers/bus", "drivers/bus/..."},
 	"cmd/fieldpost":         {"gateway", "firmware-bridge/link", "gateway/audit", "gateway/config", "gateway/service", "gateway/uplink/upload", "storeforward", "drivers/probe"},
