@@ -27,20 +27,32 @@ type Known struct {
 type checker struct {
 	Known
 	config Config
-	// circular are the groups and scenes that contain themselves.
-	circular map[string]bool
+	// unfit are the groups and scenes that contain themselves, or too much.
+	unfit map[string]bool
 	faults
 }
 
 // Check finds what cannot be right with these devices. The fields of its
 // gateway.FieldErrors are those of the whole config file.
 func Check(c Config, known Known) error {
-	k := &checker{Known: known, config: c, circular: make(map[string]bool)}
+	k := &checker{Known: known, config: c, unfit: make(map[string]bool)}
 	k.names()
-	k.circles()
+	k.endless()
 	k.groups()
 	k.scenes()
 	return k.join()
+}
+
+// Actions are those of the groups and scenes of a Config, which may be wrong; nil if
+// they are not known.
+func Actions(c Config, known Known) map[gateway.DeviceID][]gateway.Action {
+	k := &checker{Known: known, config: c, unfit: make(map[string]bool)}
+	k.endless()
+	all := make(map[gateway.DeviceID][]gateway.Action)
+	for id := range c.parts() {
+		all[gateway.DeviceID(id)] = k.actions(gateway.DeviceID(id))
+	}
+	return all
 }
 
 // names judges the names of groups and scenes.
@@ -142,7 +154,7 @@ func (k *checker) targets() []string {
 
 // actions of a device, group or scene; nil if they are not known.
 func (k *checker) actions(id gateway.DeviceID) []gateway.Action {
-	if k.circular[string(id)] {
+	if k.unfit[string(id)] {
 		return nil
 	}
 	if members, is := k.config.Groups[string(id)]; is {

@@ -1,6 +1,7 @@
 package scene_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -54,7 +55,12 @@ func TestCheck(t *testing.T) {
 			Groups: map[string][]string{"all": {"a", "night"}, "lights": {"b", "all"}},
 			Scenes: steps(do("c", "set"), do("lights", "run")).Scenes,
 		},
-		`scenes[1].id: "night" is the name of another scene too`: {Scenes: slices.Concat(steps(do("a", "set")).Scenes, steps(do("b", "set")).Scenes)},
+		`groups.all: it would never end: all → b → all`: { // beside another circle, within a scene
+			Groups: map[string][]string{"all": {"night", "b"}, "b": {"all"}},
+			Scenes: []scene.Plan{{ID: "night", Steps: []scene.StepConfig{do("x", "run")}}, {ID: "x", Steps: []scene.StepConfig{do("x", "run")}}},
+		},
+		`groups.g0: it comes to more than 1000 commands, with what is in it; want fewer`: {Groups: doubling(60)},
+		`scenes[1].id: "night" is the name of another scene too`:                         {Scenes: slices.Concat(steps(do("a", "set")).Scenes, steps(do("b", "set")).Scenes)},
 	} {
 		if err := scene.Check(c, known); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -66,6 +72,29 @@ func TestCheck(t *testing.T) {
 	}
 	if err := scene.Check(right, known); err != nil {
 		t.Error(err)
+	}
+}
+
+// doubling are groups of which each has the next twice, by two names.
+func doubling(n int) map[string][]string {
+	groups := make(map[string][]string)
+	for i := range n {
+		groups[fmt.Sprintf("g%d", i)] = []string{fmt.Sprintf("x%d", i), fmt.Sprintf("y%d", i)}
+		next := fmt.Sprintf("g%d", i+1)
+		groups[fmt.Sprintf("x%d", i)], groups[fmt.Sprintf("y%d", i)] = []string{next}, []string{next}
+	}
+	groups[fmt.Sprintf("g%d", n)] = []string{"a"}
+	return groups
+}
+
+// TestActions of groups and scenes are found in a config with circles, too.
+func TestActions(t *testing.T) {
+	known := newRig(t).known()
+	groups := doubling(60)
+	groups["two"], groups["ring"] = []string{"a", "b"}, []string{"ring"}
+	all := scene.Actions(scene.Config{Groups: groups, Scenes: steps(do("two", "set"), do("ring", "set")).Scenes}, known)
+	if len(all["two"]) == 0 || len(all["night"]) != 1 || all["ring"] != nil || all["g0"] != nil {
+		t.Errorf("two %v, night %v, ring %v, g0 %v", all["two"], all["night"], all["ring"], all["g0"])
 	}
 }
 

@@ -6,43 +6,87 @@ import (
 	"strings"
 )
 
-// circles finds groups and scenes that contain themselves, and tells the way.
-func (k *checker) circles() {
-	parts := make(map[string][]string)
+// maxCommands bounds what a group or a scene comes to in all, with those in it: so
+// many commands may be put on record by one.
+const maxCommands = 1000
+
+// parts are what the commands of each group and scene are for.
+func (c Config) parts() map[string][]string {
+	parts := maps.Clone(c.Groups)
+	if parts == nil {
+		parts = make(map[string][]string)
+	}
+	for _, s := range c.Scenes {
+		parts[s.ID] = nil
+		for _, step := range s.Steps {
+			if step.Device != "" {
+				parts[s.ID] = append(parts[s.ID], step.Device)
+			}
+		}
+	}
+	return parts
+}
+
+// endless finds groups and scenes that contain themselves, and tells the way, and
+// those that come to too much.
+func (k *checker) endless() {
 	places := make(map[string]string)
-	maps.Copy(parts, k.config.Groups)
 	for id := range k.config.Groups {
 		places[id] = "groups." + id
 	}
 	for _, s := range k.config.Scenes {
-		for _, step := range s.Steps {
-			parts[s.ID] = append(parts[s.ID], step.Device)
-		}
 		places[s.ID] = "scenes[" + s.ID + "]"
 	}
-	done := make(map[string]bool)
-	for _, id := range slices.Sorted(maps.Keys(parts)) {
-		if way := circle(id, nil, parts, done); way != nil {
-			k.add(places[way[0]], "it would never end: %s", strings.Join(way, " → "))
+	parts := k.config.parts()
+	ids := slices.Sorted(maps.Keys(parts))
+	for _, id := range ids {
+		if k.unfit[id] {
+			continue // it is in a circle that was told
+		}
+		if way := circle(id, parts); way != nil {
+			k.add(places[id], "it would never end: %s", strings.Join(way, " → "))
 			for _, id := range way {
-				k.circular[id] = true
+				k.unfit[id] = true
 			}
+		}
+	}
+	sizes := make(map[string]int)
+	for _, id := range ids {
+		if !k.unfit[id] && k.size(id, parts, sizes) > maxCommands {
+			k.add(places[id], "it comes to more than %d commands, with what is in it; want fewer", maxCommands)
+			k.unfit[id] = true
 		}
 	}
 }
 
-// circle is a way that leads back to where it began, if one begins with way and id.
-func circle(id string, way []string, parts map[string][]string, done map[string]bool) []string {
-	if i := slices.Index(way, id); i >= 0 {
-		return append(slices.Clone(way[i:]), id)
+// size is how many commands something comes to, or one more than maxCommands.
+func (k *checker) size(id string, parts map[string][]string, sizes map[string]int) int {
+	if sizes[id] > 0 || k.unfit[id] {
+		return max(sizes[id], 1)
 	}
-	if done[id] {
-		return nil
-	}
-	done[id] = true
+	n := 1
 	for _, part := range parts[id] {
-		if c := circle(part, append(slices.Clone(way), id), parts, done); c != nil {
-			return c
+		n = min(n+k.size(part, parts, sizes), maxCommands+1)
+	}
+	sizes[id] = n
+	return n
+}
+
+// circle is the shortest way from an id back to it; nil if there is none.
+func circle(id string, parts map[string][]string) []string {
+	ways, seen := [][]string{{id}}, make(map[string]bool)
+	for len(ways) > 0 {
+		way := ways[0]
+		ways = ways[1:]
+		for _, part := range parts[way[len(way)-1]] {
+			longer := append(slices.Clone(way), part)
+			if part == id {
+				return longer
+			}
+			if !seen[part] {
+				seen[part] = true
+				ways = append(ways, longer)
+			}
 		}
 	}
 	return nil

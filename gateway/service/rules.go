@@ -75,21 +75,14 @@ func (l *Loaded) ruleDevices(ids []string) map[gateway.DeviceID]rules.Device {
 	for _, spec := range l.devices {
 		all[gateway.DeviceID(spec.ID)] = spec.ruleDevice(buses)
 	}
-	for id := range l.Groups {
-		all[gateway.DeviceID(id)] = rules.Device{Commanded: true}
+	known := scene.Known{Actions: make(map[gateway.DeviceID][]gateway.Action)}
+	for id, d := range all {
+		if d.Commanded {
+			known.Actions[id] = d.Actions
+		}
 	}
-	for _, c := range l.Scenes {
-		all[gateway.DeviceID(c.ID)] = rules.Device{Commanded: true}
-	}
-	scenes, err := scene.New(scene.Options{
-		Config: l.Config.Config, Timeout: l.Commands.Timeout, Memory: func(string) gateway.Memory { return nil },
-		Actions: func(id gateway.DeviceID) []gateway.Action { return all[id].Actions },
-	})
-	if err != nil {
-		return all // it is told elsewhere
-	}
-	for id, a := range scenes.Actuators() {
-		all[id] = rules.Device{Commanded: true, Actions: a.Actions()}
+	for id, actions := range scene.Actions(l.Config.Config, known) {
+		all[id] = rules.Device{Commanded: true, Actions: actions}
 	}
 	return all
 }
