@@ -67,15 +67,16 @@ func (d *Dispatcher) notUnderWay(ctx context.Context, id string) error {
 	}
 }
 
-// denyWaiting records the final state of a command that was withdrawn.
+// denyWaiting records the final state of a command that was withdrawn. The end of ctx,
+// which is that of somebody's patience, changes nothing.
 func (d *Dispatcher) denyWaiting(ctx context.Context, t *ticket, why error) (gateway.Result, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
 	e, found, err := d.opts.Journal.Entry(ctx, t.id)
 	if err != nil || !found {
 		return gateway.Result{}, fmt.Errorf("its entry cannot be read: %w", err)
 	}
 	result := t.w.cancelled(e, why)
-	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
-	defer cancel()
 	if err := d.opts.Journal.Finish(ctx, result, d.report(result)); err != nil {
 		return gateway.Result{}, err
 	}

@@ -75,6 +75,30 @@ func TestCancelThatCannotBeRecorded(t *testing.T) {
 	})
 }
 
+// TestCancelByWhoDoesNotWait counts all the same.
+func TestCancelByWhoDoesNotWait(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		r.busy()
+		r.accept(long("c1"), long("c2"), long("c3"))
+		synctest.Wait()
+		impatient, leave := context.WithCancel(t.Context())
+		leave()
+		if got, err := r.Cancel(impatient, "c2", "operator"); err != nil || got.Status != gateway.StatusDenied {
+			t.Errorf("one that waits: %+v, %v", got, err)
+		}
+		if _, err := r.Cancel(impatient, "c1", "operator"); !errors.Is(err, context.Canceled) {
+			t.Errorf("one that is carried out: %v", err)
+		}
+		if got := r.result("c1"); got.Status != gateway.StatusFailed {
+			t.Errorf("%+v", got)
+		}
+		r.result("c3")
+		if did := r.pump.done(); !slices.Equal(did, []string{"c1", "c3"}) {
+			t.Errorf("executed %v", did)
+		}
+	})
+}
+
 func TestCancelRunning(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
