@@ -77,21 +77,24 @@ func (p *Policy) begin(ctx context.Context, cmd gateway.Command, action gateway.
 		p.clear(d)
 	}
 	p.Changed()
-	return ctx, func() { p.end(d, permit) }, nil, nil
+	return ctx, func() { p.end(d.ID, permit) }, nil, nil
 }
 
 // end takes note that a device has come back from a command.
-func (p *Policy) end(d *device, permit *permit) {
-	p.mu.Lock()
+func (p *Policy) end(id gateway.DeviceID, permit *permit) {
+	p = p.lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	close(permit.done)
+	permit.cut(nil)
+	d, now := p.devices[id], time.Now()
+	if d == nil || d.underway != permit { // it is no more, or was opened anew
+		return
+	}
 	p.track(d, now) // while it is known which command did it
 	if permit.momentary {
 		d.times.since = now
 	}
 	d.underway = nil
-	close(permit.done)
-	permit.cut(nil)
 	if permit.stopped != nil && d.securing == nil && !rests(d.state(), d.rest) { // it has come back late
 		p.secure(d, *permit.stopped, now)
 	}

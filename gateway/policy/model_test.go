@@ -273,7 +273,7 @@ func (m *model) again(restart bool) {
 		return
 	}
 	if !restart {
-		p.Inherit(old)
+		p.Inherit(old, all)
 	}
 	m.run(p)
 	m.begin()

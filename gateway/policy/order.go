@@ -46,7 +46,7 @@ func (p *Policy) Rest() {
 				continue
 			}
 			safing.Go(func() {
-				if err := d.makeSafe(); err != nil {
+				if err := p.makeSafe(d); err != nil {
 					p.log.Warn("device has not taken its safe state before those that it leans on", "device", d.ID, "error", err)
 				}
 			})

@@ -63,7 +63,7 @@ func (p *Policy) Release(id gateway.DeviceID) error {
 
 // change changes what is under manual control, on disk first.
 func (p *Policy) change(id gateway.DeviceID, change func(map[gateway.DeviceID]time.Time)) error {
-	p.mu.Lock()
+	p = p.lock()
 	defer p.mu.Unlock()
 	if p.devices[id] == nil {
 		return fmt.Errorf("there is no device %q that takes commands; there is %s: %w", id, join(p.ids), gateway.ErrUnknown)

@@ -74,6 +74,7 @@ type Policy struct {
 	overrides overrides
 	reports   []func() // what is to be told, in order; reported says that there is some
 	reported  chan struct{}
+	heir      *Policy // the one that has inherited; nil: this one is in force
 }
 
 // device is what the policy knows of a device. Policy.mu guards what changes.
@@ -87,6 +88,8 @@ type device struct {
 	// safe state. nil: none.
 	underway *permit
 	securing *securing
+	// called is closed when the last call of Safer has come back; nil: there was none.
+	called chan struct{}
 	// owed is why it has yet to take its safe state, which has failed; retry when it
 	// is tried again.
 	owed  *reason
@@ -139,9 +142,11 @@ func New(o Options) (*Policy, error) {
 }
 
 // Inherit takes over what another policy knows of the devices that both have: since
-// when they are on, what they were commanded, why they were made safe. The other
-// one must not be used any more.
-func (p *Policy) Inherit(from *Policy) {
+// when they are on, what they were commanded, why they were made safe; and, of those
+// that stay as they are, what is under way on them. What is asked of the other one
+// from then on is passed on to this one. Run of the other one has ended, that of this
+// one not begun.
+func (p *Policy) Inherit(from *Policy, stays func(gateway.DeviceID) bool) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	p.mu.Lock()
@@ -151,10 +156,29 @@ func (p *Policy) Inherit(from *Policy) {
 		if old == nil {
 			continue
 		}
-		d.owed, d.made, d.told, d.times, d.command, d.linked = old.owed, old.made, old.told, old.times, old.command, old.linked
+		d.owed, d.made, d.times, d.command, d.linked = old.owed, old.made, old.times, old.command, old.linked
+		if old.securing != nil { // it was asked for in between
+			d.owed = &old.securing.why
+		}
+		if stays(id) {
+			d.underway, d.called = old.underway, old.called
+		}
 		d.budget.inherit(old.budget)
 	}
 	p.overrides = from.overrides
+	from.heir = p
+}
+
+// lock locks mu of the policy in force, and returns that.
+func (p *Policy) lock() *Policy {
+	p.mu.Lock()
+	for p.heir != nil {
+		heir := p.heir
+		p.mu.Unlock()
+		p = heir
+		p.mu.Lock()
+	}
+	return p
 }
 
 // Changed says that what the outputs of devices are may have changed by itself, as

@@ -439,10 +439,12 @@ func TestInherit(t *testing.T) {
 		}
 		time.Sleep(30 * time.Second)
 		old := r.Policy
-		r.stop()
-		r.start()
-		r.Inherit(old)
+		r.succeed()
 		r.denied(r.do("pump", "off"), "manual control on site for another 59m30s")
+		if old.Override("pump", time.Hour) != nil { // by who has not heard of the new one
+			t.Error("the one before does not pass on what it is asked")
+		}
+		r.denied(r.do("pump", "off"), "manual control on site for another 1h0m0s")
 		if err := r.Release("pump"); err != nil {
 			t.Error(err)
 		}
@@ -451,6 +453,71 @@ func TestInherit(t *testing.T) {
 		r.denied(r.do("pump", "on"), "max_commands")
 		time.Sleep(59*time.Minute + 30*time.Second)
 		r.is("pump", false)
+	})
+}
+
+// TestInheritUnderWay: a command that goes on over a change of the config counts, and a
+// device that comes back late from one that was cut short is made safe.
+func TestInheritUnderWay(t *testing.T) {
+	inBubble(t, plumbing(), func(t *testing.T, r *rig) {
+		r.measure(20)
+		dev := r.relays["valve"]
+		_, end, err := r.Begin(t.Context(), gateway.Command{Device: "valve", Action: "on"}, dev.action("on"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Safe("valve", "the test wants it"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		r.succeed()
+		r.denied(r.do("valve", "on"), "in the middle of another command")
+		if err := dev.set(t.Context(), true); err != nil {
+			t.Error(err)
+		}
+		end()
+		r.is("valve", false)
+		r.must("valve", "on")
+	})
+}
+
+// TestInheritedDeviceIsFoundLate: what it can do is found out then, though the policy
+// before knew it.
+func TestInheritedDeviceIsFoundLate(t *testing.T) {
+	inBubble(t, map[gateway.DeviceID]Terms{"pump": {MaxOn: time.Minute}}, func(t *testing.T, r *rig) {
+		r.must("pump", "on")
+		dev := r.relays["pump"]
+		unmade := &late{relay: dev}
+		r.opts.Devices[0].Actuator, r.opts.Devices[0].Stateful = unmade, unmade
+		dev.change(func(d *relay) { d.there = false })
+		r.succeed()
+		unmade.found.Store(true)
+		dev.change(func(d *relay) { d.there = true })
+		r.Changed()
+		time.Sleep(time.Minute)
+		r.is("pump", false)
+	})
+}
+
+// TestDriverThatHangsIsCalledOnce, however often its safe state is tried again.
+func TestDriverThatHangsIsCalledOnce(t *testing.T) {
+	inBubble(t, map[gateway.DeviceID]Terms{"pump": {}}, func(t *testing.T, r *rig) {
+		r.must("pump", "on")
+		dev, back := r.relays["pump"], make(chan struct{})
+		dev.change(func(d *relay) { d.hang = back })
+		if err := r.Safe("pump", "the test wants it"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if dev.change(func(d *relay) { d.hang = nil }); dev.safes != 1 {
+			t.Errorf("called %d times", dev.safes)
+		}
+		close(back)
+		time.Sleep(time.Minute)
+		r.is("pump", false)
+		if c := r.hasCondition(Condition("pump")); !strings.Contains(c, "was taken to its safe state") {
+			t.Errorf("condition %q", c)
+		}
 	})
 }
 

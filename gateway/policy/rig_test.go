@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,19 @@ func (r *relay) isOn() bool {
 	return r.on
 }
 
+// late is a relay of which nothing is known before it was found once.
+type late struct {
+	*relay
+	found atomic.Bool
+}
+
+func (l *late) AtRest() map[string]gateway.Value {
+	if !l.found.Load() {
+		return nil
+	}
+	return l.relay.AtRest()
+}
+
 // plant is told of each change of the hardware, in order.
 type plant struct {
 	mu      sync.Mutex
@@ -223,6 +237,21 @@ func (r *rig) start() {
 	}
 	r.run(p)
 }
+
+// succeed goes on with another policy, as after a change of the config.
+func (r *rig) succeed() {
+	r.t.Helper()
+	r.stop()
+	p, err := New(r.opts)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	p.Inherit(r.Policy, all)
+	r.run(p)
+}
+
+// all devices stay as they are.
+func all(gateway.DeviceID) bool { return true }
 
 func (r *rig) run(p *Policy) {
 	r.Policy = p

@@ -72,7 +72,7 @@ func (p *Policy) Leave(ctx context.Context, ids ...gateway.DeviceID) {
 }
 
 func (p *Policy) secureByID(id gateway.DeviceID, why string) (*securing, error) {
-	p.mu.Lock()
+	p = p.lock()
 	defer p.mu.Unlock()
 	d := p.devices[id]
 	if d == nil || d.Safer == nil {
@@ -134,9 +134,9 @@ func (p *Policy) take(d *device, s *securing, first []*securing, underway *permi
 	for _, other := range first {
 		within(safeTime, other.tried)
 	}
-	err := d.makeSafe()
+	err := p.makeSafe(d)
 	if underway != nil && within(safeTime, underway.done) {
-		err = d.makeSafe()
+		err = p.makeSafe(d)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,23 +155,30 @@ func (p *Policy) take(d *device, s *securing, first []*securing, underway *permi
 	p.tell()
 }
 
-// makeSafe has the device take its safe state. Who does not come back in time is
-// left behind.
-func (d *device) makeSafe() error {
+// makeSafe has the device take its safe state. Who does not come back in time is left
+// behind, and not called again before.
+func (p *Policy) makeSafe(d *device) error {
+	p.mu.Lock()
+	before := d.called
+	p.mu.Unlock()
+	if before != nil && !within(safeTime, before) {
+		return fmt.Errorf("it has not come back from an attempt before: %w", gateway.ErrTimeout)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), safeTime)
-	result := make(chan error, 1)
+	var err error
+	back := make(chan struct{})
 	go func() {
+		defer close(back)
 		defer cancel()
-		result <- d.Safer.Safe(ctx)
+		err = d.Safer.Safe(ctx)
 	}()
-	late := time.NewTimer(safeTime)
-	defer late.Stop()
-	select {
-	case err := <-result:
-		return err
-	case <-late.C:
+	p.mu.Lock()
+	d.called = back
+	p.mu.Unlock()
+	if !within(safeTime, back) {
 		return fmt.Errorf("it has not come back within %v: %w", safeTime, gateway.ErrTimeout)
 	}
+	return err
 }
 
 // within reports whether something has come about in time.

@@ -25,7 +25,7 @@ type Standing struct {
 
 // Standing tells how a device stands; ok is false if it takes no commands.
 func (p *Policy) Standing(id gateway.DeviceID) (s Standing, ok bool) {
-	p.mu.Lock()
+	p = p.lock()
 	defer p.mu.Unlock()
 	d := p.devices[id]
 	if d == nil {

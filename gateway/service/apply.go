@@ -20,29 +20,27 @@ func (s *Service) apply(ctx context.Context, next *Loaded, d difference) error {
 	} else {
 		s.gather(ctx, after, d)
 		s.rememberInForce(next)
+		s.current.Store(after)
+	}
+	s.refit(after.settable())
+	for _, device := range after.devices {
+		if device.stage == nil {
+			device.start(ctx, s.fail)
+		}
 	}
 	s.lanes.setBounds(next.Batch)
 	if s.uploads != nil {
 		s.uploads.SetMaxBytes(int64(next.Uploads.MaxBytes))
 	}
 	if d.link {
-		s.relink(ctx, after)
-	}
-	s.current.Store(after)
-	s.refit(after.settable())
-	if after.control != now.control {
-		after.control.decide(ctx, s.fail)
-	}
-	for _, device := range after.devices {
-		if device.stage == nil {
-			device.start(ctx, s.fail)
-		}
+		s.relink(ctx, *after)
 	}
 	return s.endFormerAlerts(next, s.alerter)
 }
 
 // changeDevices makes the control of other devices, and of what else decides about
-// them, while no command is carried out.
+// them, while no command is carried out. The policy watches over the outputs for as long
+// as devices are closed and opened, and the next one takes over at once.
 func (s *Service) changeDevices(ctx context.Context, after *assembly, d difference) error {
 	patience, cancel := context.WithTimeout(ctx, reloadPatience)
 	defer cancel()
@@ -50,19 +48,23 @@ func (s *Service) changeDevices(ctx context.Context, after *assembly, d differen
 	return before.dispatcher.Change(patience, func() command.Devices {
 		before.deciding.stop()
 		s.relieve(ctx, d.left)
-		before.guarding.stop()
 		s.retire(d.left)
 		if err := s.buses.Change(after.config.buses); err != nil {
 			s.log.Error("a bus was left behind", "error", err)
 		}
 		s.rememberInForce(after.config)
 		s.gather(ctx, after, d)
+		before.guarding.stop()
+		s.forget(d.left)
 		control, devices, err := s.succeed(before, after)
 		if err != nil { // its parts were tried before
+			s.current.Store(after) // what is open has to be closed
 			s.fail(fmt.Errorf("reload: %w", err))
 			return devices
 		}
 		after.control = control
+		s.current.Store(after)
+		control.decide(ctx, s.fail)
 		return devices
 	})
 }
@@ -74,6 +76,10 @@ func (s *Service) retire(devices []*device) {
 	if err := closeDevices(devices); err != nil {
 		s.log.Error("a device was left behind", "error", err)
 	}
+}
+
+// forget forgets what was known of devices that are no more.
+func (s *Service) forget(devices []*device) {
 	for _, d := range devices {
 		s.latest.Forget(d.id)
 		s.health.Clear(policy.Condition(d.id))
@@ -113,11 +119,11 @@ func (s *Service) tryLink(next *Loaded) error {
 
 // relink makes the connection to the upstream anew. What is in flight is acknowledged,
 // or sent once more.
-func (s *Service) relink(ctx context.Context, after *assembly) {
+func (s *Service) relink(ctx context.Context, after assembly) {
 	after.link.stop()
 	err := s.meter.SetPlan(after.config.upstream.plan())
 	if err == nil {
-		after.link, err = s.newLink(after)
+		after.link, err = s.newLink(&after)
 	}
 	if err != nil { // tryLink has made one
 		s.fail(fmt.Errorf("reload: %w", err))
@@ -126,5 +132,6 @@ func (s *Service) relink(ctx context.Context, after *assembly) {
 	if s.uploads != nil && after.link.files != nil {
 		s.uploads.Redirect(*after.link.files)
 	}
+	s.current.Store(&after)
 	after.link.start(ctx, s.fail)
 }

@@ -62,7 +62,9 @@ func (s *Service) succeed(before *control, after *assembly) (c *control, devices
 	if after.policy, err = s.newPolicy(after); err != nil {
 		return nil, devices, err
 	}
-	after.policy.Inherit(before.policy)
+	now := s.now()
+	stays := func(id gateway.DeviceID) bool { return now.keeper(id) == after.keeper(id) }
+	after.policy.Inherit(before.policy, stays)
 	devices, scenes, err := s.commanded(after)
 	if err != nil {
 		return nil, devices, err
@@ -71,8 +73,7 @@ func (s *Service) succeed(before *control, after *assembly) (c *control, devices
 	if err := s.complete(c, after, scenes, devices.Actuators); err != nil {
 		return nil, devices, err
 	}
-	now := s.now()
-	c.rules.Inherit(before.rules, func(id gateway.DeviceID) bool { return now.keeper(id) == after.keeper(id) })
+	c.rules.Inherit(before.rules, stays)
 	return c, devices, nil
 }
 

@@ -301,6 +301,56 @@ func TestTermsChangeOnTheFly(t *testing.T) {
 	}
 }
 
+// TestOutputsAreWatchedOverAReload: while a device that is no more does not come back
+// from being closed, another one loses what it may be on for.
+func TestOutputsAreWatchedOverAReload(t *testing.T) {
+	const gone = "  - {id: stuck, driver: sim, actuations: DIR/fifo}\n  - {id: old, driver: sim, actuations: DIR/old}\n"
+	b, dir := startBroker(t), t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fifo, err := syscall.Open(filepath.Join(dir, "fifo"), syscall.O_RDWR|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fifo)
+	r := startServiceWith(t, dir, strings.Replace(configText, "BROKER", b.url, 1)+
+		"  - {id: pump, driver: sim, actuations: DIR/pump, only_while: programs.level > 10, only_while_max_age: 1h}\n"+gone)
+	r.awaitConnected(t)
+	r.handIn(t, `{"name":"level","value":20}`)
+	r.do(t, "pump", "relay", `{"on":true}`)
+	for err == nil { // until it is full
+		_, err = syscall.Write(fifo, []byte("."))
+	}
+	before := len(r.actuations(t, "old"))
+	r.edit(t, strings.ReplaceAll(gone, "DIR", dir), "  - {id: fresh, driver: sim, actuations: DIR/fresh}\n")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.call(t, http.MethodPost, "/v1/reload", "")
+	}()
+	eventually(t, func() error {
+		if len(r.actuations(t, "old")) == before {
+			return errors.New("devices are not closed yet")
+		}
+		return nil
+	})
+	r.handIn(t, `{"name":"level","value":5}`)
+	eventually(t, func() error {
+		if all := r.actuations(t, "pump"); !strings.HasSuffix(all[len(all)-1], "safe off\n") {
+			return fmt.Errorf("the pump goes on: %s", all)
+		}
+		return nil
+	})
+	if len(r.actuations(t, "fresh")) > 0 {
+		t.Error("the pump had to wait for the new devices")
+	}
+	<-done
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
 // TestReloadRefuses what is wrong and what takes a restart, as a whole.
 func TestReloadRefuses(t *testing.T) {
 	b := startBroker(t)

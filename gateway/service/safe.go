@@ -171,14 +171,14 @@ func (a *api) safe(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, "request", &req) {
 		return
 	}
-	outputs, err := outputsOf(a.now().devices, req.Device)
+	now := a.now()
+	outputs, err := outputsOf(now.devices, req.Device)
 	if err != nil {
 		fault(w, statusOf(err), err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), outputsTime)
 	defer cancel()
-	now := a.now()
 	states := eachOutput(outputs, func(d *device) error { return now.policy.SafeNow(ctx, d.id, "`fieldpost safe` asked for it") })
 	for _, st := range states {
 		a.log.Info("safe state asked for", "device", st.Device, "problem", st.Error)
