@@ -137,6 +137,9 @@ func (k *Keeper) Contracts() Device {
 	return d
 }
 
+// KeepsFiles says whether the device is a gateway.FileKeeper.
+func (k *Keeper) KeepsFiles() bool { return k.opts.Driver.fulfils.FileKeeper != nil }
+
 // Read implements gateway.Sensor.
 func (k *Keeper) Read(ctx context.Context) (readings []gateway.Reading, err error) {
 	if err := k.enter(ctx, false); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -503,4 +504,21 @@ func TestStatistics(t *testing.T) {
 		return n >= 1
 	})
 	eventually(t, "the round trip", func() bool { x, ok := find(sink, "link.round_trip"); return ok && x.Unit == "s" })
+}
+
+// TestFloodOfLines: however much a microcontroller says, the log of the gateway takes
+// little of it.
+func TestFloodOfLines(t *testing.T) {
+	var log strings.Builder
+	d := &Dev{log: slog.New(slog.NewTextHandler(&log, nil))}
+	said := teller{Dev: d}
+	for range 10 * mostLines {
+		said.line(t.Context(), link.Line{Level: link.Error, Text: "again", Lost: 1})
+	}
+	if n := strings.Count(log.String(), "again"); n != mostLines {
+		t.Errorf("%d lines are logged, want %d", n, mostLines)
+	}
+	if n := strings.Count(log.String(), "says too much"); n != 1 {
+		t.Errorf("it is told %d times that lines are dropped", n)
+	}
 }

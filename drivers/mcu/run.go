@@ -75,6 +75,9 @@ type teller struct {
 	sink gateway.Sink
 	// strange are channels that the descriptor does not have, each logged once.
 	strange map[uint8]bool
+	// lines of its log came since minute.
+	lines  int
+	minute time.Time
 }
 
 // event takes an event over; on error it comes again.
@@ -154,8 +157,21 @@ var levels = map[link.Level]slog.Level{
 	link.Debug: slog.LevelDebug, link.Info: slog.LevelInfo, link.Warning: slog.LevelWarn, link.Error: slog.LevelError,
 }
 
+// mostLines is how many lines a minute a microcontroller may put into the log of the
+// gateway, which is on the card.
+const mostLines = 60
+
 // line puts a line of the microcontroller's log into that of the gateway.
 func (t *teller) line(ctx context.Context, l link.Line) {
+	if now := time.Now(); now.Sub(t.minute) >= time.Minute {
+		t.lines, t.minute = 0, now
+	}
+	if t.lines++; t.lines > mostLines {
+		if t.lines == mostLines+1 {
+			t.log.Warn("the microcontroller says too much: its further lines of this minute are dropped", "most", mostLines)
+		}
+		return
+	}
 	if l.Lost > 0 {
 		t.log.Warn("lines of the microcontroller's log are lost", "count", l.Lost)
 	}

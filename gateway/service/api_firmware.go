@@ -31,7 +31,7 @@ func (a *api) firmware(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	now := a.now()
 	i := slices.IndexFunc(now.devices, func(d *device) bool { return string(d.id) == id })
-	if i < 0 || now.devices[i].can.FileKeeper == nil {
+	if i < 0 || !now.devices[i].keeper.KeepsFiles() {
 		fault(w, http.StatusNotFound, fmt.Errorf("no device %.80q takes firmware: %w", id, gateway.ErrUnknown))
 		return
 	}
