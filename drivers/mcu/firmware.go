@@ -74,7 +74,7 @@ func (d *Dev) bring(ctx context.Context, cmd gateway.Command) (link.Version, err
 		return 0, err
 	}
 	force, _ := cmd.Args["force"].(bool)
-	needed, err := d.needs(im, force || cmd.Resumed)
+	needed, err := d.needs(im, force, cmd.Resumed)
 	if err != nil {
 		return 0, err
 	}
@@ -111,8 +111,9 @@ func (d *Dev) verified(file []byte) (*link.Image, error) {
 	return nil, fmt.Errorf("the image is signed with none of firmware_keys: %w", gateway.ErrDenied)
 }
 
-// needs says whether an image has to be sent, or why it must not be.
-func (d *Dev) needs(im *link.Image, force bool) (bool, error) {
+// needs says whether an image has to be sent, or why it must not be. A command that is
+// resumed was judged before.
+func (d *Dev) needs(im *link.Image, force, resumed bool) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -120,12 +121,14 @@ func (d *Dev) needs(im *link.Image, force bool) (bool, error) {
 		return false, fmt.Errorf("the image is for the hardware %04x, this is %04x: %w", im.Target, d.hello.Target, gateway.ErrDenied)
 	case d.hello.Image == link.NoUpdate:
 		return false, fmt.Errorf("its firmware takes no images: %w", gateway.ErrDenied)
-	case force || d.plan == nil || im.Version > d.plan.Version:
+	case force || d.plan == nil:
 		return true, nil
-	case im.Version < d.plan.Version:
-		return false, fmt.Errorf("the image is %v, older than %v, which it has; force=true sends it all the same: %w", im.Version, d.plan.Version, gateway.ErrDenied)
-	default: // it runs already
+	case im.Version == d.plan.Version: // it runs already, unless it is to be confirmed
 		return d.hello.Role == link.Loader || d.hello.Image != link.Confirmed, nil
+	case im.Version < d.plan.Version && !resumed:
+		return false, fmt.Errorf("the image is %v, older than %v, which it has; force=true sends it all the same: %w", im.Version, d.plan.Version, gateway.ErrDenied)
+	default:
+		return true, nil
 	}
 }
 

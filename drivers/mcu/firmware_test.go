@@ -144,6 +144,23 @@ func TestFirmwareIsReplaced(t *testing.T) {
 	}
 }
 
+// TestWhatRunsIsNotSentAgain: a command whose result the kill of a gateway has cut off.
+func TestWhatRunsIsNotSentAgain(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.open(t)
+	cmd := w.hand(t, w.sign(t, firmware("1.0.0"), "1.0.0"), false)
+	cmd.Resumed = true
+	if _, err := w.Do(t.Context(), cmd); err != nil || w.writes() > 0 || w.mark() != 0xA5 {
+		t.Errorf("%v, %d blocks were written", err, w.writes())
+	}
+	cmd = w.hand(t, w.sign(t, firmware("0.9.0"), "0.9.0"), false)
+	cmd.Resumed = true // it was judged when it was begun
+	if _, err := w.Do(t.Context(), cmd); err != nil {
+		t.Error(err)
+	}
+	w.runs(t, "0.9.0")
+}
+
 // TestImagesThatAreRefused: before a byte of them is sent.
 func TestImagesThatAreRefused(t *testing.T) {
 	w := newWorkshop(t, nil)
