@@ -522,3 +522,38 @@ func TestFloodOfLines(t *testing.T) {
 		t.Errorf("it is told %d times that lines are dropped", n)
 	}
 }
+
+// asker reads by asking for an action.
+type asker struct{ *rig }
+
+func (a asker) Read(ctx context.Context) ([]gateway.Reading, error) {
+	_, err := a.Do(ctx, command("set", map[string]any{"on": true}))
+	a.was()
+	return []gateway.Reading{{Name: "on"}}, err
+}
+
+func TestEndures(t *testing.T) {
+	r := wire(t, nil)
+	r.open(t)
+	drivertest.Endure(t, asker{r})
+}
+
+// FuzzRemembered: whatever is on the card, actions are declared well or not at all.
+func FuzzRemembered(f *testing.F) {
+	f.Add(packText(descriptor))
+	f.Add(packText("device name=a\nfirmware name=b version=1.0.0\n"))
+	f.Add([]byte{1, 2, 3})
+	f.Fuzz(func(t *testing.T, packed []byte) {
+		d, err := New(Config{Port: "/dev/x", Baud: 115200, DTR: bus.Keep, RTS: bus.Keep, Safe: "take"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Remember(&cardOf{packed})
+		for _, a := range d.Actions() {
+			if a.Name == "" || a.Help == "" {
+				t.Errorf("%+v", a)
+			}
+		}
+		d.AtRest()
+	})
+}
