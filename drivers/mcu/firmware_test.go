@@ -387,3 +387,29 @@ func TestLoaderAlone(t *testing.T) {
 	}
 	w.runs(t, "1.0.0")
 }
+
+// TestResetBehindNonsense: what is lost by a reset is told, even if it is not known before
+// the next one who is there.
+func TestResetBehindNonsense(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.open(t)
+	conn, err := w.use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := &drivertest.Sink{}
+	said := teller{Dev: w.Dev, conn: conn, sink: sink}
+	w.setUpdating(true) // else nonsense ends the stream
+	for i, image := range []string{"device nonsense\n", firmware("1.0.0")} {
+		w.mcu.Memory(func(f *linktest.Flash) { copy(f.Bytes, image) })
+		before := conn.Stats().Resets
+		w.mcu.Reset(1)
+		eventually(t, "the reset is noticed", func() bool { return conn.Stats().Resets > before })
+		if err := said.began(t.Context(), link.Began{Hello: link.Hello{Role: link.Application}, Start: link.Booted, Known: true, Before: uint32(3 - 3*i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if gaps := sink.Gaps(); len(gaps) != 1 || gaps[0].First != 4 || gaps[0].Reason != gateway.GapReset {
+		t.Errorf("%+v, want one from 4 on", gaps)
+	}
+}

@@ -78,6 +78,8 @@ type teller struct {
 	// lines of its log came since minute.
 	lines  int
 	minute time.Time
+	// untold is a session that was over before it was known who was there.
+	untold link.Began
 }
 
 // event takes an event over; on error it comes again.
@@ -180,11 +182,14 @@ func (t *teller) line(ctx context.Context, l link.Line) {
 
 // began tells of a new session, and learns what has changed.
 func (t *teller) began(ctx context.Context, b link.Began) error {
+	b = b.After(t.untold)
+	t.untold = link.Began{}
 	if err := t.greet(ctx, t.conn); err != nil {
 		if t.conn.Err() != nil || errors.Is(err, gateway.ErrInvalid) && !t.isUpdating() || ctx.Err() != nil {
 			return err
 		}
-		return nil // it was reset again, which is told next, or the update takes it out
+		t.untold = b // another session follows, or the update sees to it that one does
+		return nil
 	}
 	t.noteStart(b)
 	if b.Role == link.Loader {

@@ -30,6 +30,14 @@ type Began struct {
 	Before uint32
 }
 
+// After is b for somebody who was not told of the session before, which began thus.
+func (b Began) After(untold Began) Began {
+	if untold.Start != Resumed {
+		b.Known, b.Before, b.Start = untold.Known, untold.Before, max(untold.Start, b.Start)
+	}
+	return b
+}
+
 // Readings are consecutive readings.
 type Readings []Reading
 

@@ -55,9 +55,7 @@ func (in *inbox) begin(h Hello, start Start, count uint64) {
 	if n := len(in.queue); n > 0 { // nobody has heard of the last one yet
 		if last, ok := in.queue[n-1].event.(Began); ok {
 			in.queue = in.queue[:n-1]
-			if last.Start != Resumed {
-				b.Known, b.Before, b.Start = last.Known, last.Before, max(last.Start, start)
-			}
+			b = b.After(last)
 		}
 	}
 	in.push(entry{event: b, epoch: in.epoch})
