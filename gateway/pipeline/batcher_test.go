@@ -356,6 +356,7 @@ func TestBoundsChange(t *testing.T) {
 		time.Sleep(time.Second)
 		b.SetBounds(3800, 3*time.Second)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(q.times) != 1 || q.times[0].Sub(start) != 3*time.Second {
 			t.Errorf("appended at %v", q.times)
 		}
