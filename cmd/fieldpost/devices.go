@@ -134,8 +134,11 @@ func printAction(out io.Writer, device gateway.DeviceID, a gateway.Action) {
 	for _, arg := range a.Args {
 		fmt.Fprintf(out, "      %s: %s%s\n", arg.Name, arg.Wants(), helpNote(arg.Help))
 	}
-	if a.Allowed != nil {
-		fmt.Fprintf(out, "      for %s only\n", cmp.Or(strings.Join(a.Allowed, ", "), "nobody"))
+	switch {
+	case len(a.Allowed) > 0:
+		fmt.Fprintf(out, "      for %s only\n", strings.Join(a.Allowed, ", "))
+	case a.Allowed != nil:
+		fmt.Fprintln(out, "      for nobody: allow and allow_actions have nobody in common")
 	}
 	again := "is never repeated: unknown-outcome"
 	switch {

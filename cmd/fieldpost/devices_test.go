@@ -56,7 +56,7 @@ func TestActionsAreShownAsTheyAreTyped(t *testing.T) {
 	}
 	for _, want := range []string{
 		"  fieldpost do lamp set on=true|false\n      Switches it.\n      on: bool\n      takes at most 10s; if the power fails meanwhile it is repeated\n",
-		"  fieldpost do lamp flash [ms=..5000]\n", "      ms: integer in ms ≤ 5000, how long\n      for local, rule only\n", "      for nobody only\n", "takes at most 1m0s; if the power fails meanwhile it is never repeated: unknown-outcome\n",
+		"  fieldpost do lamp flash [ms=..5000]\n", "      ms: integer in ms ≤ 5000, how long\n      for local, rule only\n", "      for nobody: allow and allow_actions have nobody in common\n", "takes at most 1m0s; if the power fails meanwhile it is never repeated: unknown-outcome\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("got %s\nwant %s", out.String(), want)

@@ -75,11 +75,12 @@ func ruleNotes(r service.RuleStatus) (notes []string) {
 		notes = append(notes, fmt.Sprintf("missed %d times, last: %s", r.Missed, r.LastMissed))
 	}
 	if l := r.Last; l != nil && l.Status != gateway.StatusDone {
-		note := fmt.Sprintf("%s %s: %s: %s", l.Device, l.Action, l.Status, l.Detail)
-		if !l.Again.IsZero() {
-			note += ", tried again at " + l.Again.Local().Format(timeLayout)
+		if !strings.Contains(r.Problem, l.Detail) {
+			notes = append(notes, fmt.Sprintf("%s %s: %s: %s", l.Device, l.Action, l.Status, l.Detail))
 		}
-		notes = append(notes, note)
+		if !l.Again.IsZero() {
+			notes = append(notes, "tried again at "+l.Again.Local().Format(timeLayout))
+		}
 	}
 	return notes
 }

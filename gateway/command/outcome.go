@@ -188,7 +188,7 @@ func (w *worker) unknown(cmd gateway.Command, why error) gateway.Result {
 
 func (w *worker) complete(r gateway.Result, err error) gateway.Result {
 	if err != nil {
-		r.Detail = err.Error()
+		r.Detail = strings.TrimSuffix(err.Error(), ": "+string(r.Status)) // once is enough
 	}
 	r.Finished = w.opts.Clock.Now().UTC()
 	return sanitize(r)
