@@ -23,10 +23,11 @@ const (
 	contentType = "application/json"
 )
 
-// sanitize makes a result that has a JSON form and fits into a message. What
-// a device reports back is only dropped if it has to be.
+// sanitize makes a result that has a JSON form and fits into a message, and does not
+// end by saying its status once more. What a device reports back is only dropped if it
+// has to be.
 func sanitize(r gateway.Result) gateway.Result {
-	r.Detail = cut(r.Detail, maxDetailBytes)
+	r.Detail = cut(strings.TrimSuffix(r.Detail, ": "+string(r.Status)), maxDetailBytes)
 	data, err := json.Marshal(r)
 	switch {
 	case err != nil:

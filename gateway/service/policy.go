@@ -108,8 +108,9 @@ func (s *Service) connected(id gateway.DeviceID) bool {
 	if now.link == nil {
 		return false
 	}
+	child := now.config.childDevices()[id]
 	for _, c := range now.link.children {
-		if now.config.childDevices()[id] == c.lane {
+		if c.lane == child {
 			return c.sender.Stats().Connected
 		}
 	}
