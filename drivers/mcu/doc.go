@@ -8,6 +8,9 @@
 //	                    and dated by the microcontroller's own clock
 //	setting.NAME        each setting, when a session begins and when it was changed
 //	firmware            name and version of what runs, when a session begins
+//	firmware.update     how far an update of it is: fetching, sending, starting, waiting,
+//	                    putting back, confirmed, failed
+//	firmware.progress   how much of the image is stored, %
 //	link.resets         resets since the start of the gateway
 //	link.reset          cause of the last one: power on, watchdog, …
 //	link.failsafes      how often it took its safe state by itself since its reset
@@ -17,7 +20,7 @@
 //	link.round_trip     mean time from a request to its answer, s
 //
 // Each action of the descriptor is an action here. change-settings is added if there
-// are settings. An action that takes a lease sets outputs, one for each argument: they
+// are settings, firmware-update if the config has keys. An action that takes a lease sets outputs, one for each argument: they
 // have the name of the argument if the action is called set, of the action if it has
 // one argument, and ACTION.ARGUMENT otherwise.
 //

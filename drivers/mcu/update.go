@@ -40,6 +40,7 @@ type update struct {
 
 // run works until the image is confirmed, cannot be, or ctx ends.
 func (u *update) run(ctx context.Context) error {
+	u.progress(ctx, 0, len(u.image.Data)) // in place of that of the update before
 	for {
 		conn, err := u.reach(ctx)
 		if err != nil {

@@ -219,7 +219,8 @@ static uint8_t data(void) {
   uint16_t at = s->frame.data.offset.low;
   if (s->length != MAX || s->frame.data.offset.high || at >= s->size || (uint8_t)at % SPM_PAGESIZE)
     return FPL_INVALID;
-  if (image_state()) program(ERASED, _BV(EEPM0));
+  image_state();
+  if (EEDR != ERASED) program(ERASED, _BV(EEPM0)); /* what was half erased, too: it may read as valid one day */
   return write_page(at, s->frame.data.block);
 }
 

@@ -137,6 +137,28 @@ func failAt(t *testing.T, memory string, n int) (ended bool) {
 	return false
 }
 
+// TestHalfErasedMark: power has failed while the mark was being erased. What it reads as may
+// differ from one time to the next, so it is erased whole before anything else is.
+func TestHalfErasedMark(t *testing.T) {
+	t.Parallel()
+	dir := withVersion1(t)
+	eeprom := read(t, dir, "eeprom")
+	eeprom[markAt] = confirmed | 0x50
+	if err := os.WriteFile(filepath.Join(dir, "eeprom"), eeprom, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := powerUp(t, dir)
+	c.order("cut spm 1")
+	c.reach()
+	if err := c.update(read(t, build, "tiny-2.bin")); !errors.Is(err, errSilent) {
+		t.Fatalf("power has not failed: %v", err)
+	}
+	c.process.Wait()
+	if m := mark(t, dir); m != 0xFF {
+		t.Errorf("the mark is %02x while pages are erased", m)
+	}
+}
+
 // TestConfirmationIsNotHalfDone cuts the power as the image confirms itself.
 func TestConfirmationIsNotHalfDone(t *testing.T) {
 	t.Parallel()
