@@ -13,22 +13,45 @@ import (
 type Known struct {
 	mu     sync.Mutex
 	values map[string]gateway.Value
+	// set counts what Know and Forget have noted.
+	set uint64
 }
 
 // Know notes what an output is set to.
 func (k *Known) Know(output string, value gateway.Value) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.set++
+	k.know(output, value)
+}
+
+func (k *Known) know(output string, value gateway.Value) {
 	if k.values == nil {
 		k.values = make(map[string]gateway.Value)
 	}
 	k.values[output] = value
 }
 
+// Reads begins to find out what outputs are. What found is told is noted, unless
+// something has been set since: then nobody knows which of them was first.
+func (k *Known) Reads() (found func(output string, value gateway.Value)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before := k.set
+	return func(output string, value gateway.Value) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.set == before {
+			k.know(output, value)
+		}
+	}
+}
+
 // Forget notes that nobody knows any more what some outputs are set to.
 func (k *Known) Forget(outputs ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.set++
 	for _, output := range outputs {
 		delete(k.values, output)
 	}
@@ -38,6 +61,7 @@ func (k *Known) Forget(outputs ...string) {
 func (k *Known) ForgetAll() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.set++
 	clear(k.values)
 }
 

@@ -104,6 +104,7 @@ func (d *Dev) Read(ctx context.Context) ([]gateway.Reading, error) {
 
 func (d *Dev) readGroup(ctx context.Context, line *bus.Modbus, g *group) ([]gateway.Reading, error) {
 	request := modbus.Read(byte(d.config.Unit), g.table, uint16(g.address), uint16(g.count)) //nolint:gosec // in range by Validate
+	found := d.known.Reads()
 	values, err := line.Ask(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", g, err)
@@ -116,7 +117,7 @@ func (d *Dev) readGroup(ctx context.Context, line *bus.Modbus, g *group) ([]gate
 			errs = append(errs, fmt.Errorf("%s: %w", r.Name, err))
 		} else if ok {
 			if r.Write != nil {
-				d.known.Know(r.Name, reading.Value)
+				found(r.Name, reading.Value)
 			}
 			readings = append(readings, reading)
 		}
