@@ -34,8 +34,8 @@ later can switch them again. If none runs, the outputs are opened here: those of
 config that was in force last. The systemd unit does so whenever the gateway has
 ended, be it by a crash.
 
-Exit codes: 0 all are in their safe state, 1 one is not, 78 the config cannot be read
-whole (what can be read of it is made safe all the same).
+Exit codes: 0 all are in their safe state, 1 one is not, 78 no gateway runs and the
+config cannot be read whole (what can be read of it is made safe all the same).
 
 Examples:
   fieldpost safe
@@ -51,7 +51,10 @@ func (c *safeCmd) Run(io streams) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, c.Within)
 	defer cancel()
-	states, err := c.states(ctx, io, loaded)
+	states, running, err := c.states(ctx, io, loaded)
+	if running {
+		broken = nil // the gateway goes by what it has in force
+	}
 	if err != nil {
 		return errors.Join(err, broken)
 	}
@@ -67,17 +70,17 @@ func (c *safeCmd) Run(io streams) error {
 }
 
 // states has the outputs made safe by the gateway, or here if none runs.
-func (c *safeCmd) states(ctx context.Context, io streams, loaded *service.Loaded) (states []service.SafeState, err error) {
+func (c *safeCmd) states(ctx context.Context, io streams, loaded *service.Loaded) (states []service.SafeState, running bool, err error) {
 	device := gateway.DeviceID(c.Device)
 	socket := socketFlag{Socket: cmp.Or(c.Socket, loaded.Gateway.Socket)}
-	switch running, err := socket.running(); {
+	switch running, err = socket.running(); {
 	case err != nil:
-		return nil, err
 	case running:
 		err = socket.client().wait(ctx, http.MethodPost, "/v1/safe", service.SafeRequest{Device: device}, &states)
-		return states, err
+	default:
+		states, err = loaded.Safe(ctx, device, newLog(io.err, slog.LevelWarn))
 	}
-	return loaded.Safe(ctx, device, newLog(io.err, slog.LevelWarn))
+	return states, running, err
 }
 
 // unsafeOnes is an error if an output is not in its safe state.

@@ -99,4 +99,9 @@ func TestSafeAsksTheGateway(t *testing.T) {
 	if asked.Device != gateway.DeviceID("bench") {
 		t.Errorf("asked for %q", asked.Device)
 	}
+	b.withDevices(t, "  - {id: bench, driver: nothing}\n") // which is not in force yet
+	_, errs := b.want(t, exitFailed, "safe")
+	if strings.Contains(errs, "nothing") {
+		t.Errorf("the file counts, though the gateway runs: %s", errs)
+	}
 }
