@@ -413,3 +413,25 @@ func TestResetBehindNonsense(t *testing.T) {
 		t.Errorf("%+v, want one from 4 on", gaps)
 	}
 }
+
+// TestApplicationThatIsGone: the first firmware of a part, which was reset into the loader
+// before anybody could ask it what it can do, is not asked.
+func TestApplicationThatIsGone(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.mcu.Memory(func(f *linktest.Flash) { f.Mark = 0xFF })
+	w.open(t)
+	conn, err := w.use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := &drivertest.Sink{}
+	said := teller{Dev: w.Dev, conn: conn, sink: sink}
+	w.setUpdating(true)
+	gone := link.Began{Hello: link.Hello{Role: link.Application}, Start: link.Booted, Known: true}
+	if err := said.began(t.Context(), gone); err != nil || len(sink.Batches()) > 0 {
+		t.Errorf("%v is told (%v)", sink.Batches(), err)
+	}
+	if said.untold != gone {
+		t.Errorf("what is to be told later is %+v", said.untold)
+	}
+}

@@ -191,6 +191,10 @@ func (t *teller) began(ctx context.Context, b link.Began) error {
 		t.untold = b // another session follows, or the update sees to it that one does
 		return nil
 	}
+	if b.Role != t.role() { // that session is over already
+		t.untold = b
+		return nil
+	}
 	t.noteStart(b)
 	if b.Role == link.Loader {
 		return t.loader(b)
@@ -201,6 +205,13 @@ func (t *teller) began(ctx context.Context, b link.Began) error {
 		}
 	}
 	return t.introduce(ctx, b)
+}
+
+// role is what speaks, as far as is known.
+func (d *Dev) role() link.Role {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hello.Role
 }
 
 // noteStart notes what a new session means for the outputs.
