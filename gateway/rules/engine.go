@@ -41,9 +41,9 @@ type Engine struct {
 	machine expression.Machine
 	// former is the engine of the config before; gone are former rules whose alerts
 	// have been told and not ended.
-	former *Engine
-	stays  func(gateway.DeviceID) bool
-	gone   []string
+	former  *Engine
+	remains Remains
+	gone    []string
 	// position is the last one that was known.
 	position   Position
 	positioned bool
@@ -89,8 +89,8 @@ func NewEngine(o Options) (*Engine, error) {
 // changed goes on as if nothing had happened; of another one with the same id, its
 // state and its alert go on, and its command is given anew, as of one whose device does
 // not stay at work. What a rule that is gone has moved takes its safe state.
-func (e *Engine) Inherit(from *Engine, stays func(gateway.DeviceID) bool) {
-	e.former, e.stays = from, stays
+func (e *Engine) Inherit(from *Engine, remains Remains) {
+	e.former, e.remains = from, remains
 }
 
 // Run works until ctx ends. Outputs are left as they are.
@@ -210,8 +210,8 @@ func (e *Engine) resume() {
 	defer e.mu.Unlock()
 	e.recall()
 	if e.former != nil {
-		e.succeed(e.former, e.stays)
-		e.former, e.stays = nil, nil // of no use any more
+		e.succeed(e.former, e.remains)
+		e.former, e.remains = nil, nil // of no use any more
 	}
 }
 

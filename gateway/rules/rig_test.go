@@ -137,7 +137,12 @@ func (r *rig) start(world World, former *Engine, rules ...Rule) {
 		r.t.Fatal(err)
 	}
 	if former != nil {
-		r.engine.Inherit(former, func(id gateway.DeviceID) bool { return id != r.reopened })
+		r.engine.Inherit(former, func(id gateway.DeviceID) ([]gateway.DeviceID, bool) {
+			if id == r.reopened {
+				return nil, false
+			}
+			return []gateway.DeviceID{id}, true
+		})
 	}
 	ctx, cancel := context.WithCancel(r.t.Context())
 	done := make(chan struct{})

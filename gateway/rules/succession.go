@@ -8,8 +8,12 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
+// Remains tells which devices of a target of the rules before, a device or a group,
+// stay at work as they are; whole is that the target is the same, and all of them do.
+type Remains func(target gateway.DeviceID) (devices []gateway.DeviceID, whole bool)
+
 // succeed takes over what the engine of the config before knows. mu is held.
-func (e *Engine) succeed(former *Engine, stays func(gateway.DeviceID) bool) {
+func (e *Engine) succeed(former *Engine, remains Remains) {
 	former.mu.Lock()
 	defer former.mu.Unlock()
 	e.position, e.positioned, e.last = former.position, former.positioned, former.last
@@ -19,11 +23,17 @@ func (e *Engine) succeed(former *Engine, stays func(gateway.DeviceID) bool) {
 		targets[l.target()] = true
 	}
 	for _, old := range former.rules {
+		devices, whole := remains(old.target())
 		if heir := heirs[old.ID]; heir != nil && heir.momentary() == old.momentary() {
-			heir.inherit(old, stays(old.target()))
+			heir.inherit(old, whole)
 		}
-		if old.moved() && !targets[old.target()] && stays(old.target()) { // else it is the business of another rule
-			e.safe(old.target(), fmt.Sprintf("rule %s, which has moved it, is not in the config any more", old.ID))
+		if !old.moved() || targets[old.target()] {
+			continue
+		}
+		for _, device := range devices {
+			if !targets[device] { // else it is the business of another rule
+				e.safe(device, fmt.Sprintf("rule %s, which has moved it, is not in the config any more", old.ID))
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/command"
@@ -73,8 +74,26 @@ func (s *Service) succeed(before *control, after *assembly) (c *control, devices
 	if err := s.complete(c, after, scenes, devices.Actuators); err != nil {
 		return nil, devices, err
 	}
-	c.rules.Inherit(before.rules, stays)
+	c.rules.Inherit(before.rules, func(id gateway.DeviceID) ([]gateway.DeviceID, bool) { return now.remains(id, after) })
 	return c, devices, nil
+}
+
+// remains are the devices of a target of commands, a device or a group, that stay at
+// work in the assembly after this one; whole is that all of it is the same there.
+func (a *assembly) remains(target gateway.DeviceID, after *assembly) (devices []gateway.DeviceID, whole bool) {
+	members, isGroup := a.config.Groups[string(target)]
+	if !isGroup {
+		if a.keeper(target) != after.keeper(target) {
+			return nil, false
+		}
+		return []gateway.DeviceID{target}, true
+	}
+	whole = slices.Equal(members, after.config.Groups[string(target)])
+	for _, m := range members {
+		some, all := a.remains(gateway.DeviceID(m), after)
+		devices, whole = append(devices, some...), whole && all
+	}
+	return devices, whole
 }
 
 // commanded are the devices of an assembly as commands see them, and its scenes.

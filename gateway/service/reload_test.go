@@ -270,6 +270,41 @@ rules:
 	}
 }
 
+// TestGroupsOfRulesOverAReload: a member that was opened anew follows the rule again,
+// and what a rule has moved by a group becomes safe when both are gone.
+func TestGroupsOfRulesOverAReload(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	r := startServiceWith(t, t.TempDir(), strings.Replace(configText, "BROKER", b.url, 1)+`  - {id: lamp, driver: sim, actuations: DIR/lamp}
+  - {id: shed, driver: sim, actuations: DIR/shed}
+groups: {both: [lamp, shed]}
+rules:
+  - {id: warm, when: bench.temperature > -50, do: {device: both, action: relay, args: {on: true}}}
+`)
+	r.awaitConnected(t)
+	last := func(want string) {
+		t.Helper()
+		for _, file := range []string{"lamp", "shed"} {
+			eventually(t, func() error {
+				if lines := r.actuations(t, file); len(lines) == 0 || !strings.Contains(lines[len(lines)-1], want) {
+					return fmt.Errorf("%s: want %s last in %q", file, want, lines)
+				}
+				return nil
+			})
+		}
+	}
+	last("relay on=true")
+	r.edit(t, "id: lamp, driver: sim,", "id: lamp, driver: sim, seed: 2,") // which makes it safe
+	r.reload(t)
+	last("relay on=true")
+	r.edit(t, "groups: {both: [lamp, shed]}\n", "", "id: warm, when: bench.temperature > -50, do: {device: both,", "id: other, when: bench.temperature > 300, do: {device: bench,")
+	r.reload(t)
+	last("safe off")
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
 // TestTermsChangeOnTheFly: who may command a device changes without a touch of it.
 func TestTermsChangeOnTheFly(t *testing.T) {
 	b := startBroker(t)
