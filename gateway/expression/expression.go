@@ -19,9 +19,9 @@ import (
 	"github.com/fieldpost/fieldpost/gateway"
 )
 
+// MaxBytes and MaxNodes bound an expression. As nothing in it repeats, and it makes no
+// collections, that bounds its cost.
 const (
-	// MaxBytes and MaxNodes bound an expression. As nothing in it repeats, and it
-	// makes no collections, that bounds its cost.
 	MaxBytes = 500
 	MaxNodes = 100
 )

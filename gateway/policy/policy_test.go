@@ -484,7 +484,7 @@ func TestInheritUnderWay(t *testing.T) {
 // TestInheritedDeviceIsFoundLate: what it can do is found out then, though the policy
 // before knew it.
 func TestInheritedDeviceIsFoundLate(t *testing.T) {
-	inBubble(t, map[gateway.DeviceID]Terms{"pump": {MaxOn: time.Minute}}, func(t *testing.T, r *rig) {
+	inBubble(t, map[gateway.DeviceID]Terms{"pump": {MaxOn: time.Minute}}, func(_ *testing.T, r *rig) {
 		r.must("pump", "on")
 		dev := r.relays["pump"]
 		unmade := &late{relay: dev}

@@ -132,10 +132,10 @@ func (d *device) atRest() state {
 // has come back: that may have begun too late to hear that it is cut short.
 func (p *Policy) take(d *device, s *securing, first []*securing, underway *permit) {
 	for _, other := range first {
-		within(safeTime, other.tried)
+		inTime(other.tried)
 	}
 	err := p.makeSafe(d)
-	if underway != nil && within(safeTime, underway.done) {
+	if underway != nil && inTime(underway.done) {
 		err = p.makeSafe(d)
 	}
 	p.mu.Lock()
@@ -161,7 +161,7 @@ func (p *Policy) makeSafe(d *device) error {
 	p.mu.Lock()
 	before := d.called
 	p.mu.Unlock()
-	if before != nil && !within(safeTime, before) {
+	if before != nil && !inTime(before) {
 		return fmt.Errorf("it has not come back from an attempt before: %w", gateway.ErrTimeout)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), safeTime)
@@ -175,15 +175,16 @@ func (p *Policy) makeSafe(d *device) error {
 	p.mu.Lock()
 	d.called = back
 	p.mu.Unlock()
-	if !within(safeTime, back) {
+	if !inTime(back) {
 		return fmt.Errorf("it has not come back within %v: %w", safeTime, gateway.ErrTimeout)
 	}
 	return err
 }
 
-// within reports whether something has come about in time.
-func within(limit time.Duration, done <-chan struct{}) bool {
-	timer := time.NewTimer(limit)
+// inTime waits for something, for safeTime at most, and reports whether it has come
+// about.
+func inTime(done <-chan struct{}) bool {
+	timer := time.NewTimer(safeTime)
 	defer timer.Stop()
 	select {
 	case <-done:
