@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,23 @@ func newInterlock(c Terms, exists func(gateway.DeviceID) bool, known map[string]
 		return nil, fmt.Errorf("%s depends on nothing; want a quantity of another device, such as valve.on", l.text)
 	}
 	return l, nil
+}
+
+// Needs are the devices that the only_while of a device names; none if it is wrong.
+func Needs(c Terms, exists func(gateway.DeviceID) bool) (ids []gateway.DeviceID) {
+	if c.OnlyWhile == "" {
+		return nil
+	}
+	l, err := newInterlock(c, exists, nil)
+	if err != nil {
+		return nil
+	}
+	for _, in := range l.inputs {
+		if !slices.Contains(ids, in.device) {
+			ids = append(ids, in.device)
+		}
+	}
+	return ids
 }
 
 // names tells whether the condition names an output of a device.

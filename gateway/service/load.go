@@ -94,6 +94,7 @@ func parse(path string, text []byte) (*Loaded, error) {
 	errs = append(errs, l.checkPolicy())
 	if !touches(decoded, "scenes") {
 		errs = append(errs, l.checkScenes(root))
+		l.checkMembers(root)
 	}
 	errs = append(errs, l.loadRules(root, all))
 	return l, config.Join(errs...)

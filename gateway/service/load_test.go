@@ -328,3 +328,26 @@ rules:
 		}
 	}
 }
+
+// TestGroupsThatNeedAnOrder are told by check.
+func TestGroupsThatNeedAnOrder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "fieldpost.yaml")
+	text := `gateway: {id: a}
+upstreams: [{type: mqtt, url: "mqtt://broker.example"}]
+devices:
+  - {id: valve, driver: sim}
+  - {id: pump, driver: sim, only_while: valve.relay and lamp.humidity > 1}
+  - {id: lamp, driver: sim}
+groups: {lights: [lamp, valve], water: [pump, valve]}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(l.Advice()); len(l.Advice()) != 1 || !strings.Contains(got, "groups.water: pump needs valve") {
+		t.Errorf("advice %s", got)
+	}
+}

@@ -42,6 +42,29 @@ func (l *Loaded) checkScenes(root *config.Section) error {
 	return root.Place(scene.Check(l.Config.Config, known))
 }
 
+// checkMembers warns of groups in which one member needs another: it is left to chance
+// which of them comes first.
+func (l *Loaded) checkMembers(root *config.Section) {
+	ids := make(map[gateway.DeviceID]bool)
+	for _, spec := range l.devices {
+		ids[gateway.DeviceID(spec.ID)] = true
+	}
+	exists := func(id gateway.DeviceID) bool { return ids[id] }
+	for _, name := range slices.Sorted(maps.Keys(l.Groups)) {
+		for _, spec := range l.devices {
+			if !slices.Contains(l.Groups[name], spec.ID) {
+				continue
+			}
+			for _, id := range policy.Needs(spec.Terms, exists) {
+				if slices.Contains(l.Groups[name], string(id)) {
+					l.advice = append(l.advice, root.Errorf("groups."+name,
+						"%s needs %s (only_while), and a group asks both at once, so that one may be denied for the other; want a scene, which has an order", spec.ID, id))
+				}
+			}
+		}
+	}
+}
+
 // touches tells whether one of the errors is in a section: its lists then lack what
 // is at fault, so that nothing in them has its place any more.
 func touches(err error, section string) bool {
