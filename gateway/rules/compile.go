@@ -77,8 +77,21 @@ func Compile(all []Rule, world World) (*Set, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	set.Advice = circles(set.rules, world)
+	set.Advice = slices.Concat(circles(set.rules, world), never(set.rules, world))
 	return set, nil
+}
+
+// never warns of parts of the day that are empty.
+func never(rules []*rule, world World) (advice []gateway.FieldError) {
+	for _, r := range rules {
+		if r.window != nil && r.window.empty(world.Zone) {
+			advice = append(advice, gateway.FieldError{
+				Field:   fmt.Sprintf("rules[%s].between", r.ID),
+				Problem: fmt.Sprintf("%s is never, wherever the gateway is: with the sun in it, only what begins after noon and ends before it goes on into the next day", r.Between),
+			})
+		}
+	}
+	return advice
 }
 
 // Len is how many rules there are.

@@ -44,6 +44,23 @@ func TestCircles(t *testing.T) {
 	}
 }
 
+// TestEmptyPartsOfTheDay are told; what is empty at some seasons, or places, is not.
+func TestEmptyPartsOfTheDay(t *testing.T) {
+	for between, empty := range map[string]bool{
+		"sunrise and 02:00": true, "10:00 and dawn": true, "sunset and 14:00": true,
+		"sunset and 23:00": false, "sunset and sunrise": false, "sunrise and sunset": false, "22:00 and 06:00": false, "04:30 and sunrise": false,
+		"18:00 and sunset": false, "sunset-15m and 00:30": false,
+	} {
+		all, err := Compile([]Rule{{ID: "a", Between: between, Alert: "x"}}, testWorld)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := len(all.Advice) == 1 && all.Advice[0].Field == "rules[a].between"; told != empty {
+			t.Errorf("%s: %v", between, all.Advice)
+		}
+	}
+}
+
 // TestTooManyRules are refused.
 func TestTooManyRules(t *testing.T) {
 	var all []Rule

@@ -51,6 +51,24 @@ func (w *window) endsNextDay() bool {
 // needsSun tells whether the position must be known.
 func (w *window) needsSun() bool { return w.begin.sun != noEvent || w.end.sun != noEvent }
 
+// empty tells whether there is nothing of it at any season at most latitudes, where
+// clocks go by the sun.
+func (w *window) empty(zone *time.Location) bool {
+	for month := time.March; month <= time.December; month += 3 {
+		d := date{2026, month, 21}
+		noon := d.at(12*time.Hour, zone)
+		for latitude := -60.0; latitude <= 60; latitude += 30 {
+			at := Position{latitude, offset(noon, zone).Hours() * 15}
+			begin, _ := w.begin.on(d, at, zone)
+			end, _ := w.end.on(d.add(w.over), at, zone)
+			if end.After(begin) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // around says whether now is in the window, and when that changes next, as far
 // as the days about now tell. On a day on which the sun does not rise, it rises and
 // sets at noon; on one on which it does not set, at midnight.
