@@ -35,8 +35,15 @@ func (p *Policy) Order() (groups [][]gateway.DeviceID) {
 
 // Rest takes those to their safe state that lean on others, each before what it
 // leans on. The others are left to whoever closes them. It is for the stop, when no
-// command is carried out any more.
+// command is carried out any more; a second one does nothing.
 func (p *Policy) Rest() {
+	p.mu.Lock()
+	rested := p.rested
+	p.rested = true
+	p.mu.Unlock()
+	if rested { // the devices are closed by now
+		return
+	}
 	groups := p.Order()
 	for _, group := range groups[:max(0, len(groups)-1)] {
 		var safing sync.WaitGroup

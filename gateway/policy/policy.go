@@ -74,6 +74,7 @@ type Policy struct {
 	overrides overrides
 	reports   []func() // what is to be told, in order; reported says that there is some
 	reported  chan struct{}
+	rested    bool    // by Rest
 	heir      *Policy // the one that has inherited; nil: this one is in force
 }
 

@@ -499,6 +499,17 @@ func TestInheritedDeviceIsFoundLate(t *testing.T) {
 	})
 }
 
+// TestRestIsTakenOnce: a second one would find the devices closed.
+func TestRestIsTakenOnce(t *testing.T) {
+	inBubble(t, plumbing(), func(t *testing.T, r *rig) {
+		r.Rest()
+		r.Rest()
+		if n := r.relays["pump"].safes; n != 1 {
+			t.Errorf("the pump was made safe %d times", n)
+		}
+	})
+}
+
 // TestDriverThatHangsIsCalledOnce, however often its safe state is tried again.
 func TestDriverThatHangsIsCalledOnce(t *testing.T) {
 	inBubble(t, map[gateway.DeviceID]Terms{"pump": {}}, func(t *testing.T, r *rig) {
