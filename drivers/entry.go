@@ -33,6 +33,7 @@ type Device struct {
 	Timekeeper gateway.Timekeeper
 	Logger     gateway.Logger
 	FileKeeper gateway.FileKeeper
+	Updater    gateway.Updater
 	// Close frees what the device holds.
 	Close func() error
 }
@@ -88,6 +89,7 @@ func contracts(d any) Device {
 	device.Timekeeper, _ = d.(gateway.Timekeeper)
 	device.Logger, _ = d.(gateway.Logger)
 	device.FileKeeper, _ = d.(gateway.FileKeeper)
+	device.Updater, _ = d.(gateway.Updater)
 	if c, ok := d.(interface{ Close() error }); ok {
 		device.Close = c.Close
 	}

@@ -32,6 +32,18 @@ func (k *Keeper) AtRest() map[string]gateway.Value {
 	return stateful.AtRest()
 }
 
+// FirmwareUpdate implements gateway.Updater; of a device that has no firmware, or could
+// not be made yet, there is none.
+func (k *Keeper) FirmwareUpdate() *gateway.FirmwareUpdate {
+	k.mu.Lock()
+	updater := k.device.Updater
+	k.mu.Unlock()
+	if updater == nil {
+		return nil
+	}
+	return updater.FirmwareUpdate()
+}
+
 func (k *Keeper) stateful() (gateway.Stateful, phase) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -77,6 +78,7 @@ func printStatus(out io.Writer, s service.Status) {
 	}
 	printSettings(out, s.Settings)
 	printUploads(out, s.Uploads)
+	printFirmware(out, s.Now, s.Devices)
 	fmt.Fprintln(out)
 	printLanes(out, s.Queue)
 	if s.Queue.Problem != "" {
@@ -110,6 +112,15 @@ func printSettings(out io.Writer, s service.SettingsStatus) {
 	fmt.Fprintln(out)
 	for _, e := range s.Errors {
 		fmt.Fprintf(out, "          %s\n", e)
+	}
+}
+
+// printFirmware says of which devices the firmware is being replaced; mostly nothing.
+func printFirmware(out io.Writer, now time.Time, devices []service.DeviceStatus) {
+	for _, d := range devices {
+		if f := d.Firmware; f != nil {
+			fmt.Fprintf(out, "firmware  %s: %s → %s, %s, %d %% stored (since %s)\n", d.ID, cmp.Or(f.From, "unknown"), f.To, f.Phase, f.Percent, ago(now, f.Since))
+		}
 	}
 }
 

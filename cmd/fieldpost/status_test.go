@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/service"
@@ -30,5 +31,20 @@ func TestSettingsForPeople(t *testing.T) {
 		if out.String() != want {
 			t.Errorf("got\n%swant\n%s", out.String(), want)
 		}
+	}
+}
+
+func TestFirmwareForPeople(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	var out bytes.Buffer
+	printFirmware(&out, now, []service.DeviceStatus{
+		{ID: "mixer", Firmware: &gateway.FirmwareUpdate{From: "1.2.0", To: "1.3.0", Phase: "sending", Percent: 43, Since: now.Add(-70 * time.Second)}},
+		{ID: "air"},
+		{ID: "pump", Firmware: &gateway.FirmwareUpdate{To: "2.0.0", Phase: "waiting", Since: now.Add(-4 * time.Second)}},
+	})
+	const want = "firmware  mixer: 1.2.0 → 1.3.0, sending, 43 % stored (since 1 min 10 s ago)\n" +
+		"firmware  pump: unknown → 2.0.0, waiting, 0 % stored (since 4 s ago)\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }

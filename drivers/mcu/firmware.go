@@ -78,8 +78,8 @@ func (d *Dev) bring(ctx context.Context, cmd gateway.Command) (link.Version, err
 	if err != nil {
 		return 0, err
 	}
-	d.setUpdating(true)
-	defer d.setUpdating(false)
+	d.beginUpdate(im.Version)
+	defer d.endUpdate()
 	if needed {
 		err = d.replace(ctx, im)
 	}

@@ -120,9 +120,17 @@ func TestFirmwareIsReplaced(t *testing.T) {
 	if names := w.Actions(); names[len(names)-1].Name != updateFirmware || !names[len(names)-1].Resumable {
 		t.Fatalf("%+v", names)
 	}
-	values, err := w.Do(t.Context(), w.hand(t, w.sign(t, firmware("1.1.0"), "1.1.0"), false))
+	cmd := w.hand(t, w.sign(t, firmware("1.1.0"), "1.1.0"), false)
+	told := w.amid(t)
+	values, err := w.Do(t.Context(), cmd)
 	if err != nil || values["version"] != "1.1.0" {
 		t.Fatalf("%v, %v", values, err)
+	}
+	if got := <-told; got.From != "1.0.0" || got.To != "1.1.0" || got.Phase != "sending" || got.Percent == 0 || got.Since.IsZero() {
+		t.Errorf("amid it: %+v", got)
+	}
+	if got := w.FirmwareUpdate(); got != nil {
+		t.Errorf("after it: %+v", got)
 	}
 	w.runs(t, "1.1.0")
 	if mark := w.mark(); mark != 0xA5 {
@@ -142,6 +150,47 @@ func TestFirmwareIsReplaced(t *testing.T) {
 	if _, err := w.Do(t.Context(), w.hand(t, w.sign(t, firmware("1.1.0"), "1.1.0"), false)); err != nil || w.writes() != writes {
 		t.Errorf("the same again: %v, %d blocks written", err, w.writes()-writes)
 	}
+}
+
+// amid returns what is told of an update when a block is written.
+func (w *workshop) amid(t *testing.T) <-chan gateway.FirmwareUpdate {
+	told := make(chan gateway.FirmwareUpdate, 1)
+	go func() {
+		for t.Context().Err() == nil {
+			if f := w.FirmwareUpdate(); f != nil && f.Percent > 0 {
+				told <- *f
+				return
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+	}()
+	return told
+}
+
+// TestPowerCutsAmidATrial are not held against the image.
+func TestPowerCutsAmidATrial(t *testing.T) {
+	w := newWorkshop(t, nil)
+	w.open(t)
+	w.listen(t)
+	image := firmware("1.1.0") + "channel id=2 name=level type=int every=1000\n"
+	cmd := w.hand(t, w.sign(t, image, "1.1.0"), false)
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.Do(t.Context(), cmd)
+		done <- err
+	}()
+	for range mostTries + 1 {
+		eventually(t, "it is tried", func() bool { return !w.mcu.InLoader() && w.mark() == 0xA7 })
+		w.mcu.Reset(link.PowerOn)
+	}
+	eventually(t, "it is done", func() bool {
+		w.mcu.Emit(2, link.IntValue(1))
+		return len(done) > 0
+	})
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	w.runs(t, "1.1.0")
 }
 
 // TestWhatRunsIsNotSentAgain: a command whose result the kill of a gateway has cut off.
@@ -399,7 +448,7 @@ func TestResetBehindNonsense(t *testing.T) {
 	}
 	sink := &drivertest.Sink{}
 	said := teller{Dev: w.Dev, conn: conn, sink: sink}
-	w.setUpdating(true) // else nonsense ends the stream
+	w.beginUpdate(0) // else nonsense ends the stream
 	for i, image := range []string{"device nonsense\n", firmware("1.0.0")} {
 		w.mcu.Memory(func(f *linktest.Flash) { copy(f.Bytes, image) })
 		before := conn.Stats().Resets
@@ -426,7 +475,7 @@ func TestApplicationThatIsGone(t *testing.T) {
 	}
 	sink := &drivertest.Sink{}
 	said := teller{Dev: w.Dev, conn: conn, sink: sink}
-	w.setUpdating(true)
+	w.beginUpdate(0)
 	gone := link.Began{Hello: link.Hello{Role: link.Application}, Start: link.Booted, Known: true}
 	if err := said.began(t.Context(), gone); err != nil || len(sink.Batches()) > 0 {
 		t.Errorf("%v is told (%v)", sink.Batches(), err)

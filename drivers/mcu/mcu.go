@@ -33,9 +33,9 @@ type Dev struct {
 	end   context.CancelFunc // of attend
 	sink  gateway.Sink       // of the Run under way; nil: none
 	hello link.Hello         // of the last session
-	// updating is true while the firmware is replaced; changed is closed when that or
-	// conn changes.
-	updating bool
+	// updating is how far an update of the firmware is, nil if none is under way;
+	// changed is closed when one begins or ends, or conn changes.
+	updating *gateway.FirmwareUpdate
 	opened   bool // between Open and Close
 	changed  chan struct{}
 	plan     *plan // what it can do, as far as is known; nil: unknown
@@ -107,25 +107,12 @@ func (d *Dev) wake() {
 	d.changed = make(chan struct{})
 }
 
-func (d *Dev) setUpdating(updating bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.updating = updating
-	d.wake()
-}
-
-func (d *Dev) isUpdating() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.updating
-}
-
 // next is the link after one that has ended while the firmware is replaced; nil if
 // there will be none.
 func (d *Dev) next(ctx context.Context, ended *link.Conn) *link.Conn {
 	for {
 		d.mu.Lock()
-		conn, updating, changed := d.conn, d.updating, d.changed
+		conn, updating, changed := d.conn, d.updating != nil, d.changed
 		d.mu.Unlock()
 		switch {
 		case conn != nil && conn != ended:

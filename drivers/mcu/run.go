@@ -51,7 +51,7 @@ func (d *Dev) mayRun(ctx context.Context) bool {
 	defer timer.Stop()
 	for {
 		d.mu.Lock()
-		loader, updating, changed := d.hello.Role == link.Loader, d.updating, d.changed
+		loader, updating, changed := d.hello.Role == link.Loader, d.updating != nil, d.changed
 		d.mu.Unlock()
 		if !loader || updating {
 			return true

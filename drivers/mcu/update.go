@@ -15,6 +15,8 @@ const (
 	// mostTries how often sending it may fail for a reason other than the line.
 	mostStarts = 2
 	mostTries  = 3
+	// mostCuts is how many starts may be ended by a power cut before that counts, too.
+	mostCuts = 20
 	// reopenPause is the pause between attempts to find an unplugged microcontroller.
 	reopenPause = 500 * time.Millisecond
 	// oftenMillis is up to what pause a channel is expected to say something while the
@@ -35,11 +37,14 @@ type update struct {
 	*Dev
 	image         *link.Image
 	starts, tries int
+	trying        bool // how the last start has ended is not known yet
+	cuts          int
 	told          time.Time
 }
 
 // run works until the image is confirmed, cannot be, or ctx ends.
 func (u *update) run(ctx context.Context) error {
+	u.noteUpdate(func(f *gateway.FirmwareUpdate) { f.To = u.image.Version.String() })
 	u.progress(ctx, 0, len(u.image.Data)) // in place of that of the update before
 	for {
 		conn, err := u.reach(ctx)
@@ -52,6 +57,8 @@ func (u *update) run(ctx context.Context) error {
 			return err
 		case conn.Err() != nil: // unplugged, or silent: what is there stays there
 			u.log.Info("the update is interrupted; it goes on when the microcontroller answers", "error", err)
+		case u.powerWasCut(ctx, conn):
+			u.log.Info("the power of the microcontroller was cut while its new firmware was tried; it is tried again", "error", err)
 		default:
 			if u.tries++; u.tries == mostTries {
 				return err
@@ -71,6 +78,7 @@ func (u *update) once(ctx context.Context, conn *link.Conn) error {
 	if err != nil {
 		return err
 	}
+	u.powerWasCut(ctx, conn) // and the line with it
 	if !trial {
 		u.tellUpdate(ctx, "sending")
 		if err := conn.Update(ctx, u.image, func(done, total int) { u.progress(ctx, done, total) }); err != nil {
@@ -80,9 +88,10 @@ func (u *update) once(ctx context.Context, conn *link.Conn) error {
 			return errNotUp
 		}
 		u.starts++
+		u.trying = true
 		u.tellUpdate(ctx, "starting")
-		if _, err := conn.Start(ctx); err != nil {
-			return u.notStarted(ctx, conn, err)
+		if h, err := conn.Start(ctx); err != nil {
+			return u.notStarted(ctx, conn, h, err)
 		}
 	}
 	if err = u.prove(ctx, conn); err == nil {
@@ -113,11 +122,35 @@ func (u *update) onTrial(ctx context.Context, conn *link.Conn) (bool, error) {
 }
 
 // notStarted is why an image did not start: another attempt may do better.
-func (u *update) notStarted(ctx context.Context, conn *link.Conn, err error) error {
-	if ctx.Err() == nil && conn.Err() == nil && u.starts == mostStarts {
+func (u *update) notStarted(ctx context.Context, conn *link.Conn, h link.Hello, err error) error {
+	if ctx.Err() == nil && conn.Err() == nil && u.starts == mostStarts && !u.powerCut(h) {
 		return fmt.Errorf("%w: %w", errNotUp, err)
 	}
 	return unfit(err)
+}
+
+// powerWasCut says that the last start was ended by a power cut, and does not count
+// it then.
+func (u *update) powerWasCut(ctx context.Context, conn *link.Conn) bool {
+	if !u.trying {
+		return false
+	}
+	h, err := conn.Hello(ctx)
+	if err != nil {
+		return false
+	}
+	u.trying = false
+	if !u.powerCut(h) {
+		return false
+	}
+	u.starts--
+	u.cuts++
+	return true
+}
+
+// powerCut says that it was a power cut what has brought the loader back.
+func (u *update) powerCut(h link.Hello) bool {
+	return h.Role == link.Loader && h.Cause == link.PowerOn && u.cuts < mostCuts
 }
 
 // prove waits for a reading, if the firmware has channels that often have some.
@@ -190,15 +223,18 @@ const progressEvery = 5 * time.Second
 
 // progress tells how much is stored.
 func (u *update) progress(ctx context.Context, done, total int) {
+	percent := 100 * done / total
+	u.noteUpdate(func(f *gateway.FirmwareUpdate) { f.Percent = percent })
 	if time.Since(u.told) < progressEvery && done < total {
 		return
 	}
 	u.told = time.Now()
-	u.tell(ctx, gateway.Reading{Name: "firmware.progress", Unit: "%", Value: gateway.Number(float64(100 * done / total))})
+	u.tell(ctx, gateway.Reading{Name: "firmware.progress", Unit: "%", Value: gateway.Number(float64(percent))})
 }
 
 // tellUpdate tells how far an update is.
 func (d *Dev) tellUpdate(ctx context.Context, state string) {
+	d.noteUpdate(func(f *gateway.FirmwareUpdate) { f.Phase = state })
 	d.log.Info("firmware update", "state", state)
 	d.tell(ctx, gateway.Reading{Name: "firmware.update", Value: gateway.Text(state)})
 }

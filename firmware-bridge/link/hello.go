@@ -23,6 +23,9 @@ func (r Role) String() string {
 // Cause is why the microcontroller was reset last.
 type Cause uint8
 
+// PowerOn is the only cause that no firmware can be blamed for.
+const PowerOn Cause = 1
+
 var causeNames = [...]string{"unknown", "power on", "reset pin", "brown-out", "watchdog", "software"}
 
 func (c Cause) String() string {

@@ -95,9 +95,11 @@ type DeviceStatus struct {
 	// Alerts are those that have begun and not ended.
 	Alerts []gateway.Alert `json:"alerts,omitempty"`
 	// Output is how its outputs stand; nil if it takes no commands.
-	Output  *OutputStatus    `json:"output,omitempty"`
-	Latest  []LatestReading  `json:"latest,omitempty"`
-	Actions []gateway.Action `json:"actions,omitempty"`
+	Output *OutputStatus `json:"output,omitempty"`
+	// Firmware is the update of its firmware that is under way; nil if there is none.
+	Firmware *gateway.FirmwareUpdate `json:"firmware,omitempty"`
+	Latest   []LatestReading         `json:"latest,omitempty"`
+	Actions  []gateway.Action        `json:"actions,omitempty"`
 }
 
 // OutputStatus is how the outputs of a device stand.

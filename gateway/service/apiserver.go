@@ -189,6 +189,9 @@ func (d *device) status(now time.Time) DeviceStatus {
 	if d.can.Sensor != nil || d.can.Stream != nil {
 		st.Processing, st.Alerts = &stats.Processing, stats.Alerts
 	}
+	if st.Firmware = d.keeper.FirmwareUpdate(); st.Firmware != nil {
+		st.Firmware.Since = moment(st.Firmware.Since, now)
+	}
 	for _, r := range stats.Latest {
 		st.Latest = append(st.Latest, asLatest(r))
 	}
