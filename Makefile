@@ -41,7 +41,7 @@ test: ## all tests, the outage test with real processes included
 bridge: ## the microcontroller's side of firmware-bridge: built for AVR and PC, its sizes, its tests; with the gateway
 	$(MAKE) -C firmware-bridge/c all check footprint arduino trial fuzz
 	go vet -tags bridge ./scripts/systemtest
-	go test -tags bridge -count=1 -timeout 5m -v -run '^TestBridge' ./scripts/systemtest
+	go test -tags bridge -count=1 -timeout 5m -parallel 16 -v -run '^TestBridge' ./scripts/systemtest
 
 systemtest: ## the wider system tests, with foreign parts: as root, after make build; .ci/run installs what they need
 	go vet -tags wide ./scripts/systemtest
@@ -79,13 +79,13 @@ bench: ## the queue beside a raw log, a segmented log and bbolt (10 min), then t
 trials: ## the queue on a disk that loses its power, is full, fails or is read-only: as root
 	cd storeforward/trials && go vet ./... && go test -count=1 -timeout 10m -v ./...
 
-soak: ## 400 power cuts, 3,600 kills at steps of the queue's and of commands' way, 1,000 random walks, 100,000 frames over a bad line, 200 cuts of firmware updates (an hour)
+soak: ## 400 power cuts, 3,600 kills at steps of the queue's and of commands' way, 1,000 random walks, 100,000 frames over a bad line (an hour)
 	cd storeforward/trials && STOREFORWARD_CUT_ROUNDS=400 go test -count=1 -timeout 60m -v -run PowerCut .
 	STOREFORWARD_CRASH_ROUNDS=3000 go test -count=1 -timeout 60m -v -run Kill9 ./storeforward
 	COMMAND_KILL_ROUNDS=600 go test -count=1 -timeout 60m -v -run Kill9 ./gateway/command
 	go test -count=1 -timeout 60m -run RandomWalks ./storeforward -rapid.checks=1000 -rapid.steps=60
 	$(MAKE) -C firmware-bridge/c host avr
-	FIELDPOST_BRIDGE_FRAMES=100000 FIELDPOST_BRIDGE_CUTS=200 go test -tags bridge -count=1 -timeout 60m -v -run '^TestBridge' ./scripts/systemtest
+	FIELDPOST_BRIDGE_FRAMES=100000 go test -tags bridge -count=1 -timeout 60m -parallel 16 -v -run '^TestBridge' ./scripts/systemtest
 
 clean: ## remove what the targets above have made
 	rm -rf dist .demo .cache bench.json firmware-bridge/c/build

@@ -119,6 +119,7 @@ func (w *watcher) take(e link.Event) error {
 	defer w.mu.Unlock()
 	switch e := e.(type) {
 	case link.Began:
+		w.check(e.Start != link.Taken, "session %d is taken for one of another gateway: %+v", e.Session, e)
 		if e.Start != link.Resumed {
 			w.boot, w.next = 0, e.Next
 		}

@@ -13,30 +13,26 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/fieldpost/fieldpost/firmware-bridge/link"
 )
 
-// cutsWanted is how many cuts updates have to survive: FIELDPOST_BRIDGE_CUTS, or as many
-// as a build has time for.
-func cutsWanted(t testing.TB) int {
-	t.Helper()
-	text := os.Getenv("FIELDPOST_BRIDGE_CUTS")
-	if text == "" {
-		return 16
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+const (
+	// cutsWanted is how many cuts updates have to survive, in all.
+	cutsWanted = 200
+	// updaters share them: most of the time of each is waiting.
+	updaters = 8
+	// cutsEach is how many may befall one update, so that there are many.
+	cutsEach = 8
+)
 
 // updater is a gateway and a chip that is updated, by commands, to and fro.
 type updater struct {
 	*gateway
+	hub    *hub
 	chip   *chip
 	random *rand.Rand
 	images [3]string // files, by version
@@ -44,33 +40,68 @@ type updater struct {
 	cuts map[string]int
 }
 
-// TestBridgeUpdate updates a simulated ATmega328P from one version to the other by its
-// loader, and back, while the power of the chip fails in the midst of a write, or at any
+// TestBridgeUpdate updates simulated ATmega328Ps from one version to the other by their
+// loaders, and back, while the power of the chip fails in the midst of a write, or at any
 // time, its line is unplugged, and the gateway is killed. Whatever is confirmed is whole;
 // each update comes to its end, with one result.
 func TestBridgeUpdate(t *testing.T) {
 	t.Parallel()
-	const seed = 11
+	var (
+		mu            sync.Mutex
+		updates, cuts int
+		kinds         = map[string]int{}
+		began         = time.Now()
+	)
+	t.Run("cut", func(t *testing.T) { // is over when all of them are
+		for i := range updaters {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				u := newUpdater(t, uint64(i))
+				n := u.toAndFro(t, cutsWanted*(i+1)/updaters-cutsWanted*i/updaters)
+				mu.Lock()
+				defer mu.Unlock()
+				updates += n
+				cuts += u.all()
+				for kind, of := range u.cuts {
+					kinds[kind] += of
+				}
+			})
+		}
+	})
+	t.Logf("%d updates of %d chips in %v, cut %d times: %v", updates, updaters, time.Since(began).Round(time.Second), cuts, kinds)
+	if cuts != cutsWanted || len(kinds) != 4 {
+		t.Errorf("%d cuts of %d kinds, want %d of 4", cuts, len(kinds), cutsWanted)
+	}
+}
+
+// newUpdater is a gateway with a hub and a chip that has version 1; what happens to them
+// follows from the seed.
+func newUpdater(t *testing.T, seed uint64) *updater {
+	t.Helper()
 	dir := t.TempDir()
-	u := &updater{chip: newChip(t, dir, nodeImage(t, 1)), random: rand.New(rand.NewPCG(seed, 0)), cuts: map[string]int{}}
+	u := &updater{chip: newChip(t, dir, nodeImage(t, 1)), hub: startHub(t, dir), random: rand.New(rand.NewPCG(seed, 0)), cuts: map[string]int{}}
 	key := u.sign(t, dir)
-	h := startHub(t, dir)
 	u.chip.powerUp(t)
-	u.gateway = newGateway(t, dir, h, "devices:\n", u.chip.mcuDevice(", firmware_keys: ["+key+"]"))
+	u.gateway = newGateway(t, dir, u.hub, "devices:\n", u.chip.mcuDevice(", firmware_keys: ["+key+"]"))
 	u.awaitConnected(t)
+	return u
+}
+
+// toAndFro updates until so many cuts were made, and returns how often.
+func (u *updater) toAndFro(t testing.TB, wanted int) (updates int) {
+	t.Helper()
 	var b toldBy
-	b.await(t, h, "firmware", equals("node 1.0.0"))
-	began, wanted, updates := time.Now(), cutsWanted(t), 0
+	b.await(t, u.hub, "firmware", equals("node 1.0.0"))
 	for version := 2; u.all() < wanted; version = 3 - version {
 		u.update(t, version, wanted)
 		updates++
 		if got := u.chip.holds(t); got != version {
 			t.Fatalf("version %d is in it, want %d", got, version)
 		}
-		b.await(t, h, "firmware", equals(fmt.Sprintf("node %d.0.0", version)))
+		b.await(t, u.hub, "firmware", equals(fmt.Sprintf("node %d.0.0", version)))
 	}
 	results := 0
-	for _, e := range h.events(t) {
+	for _, e := range u.hub.events(t) {
 		var r outcome
 		if e.Properties["kind"] == "result" && json.Unmarshal(e.Body, &r) == nil {
 			results++
@@ -82,7 +113,7 @@ func TestBridgeUpdate(t *testing.T) {
 	if results != updates {
 		t.Errorf("%d results of %d updates", results, updates)
 	}
-	t.Logf("%d updates in %v, cut %d times: %v", updates, time.Since(began).Round(time.Second), u.all(), u.cuts)
+	return updates
 }
 
 // sign makes the files of both versions, and returns the public key.
@@ -109,7 +140,8 @@ func (u *updater) all() (n int) {
 	return n
 }
 
-// update asks for a version, and cuts until enough is cut or the update is through.
+// update asks for a version, cuts until enough is cut or the update is through, and waits
+// for its end.
 func (u *updater) update(t testing.TB, version, wanted int) {
 	t.Helper()
 	cmd := exec.Command(program(t, "fieldpost"), "firmware", "update", "node", u.images[version], "--force", "--socket", u.socket())
@@ -124,7 +156,7 @@ func (u *updater) update(t testing.TB, version, wanted int) {
 		}
 		return nil
 	})
-	for u.all() < wanted && !u.through(t, version) {
+	for of := 0; of < cutsEach && u.all() < wanted && !u.through(t, version); of++ {
 		pause := time.Duration(100+u.random.IntN(900)) * time.Millisecond
 		time.Sleep(pause) // the moment of the cut
 		u.cut(t)
