@@ -132,6 +132,11 @@ func TestFirmwareIsReplaced(t *testing.T) {
 	if got := w.FirmwareUpdate(); got != nil {
 		t.Errorf("after it: %+v", got)
 	}
+	w.beginUpdate(0)
+	if got := w.FirmwareUpdate(); got.From != "1.1.0" {
+		t.Errorf("amid the next one: %+v", got)
+	}
+	w.endUpdate()
 	w.runs(t, "1.1.0")
 	if mark := w.mark(); mark != 0xA5 {
 		t.Errorf("the mark is %x, want that of a confirmed image", mark)

@@ -46,4 +46,11 @@ func (d *Dev) noteUpdate(change func(*gateway.FirmwareUpdate)) {
 	}
 }
 
+// noteConfirmed notes what is true since the microcontroller has introduced itself.
+func (d *Dev) noteConfirmed() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hello.Image = link.Confirmed
+}
+
 func (d *Dev) isUpdating() bool { return d.FirmwareUpdate() != nil }

@@ -100,7 +100,10 @@ func (u *update) once(ctx context.Context, conn *link.Conn) error {
 	if err != nil {
 		return unfit(err)
 	}
-	return u.greet(ctx, conn)
+	if err = u.greet(ctx, conn); err == nil {
+		u.noteConfirmed()
+	}
+	return err
 }
 
 // unfit makes what is wrong for good with an image that runs a reason to take it out.

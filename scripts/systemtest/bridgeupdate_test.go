@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -145,14 +144,18 @@ func (u *updater) all() (n int) {
 func (u *updater) update(t testing.TB, version, wanted int) {
 	t.Helper()
 	cmd := exec.Command(program(t, "fieldpost"), "firmware", "update", "node", u.images[version], "--force", "--socket", u.socket())
-	begun := u.begun(t)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Wait() }() // a gateway that is killed cannot answer
+	want := fmt.Sprintf("%d.0.0 to %d.0.0", 3-version, version)
 	eventually(t, 20*time.Second, func() error {
-		if u.begun(t) == begun {
-			return fmt.Errorf("the update to version %d has not begun", version)
+		s, err := u.status()
+		if err != nil {
+			return err
+		}
+		if f := s.Devices[0].Firmware; f == nil || f.From+" to "+f.To != want {
+			return fmt.Errorf("the update from %s has not begun: %+v", want, f)
 		}
 		return nil
 	})
@@ -171,16 +174,6 @@ func (u *updater) update(t testing.TB, version, wanted int) {
 		}
 		return err
 	})
-}
-
-// begun counts how often an update was begun, or gone on with.
-func (u *updater) begun(t testing.TB) int {
-	t.Helper()
-	text, err := os.ReadFile(u.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Count(string(text), `msg="firmware update"`)
 }
 
 // through says that the update has come to its end in the chip.

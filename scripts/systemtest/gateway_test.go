@@ -142,6 +142,7 @@ type status struct {
 	Devices  []struct {
 		ID, State string
 		Reads     uint64
+		Firmware  *struct{ From, To, Phase string }
 	}
 	Memory struct {
 		RSSBytes int64 `json:"rss_bytes"`
