@@ -338,10 +338,11 @@ func (c *court) judgeLane(lane gateway.Lane, h laneHolding, p *promises) {
 	p.durable = h.Next - 1 // what was written and not yet answered counts from now on
 }
 
-// waitFor waits until a condition holds.
+// waitFor waits until a condition holds: for long, since a full disk makes way
+// slowly, on a busy machine more so.
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s does not come to be", what)
 		}
