@@ -172,12 +172,8 @@ func (c *commandsCancelCmd) Run(io streams) error {
 	case err != nil:
 		return err
 	}
-	if c.JSON {
-		if err := printJSON(io.out, r); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintln(io.out, resultLine(r))
+	if err := printResult(io.out, r, c.JSON); err != nil {
+		return err
 	}
 	if r.Status == gateway.StatusDone {
 		return &failure{exitFailed, fmt.Errorf("command %s was done before it could be cut short", c.ID)}

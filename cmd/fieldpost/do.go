@@ -38,31 +38,13 @@ func (c *doCmd) Run(io streams) error {
 	case err != nil:
 		return err
 	}
-	if c.JSON {
-		if err := printJSON(io.out, r); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintln(io.out, resultLine(r))
+	if err := printResult(io.out, r, c.JSON); err != nil {
+		return err
 	}
 	if r.Status != gateway.StatusDone {
 		return &failure{exitFailed, fmt.Errorf("%s %s: %s", c.Device, c.Action, r.Status)}
 	}
 	return nil
-}
-
-func resultLine(r gateway.Result) string {
-	line := fmt.Sprintf("%s %s: %s", r.Device, r.Action, r.Status)
-	if r.Detail != "" {
-		line += ": " + r.Detail
-	}
-	if len(r.Values) > 0 {
-		values, err := json.Marshal(r.Values)
-		if err == nil {
-			line += " " + string(values)
-		}
-	}
-	return line
 }
 
 // parseArgs reads name=value pairs; the value is JSON if it is a number, a

@@ -71,12 +71,7 @@ func (c *firmwareUpdateCmd) Run(io streams) error {
 	if err != nil {
 		return fmt.Errorf("%w; an update that has begun goes on, see: fieldpost firmware status", err)
 	}
-	if c.JSON {
-		err = printJSON(io.out, result)
-	} else {
-		_, err = fmt.Fprintln(io.out, resultLine(result))
-	}
-	if err == nil && result.Status != gateway.StatusDone {
+	if err = printResult(io.out, result, c.JSON); err == nil && result.Status != gateway.StatusDone {
 		err = &failure{exitFailed, fmt.Errorf("%s: %s", c.Device, result.Status)}
 	}
 	return err

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
 )
 
 const timeLayout = "2006-01-02 15:04:05"
@@ -60,4 +62,27 @@ func age(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%d days", int(d.Hours())/24)
 	}
+}
+
+// printResult shows what became of a command.
+func printResult(out io.Writer, r gateway.Result, asJSON bool) error {
+	if asJSON {
+		return printJSON(out, r)
+	}
+	_, err := fmt.Fprintln(out, resultLine(r))
+	return err
+}
+
+func resultLine(r gateway.Result) string {
+	line := fmt.Sprintf("%s %s: %s", r.Device, r.Action, r.Status)
+	if r.Detail != "" {
+		line += ": " + r.Detail
+	}
+	if len(r.Values) > 0 {
+		values, err := json.Marshal(r.Values)
+		if err == nil {
+			line += " " + string(values)
+		}
+	}
+	return line
 }

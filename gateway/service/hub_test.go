@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fieldpost/fieldpost/drivers"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/hubsim"
@@ -302,7 +303,7 @@ func TestManyDevicesFitIntoATwin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		devices = append(devices, &device{id: id, source: source})
+		devices = append(devices, &device{id: id, source: source, keeper: new(drivers.Keeper)})
 		s.health.Raise("device:"+string(id), "error", strings.Repeat("why ", 1000))
 	}
 	none := &control{scenes: new(scene.Set)}
