@@ -8,10 +8,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
+
+// rememberedFull is in the memory of rules when full has begun and its alert was told.
+var rememberedFull = regexp.MustCompile(`"full":\{"on":true,"since":"[^"]*","told":true`)
 
 // TestRulesWithoutAHub: while the hub is away, rules switch the board by what is
 // measured, go on after a kill, and tell no alert twice; all of it arrives once the hub
@@ -53,6 +57,13 @@ devices:
 	}
 	level("3", "relay on=false")
 	level("9", "relay on=true")
+	eventually(t, time.Minute, func() error { // a rule that has begun is remembered a moment later
+		data, err := os.ReadFile(filepath.Join(dir, "data", "rules.memory"))
+		if err == nil && !rememberedFull.Match(data) {
+			err = fmt.Errorf("remembered: %q", data)
+		}
+		return err
+	})
 	g.process.kill()
 	g.start(t) // which makes the board safe
 	eventually(t, time.Minute, func() error { _, err := g.status(); return err })
