@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ type dps struct {
 	server  *mochi.Server
 	once    sync.Once
 	address string
+
+	connections atomic.Int64
 
 	mu     sync.Mutex
 	script []reply // left; the last one is for ever
@@ -85,7 +88,15 @@ func (d *dps) count() int {
 }
 
 func (d *dps) Provides(b byte) bool {
-	return bytes.IndexByte([]byte{mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish}, b) >= 0
+	return bytes.IndexByte([]byte{mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish}, b) >= 0
+}
+
+// OnConnect makes each client id unique for the library: the end of a clean
+// session, which comes late, takes the subscriptions of the next one of the same
+// id with it.
+func (d *dps) OnConnect(cl *mochi.Client, _ packets.Packet) error {
+	cl.ID += fmt.Sprint("#", d.connections.Add(1))
+	return nil
 }
 
 func (d *dps) OnACLCheck(_ *mochi.Client, topic string, _ bool) bool {
@@ -96,8 +107,8 @@ func (d *dps) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.logins++
-	if cl.ID != "d1" || string(pk.Connect.Username) != "0ne1/registrations/d1/api-version=2019-03-31" || !pk.Connect.Clean {
-		d.t.Errorf("login as %s, user %s, clean %v", cl.ID, pk.Connect.Username, pk.Connect.Clean)
+	if pk.Connect.ClientIdentifier != "d1" || string(pk.Connect.Username) != "0ne1/registrations/d1/api-version=2019-03-31" || !pk.Connect.Clean {
+		d.t.Errorf("login as %s, user %s, clean %v", pk.Connect.ClientIdentifier, pk.Connect.Username, pk.Connect.Clean)
 	}
 	password := string(pk.Connect.Password)
 	if d.hub.thumbprint != nil {
