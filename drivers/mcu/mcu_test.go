@@ -137,7 +137,11 @@ func (r *rig) listen(t *testing.T) *drivertest.Sink {
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := r.Run(ctx, sink); err != nil && ctx.Err() == nil && !errors.Is(err, gateway.ErrUnavailable) {
+		err := errLoader
+		for errors.Is(err, errLoader) && ctx.Err() == nil { // it is run anew, as by a supervisor
+			err = r.Run(ctx, sink)
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, gateway.ErrUnavailable) {
 			t.Errorf("Run: %v", err)
 		}
 	})
