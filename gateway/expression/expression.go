@@ -42,6 +42,9 @@ const MaxNameBytes = 320
 // quotes, quantities, + - * / **, comparisons, and or not, a ? b : c, and the
 // functions of calculations. A quantity whose name is no word, such as
 // flow-rate, is written value("flow-rate").
+//
+// What is not finite, such as a division by zero, is no number to go on with: Run
+// fails, whatever would be made of it.
 type Expression struct {
 	program *vm.Program
 	// Inputs are the quantities that it names, in the order of their first use.
@@ -63,6 +66,7 @@ func Compile(text string, known map[string]gateway.Value) (*Expression, error) {
 	}
 	clear(language.Builtins)
 	declare(language)
+	declareGuard(language)
 	tree, err := parser.ParseWithConfig(text, language)
 	if err != nil {
 		return nil, oneFault(err)
@@ -113,6 +117,11 @@ func kindOf(known map[string]gateway.Value, name string) types.Type {
 
 // Run calculates with values that are float64, bool or string.
 func (e *Expression) Run(machine *Machine, values map[string]any) (any, error) {
+	for _, name := range e.Inputs {
+		if x, isNumber := values[name].(float64); isNumber && !isFinite(x) {
+			return nil, fmt.Errorf("%s is %v, which is no finite number", name, x)
+		}
+	}
 	result, err := machine.Run(e.program, values)
 	if err != nil {
 		return nil, oneFault(err)

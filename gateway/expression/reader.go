@@ -11,7 +11,7 @@ import (
 
 // reader finds out what an expression names, and refuses what does not
 // calculate. It turns whole numbers into fractions, and quantities with dots in
-// their names into single names.
+// their names into single names, and has what calculates guarded.
 type reader struct{ inputs []string }
 
 func (r *reader) read(node *ast.Node) error {
@@ -33,7 +33,11 @@ func (r *reader) read(node *ast.Node) error {
 		if !slices.Contains(operators, n.Operator) {
 			return fmt.Errorf("the operator %s is not known here; want one of %s", n.Operator, strings.Join(operators, " "))
 		}
-		return errors.Join(r.read(&n.Left), r.read(&n.Right))
+		err := errors.Join(r.read(&n.Left), r.read(&n.Right))
+		if slices.Contains(arithmetic, n.Operator) {
+			guard(node)
+		}
+		return err
 	case *ast.ConditionalNode:
 		return errors.Join(r.read(&n.Cond), r.read(&n.Exp1), r.read(&n.Exp2))
 	case *ast.CallNode:
@@ -43,7 +47,11 @@ func (r *reader) read(node *ast.Node) error {
 	}
 }
 
-var operators = []string{"+", "-", "*", "/", "**", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or", "&&", "||"}
+// arithmetic operators give numbers; operators are all there are.
+var (
+	arithmetic = []string{"+", "-", "*", "/", "**", "^"}
+	operators  = append(slices.Clone(arithmetic), "==", "!=", "<", "<=", ">", ">=", "and", "or", "&&", "||")
+)
 
 func notAllowed(n ast.Node) error {
 	return fmt.Errorf("%.40s is not allowed here; want quantities, numbers, true, false, texts in quotes, operators and functions", n)
@@ -89,6 +97,7 @@ func (r *reader) call(node *ast.Node, n *ast.CallNode) error {
 	for i := range n.Arguments {
 		faults = append(faults, r.read(&n.Arguments[i]))
 	}
+	guard(node)
 	return errors.Join(faults...)
 }
 

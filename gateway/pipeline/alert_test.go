@@ -43,6 +43,14 @@ func TestAlerts(t *testing.T) {
 			{4, 34.0, "", ""},
 			{5, 36.0, "", "+a map[q:36]"},
 		}},
+		"no number": {AlertRule{When: "1 / q > 2", For: 10 * time.Second}, []at{
+			{0, 0.1, "", ""},
+			{1, 0.0, "", ""},
+			{20, 0.0, "", ""},
+			{21, 0.1, "", "+a map[q:0.1]"},
+			{22, 0.0, "", ""},
+			{23, 1.0, "", "-a map[q:1]"},
+		}},
 		"true from the start": {AlertRule{When: "q > 35"}, []at{{0, 36.0, "", "+a map[q:36]"}}},
 		"until": {AlertRule{When: "q > 35", Until: "q < 33"}, []at{
 			{0, 36.0, "", "+a map[q:36]"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -245,6 +246,25 @@ func TestInterlock(t *testing.T) {
 		r.must("valve", "off")
 		if v, _ := r.opts.Latest.Get("valve", "on"); v.Value != gateway.Bool(false) {
 			t.Errorf("the board has %v", v)
+		}
+	})
+}
+
+// TestConditionWithoutResult: a division by zero is larger than nothing, and a reading
+// that is no number less than nothing.
+func TestConditionWithoutResult(t *testing.T) {
+	inBubble(t, map[gateway.DeviceID]Terms{"pump": {OnlyWhile: "1 / tank.level > 2 or not (tank.level < 10)"}}, func(t *testing.T, r *rig) {
+		const why = "the condition has no result: the result is +Inf, which is no finite number, at character 3"
+		r.measure(0)
+		r.denied(r.do("pump", "on"), "tank.level is 0, and "+why)
+		r.measure(math.NaN())
+		r.denied(r.do("pump", "on"), "tank.level is NaN, which is no finite number")
+		r.measure(0.1)
+		r.must("pump", "on")
+		r.measure(0)
+		r.is("pump", false)
+		if c := r.hasCondition("made-safe:pump"); !strings.Contains(c, why) {
+			t.Errorf("condition %q", c)
 		}
 	})
 }

@@ -81,6 +81,25 @@ func TestWhatIsNotKnown(t *testing.T) {
 	}
 }
 
+// TestConditionWithoutResult: a division by zero is larger than nothing.
+func TestConditionWithoutResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start(testWorld, nil, Rule{ID: "a", When: "1 / air.temperature > 2", Do: set("fan", true)})
+		defer func() { r.stop() }()
+		const why = "the result is +Inf, which is no finite number, at character 3"
+		r.measure("air.temperature", 0)
+		r.is(Off, why)
+		r.measure("air.temperature", 0.1)
+		r.expect("fan set on=true done")
+		r.measure("air.temperature", 0)
+		r.is(On, why)
+		r.expect()
+		r.pass(5 * time.Minute)
+		r.expect("fan safe since rule a goes by what is not known: air.temperature is older than 5m0s")
+	})
+}
+
 func lines(text string) []string {
 	if text == "" {
 		return nil
