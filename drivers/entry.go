@@ -33,6 +33,7 @@ type Device struct {
 	Timekeeper gateway.Timekeeper
 	Logger     gateway.Logger
 	FileKeeper gateway.FileKeeper
+	Fetcher    gateway.Fetcher
 	Updater    gateway.Updater
 	// Close frees what the device holds.
 	Close func() error
@@ -89,6 +90,7 @@ func contracts(d any) Device {
 	device.Timekeeper, _ = d.(gateway.Timekeeper)
 	device.Logger, _ = d.(gateway.Logger)
 	device.FileKeeper, _ = d.(gateway.FileKeeper)
+	device.Fetcher, _ = d.(gateway.Fetcher)
 	device.Updater, _ = d.(gateway.Updater)
 	if c, ok := d.(interface{ Close() error }); ok {
 		device.Close = c.Close

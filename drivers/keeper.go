@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ type KeeperOptions struct {
 	Memory gateway.Memory
 	// Files is the folder of a device that keeps files.
 	Files string
+	// Proxy is the HTTP proxy for a device that fetches files; nil is none.
+	Proxy func() *url.URL
 	// Time is told by a device that keeps time.
 	Time func(now time.Time)
 	// Safety is told, each time that the safe state was to be taken, whether it was.

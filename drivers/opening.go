@@ -94,6 +94,9 @@ func (k *Keeper) make() (device Device, err error) {
 		if device.FileKeeper != nil && k.opts.Files != "" {
 			device.FileKeeper.KeepFiles(k.opts.Files)
 		}
+		if device.Fetcher != nil && k.opts.Proxy != nil {
+			device.Fetcher.FetchThrough(k.opts.Proxy)
+		}
 		if device.Rememberer != nil && k.opts.Memory != nil {
 			device.Rememberer.Remember(k.opts.Memory)
 		}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"time"
 )
 
@@ -88,6 +89,13 @@ type Rememberer interface {
 // is given a folder of its own once, before anything else; that need not exist yet.
 type FileKeeper interface {
 	KeepFiles(dir string)
+}
+
+// Fetcher is a device that fetches files from the network, such as images of firmware.
+// It is given once, before anything else, whom to ask for the HTTP proxy to go through:
+// each time, since it may become another; nil is none.
+type Fetcher interface {
+	FetchThrough(proxy func() *url.URL)
 }
 
 // Logger is a device that has something to say to people. It is given the log once,

@@ -17,6 +17,8 @@ const (
 	updateFirmware = "firmware-update"
 	// updateTime bounds one, the wait for a microcontroller that is unplugged included.
 	updateTime = 2 * time.Hour
+	// tellTime bounds the telling that one has failed.
+	tellTime = 5 * time.Second
 )
 
 // updateAction declares it.
@@ -59,6 +61,9 @@ func (d *Dev) update(ctx context.Context, cmd gateway.Command) (map[string]any, 
 		return nil, fmt.Errorf("the update goes on where it was: %w", ctx.Err())
 	default:
 		d.tidy(cmd)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTime) // its time may be over
+		defer cancel()
+		d.tellUpdate(ctx, "failed")
 		return nil, err
 	}
 }
@@ -83,12 +88,9 @@ func (d *Dev) bring(ctx context.Context, cmd gateway.Command) (link.Version, err
 	if needed {
 		err = d.replace(ctx, im)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		d.keep(file)
 		d.tellUpdate(ctx, "confirmed")
-	case ctx.Err() == nil:
-		d.tellUpdate(ctx, "failed")
 	}
 	return im.Version, err
 }

@@ -6,16 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -353,69 +349,6 @@ func TestUpdateGoesOn(t *testing.T) {
 		}
 	}
 	w.runs(t, "1.1.0")
-}
-
-// TestFirmwareIsFetched: by HTTPS, once for each command.
-func TestFirmwareIsFetched(t *testing.T) {
-	var file []byte
-	var asked atomic.Int32
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		switch r.URL.Path {
-		case "/good":
-			_, _ = w.Write(file)
-		case "/plain":
-			http.Redirect(w, r, "http://"+r.Host+"/good", http.StatusFound)
-		case "/large":
-			_, _ = w.Write(make([]byte, mostImage+1))
-		case "/cut":
-			panic(http.ErrAbortHandler)
-		case "/moved":
-			http.Redirect(w, r, "/referred", http.StatusFound)
-		case "/referred":
-			http.Error(w, "", len(r.Header["Referer"])+http.StatusTeapot)
-		default:
-			http.NotFound(w, r)
-		}
-	}))
-	defer server.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w := newWorkshop(t, func(c *Config) { c.FirmwareCA = ca })
-	file = w.sign(t, firmware("1.2.0"), "1.2.0")
-	w.open(t)
-	for path, want := range map[string]string{"/plain": "https:// alone", "/large": "more than", "/none": "404", "/cut": "127.0.0.1:", "/moved": "418"} {
-		_, err := w.Do(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + path + "?sig=secret"}))
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v, want %s", path, err, want)
-		}
-	}
-	if got := w.files(t); got != nil {
-		t.Errorf("what was no image is kept: %v", got)
-	}
-	wrong := command(updateFirmware, map[string]any{"url": server.URL + "/good", "sha256": strings.Repeat("a", 64)})
-	wrong.ID = "another"
-	if _, err := w.Do(t.Context(), wrong); !errors.Is(err, gateway.ErrDenied) || !strings.Contains(err.Error(), "has the sha256") {
-		t.Errorf("another file: %v", err)
-	}
-	before := asked.Load()
-	if _, err := w.fetched(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + "/good"}), server.URL+"/good"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Do(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + "/good"})); err != nil {
-		t.Fatal(err)
-	}
-	if n := asked.Load() - before; n != 1 {
-		t.Errorf("the server was asked %d times", n)
-	}
-	w.runs(t, "1.2.0")
-	distrustful := newWorkshop(t, nil)
-	distrustful.open(t)
-	if _, err := distrustful.Do(t.Context(), command(updateFirmware, map[string]any{"url": server.URL + "/good"})); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("an unknown CA: %v", err)
-	}
 }
 
 func TestFirmwareKeysAreChecked(t *testing.T) {

@@ -3,14 +3,10 @@ package mcu
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -23,10 +19,6 @@ import (
 )
 
 const (
-	// mostImage bounds a file of firmware, in bytes.
-	mostImage = 4 << 20
-	// fetchTime bounds the fetching of one.
-	fetchTime = 10 * time.Minute
 	// keptImage is the image that was confirmed last, to be put back.
 	keptImage   = "confirmed.fpfw"
 	imageSuffix = ".fpfw"
@@ -36,6 +28,9 @@ const (
 
 // KeepFiles implements gateway.FileKeeper.
 func (d *Dev) KeepFiles(dir string) { d.files = dir }
+
+// FetchThrough implements gateway.Fetcher.
+func (d *Dev) FetchThrough(proxy func() *url.URL) { d.proxy = proxy }
 
 // image is the file of firmware that a command is for. Once it is fetched it is kept
 // until the command has its final state, so that it stays the same over restarts.
@@ -103,80 +98,6 @@ func (d *Dev) fetched(ctx context.Context, cmd gateway.Command, from string) ([]
 		return nil, fmt.Errorf("keeping the image: %w", err)
 	}
 	return file, nil
-}
-
-// fetch gets a file by HTTPS, and by nothing else, redirections included.
-func (d *Dev) fetch(ctx context.Context, from string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTime)
-	defer cancel()
-	client, err := d.httpClient()
-	if err != nil {
-		return nil, err
-	}
-	defer client.CloseIdleConnections()
-	if err := onlyHTTPS(from); err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", bare(err), gateway.ErrDenied)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", req.URL.Host, bare(err))
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the server answers %s", resp.Status)
-	}
-	file, err := io.ReadAll(io.LimitReader(resp.Body, mostImage+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(file) > mostImage:
-		return nil, fmt.Errorf("it has more than %d bytes: %w", mostImage, gateway.ErrDenied)
-	}
-	return file, nil
-}
-
-// bare is an error of HTTP without the URL, which may hold what opens the storage.
-func bare(err error) error {
-	if e := (*url.Error)(nil); errors.As(err, &e) {
-		return e.Err
-	}
-	return err
-}
-
-func onlyHTTPS(address string) error {
-	if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("images are fetched by https:// alone: %w", gateway.ErrDenied)
-	}
-	return nil
-}
-
-// httpClient trusts the certificates of the system, or those of the config.
-func (d *Dev) httpClient() (*http.Client, error) {
-	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if d.config.FirmwareCA != "" {
-		pem, err := os.ReadFile(d.config.FirmwareCA)
-		if err != nil {
-			return nil, fmt.Errorf("firmware_ca: %w", err)
-		}
-		trust.RootCAs = x509.NewCertPool()
-		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("firmware_ca: %s has no certificate in PEM: %w", d.config.FirmwareCA, gateway.ErrInvalid)
-		}
-	}
-	return &http.Client{
-		Transport: &http.Transport{TLSClientConfig: trust, TLSHandshakeTimeout: 30 * time.Second, ForceAttemptHTTP2: true},
-		CheckRedirect: func(req *http.Request, via []*http.Request) error {
-			if len(via) >= 5 {
-				return errors.New("it is redirected without end")
-			}
-			req.Header.Del("Referer") // it has the first URL, with what opens the storage
-			return onlyHTTPS(req.URL.String())
-		},
-	}, nil
 }
 
 // before is the image that was confirmed last.

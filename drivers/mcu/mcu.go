@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"time"
 
@@ -22,9 +23,10 @@ type Dev struct {
 	config Config
 	buses  *bus.Set
 	log    *slog.Logger
-	card   gateway.Memory // nil: none
-	files  string         // folder for images of firmware; empty: none
-	memory *link.Memory   // of the sessions, from one port to the next
+	card   gateway.Memory  // nil: none
+	files  string          // folder for images of firmware; empty: none
+	proxy  func() *url.URL // to fetch them through; nil: none
+	memory *link.Memory    // of the sessions, from one port to the next
 
 	attending sync.WaitGroup // attend, of the open link
 
@@ -47,7 +49,10 @@ func New(c Config, buses *bus.Set) (*Dev, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Dev{config: c, buses: buses, log: slog.New(slog.DiscardHandler), memory: link.NewMemory(), changed: make(chan struct{})}, nil
+	return &Dev{
+		config: c, buses: buses, log: slog.New(slog.DiscardHandler), memory: link.NewMemory(), changed: make(chan struct{}),
+		proxy: func() *url.URL { return nil },
+	}, nil
 }
 
 // LogTo implements gateway.Logger.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync"
 	"time"
 
@@ -60,6 +61,7 @@ func (s *Service) newDevice(spec deviceSpec, dataDir string) *device {
 	keeper := drivers.NewKeeper(drivers.KeeperOptions{
 		Driver: spec.driver, Config: spec.config, Buses: s.buses, Log: log,
 		Memory: newMemory(dataDir, spec.ID, log), Files: firmwareDir(dataDir, spec.ID),
+		Proxy:  func() *url.URL { return s.now().config.upstream.proxy() },
 		Time:   func(now time.Time) { s.clock.Hear(spec.ID, now) },
 		Safety: func(problem error) { s.safety(spec, problem) }, Changed: s.outputsChanged,
 	})

@@ -3,6 +3,7 @@ package service
 import (
 	"log/slog"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -21,6 +22,8 @@ import (
 type upstreamKind struct {
 	config func() any
 	open   func(config any, w wiring) (uplink.Upstream, error)
+	// proxy is the HTTP proxy to go through; empty: none.
+	proxy func(config any) config.Secret
 	// children are the devices of the upstream behind the gateway; nil if there
 	// are none.
 	children func(config any) []child
@@ -56,6 +59,7 @@ var upstreamKinds = map[string]upstreamKind{
 				Clock: w.clock, Inbox: w.inbox, Log: w.log, Health: w.health, DataDir: w.dataDir, Twin: w.twin, CA: w.ca,
 			})
 		},
+		proxy: func(c any) config.Secret { return c.(*iothub.Config).Proxy },
 		children: func(c any) (all []child) {
 			for _, one := range c.(*iothub.Config).Children() {
 				all = append(all, child{one.Lane, &one.Config})
@@ -71,6 +75,7 @@ var upstreamKinds = map[string]upstreamKind{
 				GatewayID: w.gatewayID, Clock: w.clock, Inbox: w.inbox, Log: w.log, Health: w.health, DataDir: w.dataDir,
 			})
 		},
+		proxy: func(c any) config.Secret { return c.(*broker.Config).Proxy },
 	},
 }
 
@@ -81,6 +86,16 @@ type upstreamSpec struct {
 	kind     upstreamKind
 	config   any
 	children []child
+}
+
+// proxy is the HTTP proxy that the gateway goes through, for what else it fetches; nil:
+// none.
+func (u upstreamSpec) proxy() *url.URL {
+	p, _ := mqtt.ParseProxy(u.kind.proxy(u.config).Reveal()) // its config has told the fault
+	if p == nil {
+		return nil
+	}
+	return p.URL()
 }
 
 // isChild reports whether a lane is that of a child.
