@@ -52,6 +52,8 @@ const (
 	KindTelemetry Kind = "telemetry"
 	// KindAlert is an alert that has begun or ended.
 	KindAlert Kind = "alert"
+	// KindEvent is an event.
+	KindEvent Kind = "event"
 	// KindResult is the final state of a command.
 	KindResult Kind = "result"
 	// KindGap is a gap record.

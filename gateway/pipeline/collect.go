@@ -46,6 +46,15 @@ func (b *Batcher) Alert(_ context.Context, a gateway.Alert, stored func()) error
 	return b.alone(sealed{m, 1, stored})
 }
 
+// Event puts an event behind what has come before it, like an alert.
+func (b *Batcher) Event(e gateway.Event) error {
+	m, err := eventMessage(b.opts.Lane, b.opts.Clock.Now(), e)
+	if err != nil {
+		return err
+	}
+	return b.alone(sealed{m, 0, nil})
+}
+
 // Gap implements gateway.Sink: the record is a message of its own behind what has
 // come before it, appended at once.
 func (b *Batcher) Gap(_ context.Context, g gateway.Gap) error {

@@ -14,7 +14,7 @@
 // the valid range, derive, and tell alerts, so that what is measured is true;
 // then sum up windows, and hold back by deadband and rate limit what is no news.
 // What a stream commits is only made true, since each reading was promised an
-// id. Alerts are messages of their own, in their own lane. Another Processing can be
+// id. Alerts are messages of their own, in their own lane, and so are events. Another Processing can be
 // set while readings come: see [Poller.SetProcessing].
 //
 // A [Watcher] keeps the state of a device that gives no readings.

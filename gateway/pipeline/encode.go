@@ -113,6 +113,26 @@ func alertMessage(lane gateway.Lane, now time.Time, a gateway.Alert) (gateway.Me
 	return m, nil
 }
 
+// wireEvent is the JSON form of an event: the object behind "event".
+type wireEvent struct {
+	gateway.Event
+	Time string `json:"time"`
+}
+
+// eventMessage makes the message of one event.
+func eventMessage(lane gateway.Lane, now time.Time, e gateway.Event) (gateway.Message, error) {
+	body, err := json.Marshal(struct {
+		V     int       `json:"v"`
+		Event wireEvent `json:"event"`
+	}{1, wireEvent{e, e.Time.UTC().Format(timeLayout)}})
+	if err != nil {
+		return gateway.Message{}, fmt.Errorf("event %s of device %s: %w", e.Name, e.Device, errors.Join(err, gateway.ErrInvalid))
+	}
+	m := telemetry(lane, now, body)
+	m.Kind = gateway.KindEvent
+	return m, nil
+}
+
 // gapMessage makes the message of one gap.
 func gapMessage(lane gateway.Lane, now time.Time, g gateway.Gap) (gateway.Message, error) {
 	g.Time = g.Time.UTC()

@@ -41,6 +41,35 @@ func TestGoldenMessage(t *testing.T) {
 	})
 }
 
+func TestGoldenEvent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := &queue{}
+		b := newBatcher(t, q, pipeline.BatcherOptions{Lane: gateway.LaneAlerts})
+		e := gateway.Event{
+			Device: "pump", Name: gateway.EventMadeSafe, Cause: "max_on", Done: true, Text: "It was on for long.",
+			Time: time.Date(2026, 2, 3, 4, 5, 6, 0, time.FixedZone("", 3600)), Outputs: map[string]gateway.Value{"on": gateway.Bool(false)},
+		}
+		if err := b.Event(e); err != nil {
+			t.Fatal(err)
+		}
+		e.Outputs["on"] = gateway.Number(math.NaN())
+		if err := b.Event(e); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("%v", err)
+		}
+		if err := running(b.Run)(); err != nil {
+			t.Fatal(err)
+		}
+		const want = `{"v":1,"event":{"device":"pump","name":"made-safe","cause":"max_on","done":true,"text":"It was on for long.",` +
+			`"outputs":{"on":false},"time":"2026-02-03T03:05:06.000Z"}}`
+		if all := q.got(); len(all) != 1 || string(all[0].Body) != want || all[0].Kind != gateway.KindEvent || all[0].ID.Lane != gateway.LaneAlerts {
+			t.Errorf("%s, want %s", all, want)
+		}
+		if s := b.Stats(); s.Readings != 0 {
+			t.Errorf("an event is no reading: %+v", s)
+		}
+	})
+}
+
 func TestReadingsThatAreRefused(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -53,7 +53,7 @@ func (p *Policy) due(d *device, now time.Time) (why *reason, next time.Time) {
 	}
 	if d.interlock != nil {
 		if ok, unmet := p.holds(d, now, nil); !ok {
-			return &reason{text: fmt.Sprintf("%s, and it needs `%s` (only_while)", unmet, d.interlock.text), at: now, passing: true}, next
+			return &reason{text: fmt.Sprintf("%s, and it needs `%s` (only_while)", unmet, d.interlock.text), cause: causeOnlyWhile, at: now, passing: true}, next
 		}
 		next = sooner(next, p.expires(d))
 	}
@@ -63,7 +63,7 @@ func (p *Policy) due(d *device, now time.Time) (why *reason, next time.Time) {
 	}
 	if over := d.times.over(d.Config); !over.IsZero() {
 		if !now.Before(over) {
-			return &reason{text: fmt.Sprintf("it has been on for %v (max_on)", d.Config.MaxOn), at: now, routine: true}, next
+			return &reason{text: fmt.Sprintf("it has been on for %v (max_on)", d.Config.MaxOn), cause: causeMaxOn, at: now, routine: true}, next
 		}
 		next = sooner(next, over)
 	}
@@ -77,7 +77,7 @@ func (p *Policy) alone(d *device, now time.Time) (why *reason, next time.Time) {
 		if end := d.command.Add(after.Silence); now.Before(end) {
 			next = end
 		} else {
-			return &reason{text: fmt.Sprintf("no command has come for it for %v (safe_after.silence)", after.Silence), at: now}, next
+			return &reason{text: fmt.Sprintf("no command has come for it for %v (safe_after.silence)", after.Silence), cause: causeSilence, at: now}, next
 		}
 	}
 	if after.LinkLost > 0 {
@@ -86,7 +86,7 @@ func (p *Policy) alone(d *device, now time.Time) (why *reason, next time.Time) {
 			last = d.command
 		}
 		if end := last.Add(after.LinkLost); !now.Before(end) {
-			return &reason{text: fmt.Sprintf("there has been no session with the hub for %v (safe_after.link_lost)", after.LinkLost), at: now}, next
+			return &reason{text: fmt.Sprintf("there has been no session with the hub for %v (safe_after.link_lost)", after.LinkLost), cause: causeLinkLost, at: now}, next
 		}
 		next = sooner(next, now.Add(linkEvery))
 	}

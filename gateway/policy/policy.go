@@ -54,8 +54,11 @@ type Options struct {
 	// Connected tells whether there is a session with the hub for a device; nil:
 	// always.
 	Connected func(gateway.DeviceID) bool
-	Log       *slog.Logger
-	Health    *health.Board
+	// Event sends the hub an event, and does not wait until it is there; nil: none is
+	// sent.
+	Event  func(gateway.Event) error
+	Log    *slog.Logger
+	Health *health.Board
 }
 
 // Policy decides about commands, and takes devices to their safe state when they
@@ -98,9 +101,11 @@ type device struct {
 	// made is why it was made safe last, if nobody has commanded it since.
 	made *reason
 
-	told    state // what the board has been told
-	times   times
-	budget  bucket
+	told   state // what the board has been told
+	times  times
+	budget bucket
+	// events is when an event was sent last, by what it tells.
+	events  map[eventKind]time.Time
 	command time.Time // when it was commanded last; at first, when the policy was made
 	linked  time.Time // when there was a session last; likewise
 }
@@ -121,7 +126,7 @@ func New(o Options) (*Policy, error) {
 	}
 	now := time.Now()
 	for _, d := range o.Devices {
-		known := &device{Device: d, budget: newBucket(d.Config.MaxCommands, now), command: now, linked: now, times: times{since: now}}
+		known := &device{Device: d, budget: newBucket(d.Config.MaxCommands, now), command: now, linked: now, times: times{since: now}, events: make(map[eventKind]time.Time)}
 		known.describe()
 		p.devices[d.ID] = known
 		p.ids = append(p.ids, d.ID)
@@ -157,7 +162,7 @@ func (p *Policy) Inherit(from *Policy, stays func(gateway.DeviceID) bool) {
 		if old == nil {
 			continue
 		}
-		d.owed, d.made, d.times, d.command, d.linked = old.owed, old.made, old.times, old.command, old.linked
+		d.owed, d.made, d.times, d.command, d.linked, d.events = old.owed, old.made, old.times, old.command, old.linked, old.events
 		if old.securing != nil { // it was asked for in between
 			d.owed = &old.securing.why
 		}

@@ -194,6 +194,7 @@ type rig struct {
 	board  *health.Board
 	logs   *bytes.Buffer
 	linked bool
+	events []gateway.Event
 	mu     sync.Mutex
 	stop   func()
 }
@@ -214,6 +215,12 @@ func newRig(t *testing.T, configs map[gateway.DeviceID]Terms) *rig {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			return r.linked
+		},
+		Event: func(e gateway.Event) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.events = append(r.events, e)
+			return nil
 		},
 	}
 	for id, c := range configs {
@@ -324,6 +331,21 @@ func (r *rig) is(id gateway.DeviceID, on bool) {
 func (r *rig) measure(level float64) {
 	r.opts.Latest.Put(gateway.Reading{Device: "tank", Name: "level", Value: gateway.Number(level)})
 	synctest.Wait()
+}
+
+// told are the events since it was last called, each in a line.
+func (r *rig) told() (lines []string) {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		if e.Name != gateway.EventMadeSafe || e.Time.IsZero() || e.Time.After(time.Now()) {
+			r.t.Errorf("event %+v", e)
+		}
+		lines = append(lines, fmt.Sprintf("%s %s %t %v: %s", e.Device, e.Cause, e.Done, e.Outputs, e.Text))
+	}
+	r.events = nil
+	return lines
 }
 
 func (r *rig) hasCondition(code string) string {

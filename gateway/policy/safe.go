@@ -12,7 +12,9 @@ import (
 // reason is why a device was made safe.
 type reason struct {
 	text string
-	at   time.Time
+	// cause is the key of the config that asked for it; causeAsked: somebody else did.
+	cause string
+	at    time.Time
 	// routine is what belongs to the normal work of a device; passing is over when its
 	// condition holds again.
 	routine, passing bool
@@ -25,6 +27,15 @@ type securing struct {
 	tried chan struct{} // closed when it has been tried
 	err   error         // of that, valid then
 }
+
+// The causes of safe states, as events tell them.
+const (
+	causeAsked     = "asked"
+	causeOnlyWhile = "only_while"
+	causeMaxOn     = "max_on"
+	causeSilence   = "safe_after.silence"
+	causeLinkLost  = "safe_after.link_lost"
+)
 
 // Condition is the health condition of a device that was made safe.
 func Condition(id gateway.DeviceID) string { return "made-safe:" + string(id) }
@@ -79,7 +90,7 @@ func (p *Policy) secureByID(id gateway.DeviceID, why string) (*securing, error) 
 		return nil, fmt.Errorf("device %s has no safe state: %w", id, gateway.ErrUnknown)
 	}
 	now := time.Now()
-	return p.secure(d, reason{text: why, at: now}, now), nil
+	return p.secure(d, reason{text: why, cause: causeAsked, at: now}, now), nil
 }
 
 // secure begins to take a safe state. mu is held.
@@ -109,7 +120,8 @@ func (p *Policy) secureThoseOn(d *device, now time.Time) (all []*securing) {
 		}
 		if ok, then := p.holds(other, now, &assumption{d, d.atRest()}); !ok {
 			all = append(all, p.secure(other, reason{
-				text: fmt.Sprintf("%s takes its safe state, and then %s (only_while: `%s`)", d.ID, then, other.interlock.text), at: now, passing: true,
+				text:  fmt.Sprintf("%s takes its safe state, and then %s (only_while: `%s`)", d.ID, then, other.interlock.text),
+				cause: causeOnlyWhile, at: now, passing: true,
 			}, now))
 		}
 	}

@@ -74,7 +74,7 @@ func (s *deviceSpec) described(buses *bus.Set) policy.Described {
 // newPolicy makes the policy of the devices of an assembly.
 func (s *Service) newPolicy(a *assembly) (*policy.Policy, error) {
 	o := policy.Options{
-		Latest: s.latest, Clock: s.clock, Log: s.log, Health: s.health, Connected: s.connected,
+		Latest: s.latest, Clock: s.clock, Log: s.log, Health: s.health, Connected: s.connected, Event: s.event,
 		Overrides: filepath.Join(a.config.Gateway.DataDir, overridesFile),
 	}
 	o.Devices, o.Exists = policed(a.devices), existing(a.devices)
@@ -115,6 +115,15 @@ func (s *Service) connected(id gateway.DeviceID) bool {
 		}
 	}
 	return now.link.sender.Stats().Connected
+}
+
+// event sends one on its way, in the lane of alerts.
+func (s *Service) event(e gateway.Event) error {
+	alerts, err := s.lanes.alerts()
+	if err != nil {
+		return err
+	}
+	return alerts.Event(e)
 }
 
 // outputsChanged has the policy look at what has changed by itself.

@@ -24,9 +24,23 @@ func (h *hub) resultOf(t *testing.T, id string) (body string) {
 	return body
 }
 
+// hasEvent waits until an event with these words is at the hub.
+func (h *hub) hasEvent(t *testing.T, words ...string) {
+	t.Helper()
+	eventually(t, time.Minute, func() error {
+		for _, e := range h.events(t) {
+			lacks := func(word string) bool { return !strings.Contains(string(e.Body), word) }
+			if e.Properties["kind"] == "event" && !slices.ContainsFunc(words, lacks) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no event with %q has come", words)
+	})
+}
+
 // TestInterlock: what a pump needs holds for commands of the hub, for other devices,
 // and for safe states, in the order in which they are taken; and a fan goes off when
-// the hub is gone.
+// the hub is gone, which hears of it afterwards.
 func TestInterlock(t *testing.T) {
 	t.Parallel()
 	p := startPumps(t)
@@ -86,4 +100,6 @@ func TestInterlock(t *testing.T) {
 	ask("still", "pump", true, `"status":"denied"`, "manual control on site")
 	g.tool(t, 0, "do", "gateway", "release", "device=pump")
 	run("third")
+	h.hasEvent(t, `"device":"pump"`, `"cause":"only_while"`, `"outputs":{"on":false}`)
+	h.hasEvent(t, `"device":"fan"`, `"cause":"safe_after.link_lost"`, `"outputs":{"on":false}`)
 }
