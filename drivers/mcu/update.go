@@ -85,7 +85,7 @@ func (u *update) once(ctx context.Context, conn *link.Conn) error {
 			return err
 		}
 		if u.starts == mostStarts {
-			return errNotUp
+			return u.gone(ctx, conn)
 		}
 		u.starts++
 		u.trying = true
@@ -122,6 +122,15 @@ func (u *update) onTrial(ctx context.Context, conn *link.Conn) (bool, error) {
 	}
 	d, err := conn.Descriptor(ctx)
 	return err == nil && d.Version == u.image.Version, nil
+}
+
+// gone says what has become of an image that was started as often as it may be.
+func (u *update) gone(ctx context.Context, conn *link.Conn) error {
+	h, err := conn.Hello(ctx)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: it was started %d times, and the loader is back after a reset by %v", errNotUp, mostStarts, h.Cause)
 }
 
 // notStarted is why an image did not start: another attempt may do better.

@@ -34,6 +34,7 @@ type updater struct {
 	hub    *hub
 	chip   *chip
 	random *rand.Rand
+	key    ed25519.PrivateKey
 	images [3]string // files, by version
 	// cuts counts those of each kind.
 	cuts map[string]int
@@ -79,9 +80,16 @@ func newUpdater(t *testing.T, seed uint64) *updater {
 	t.Helper()
 	dir := t.TempDir()
 	u := &updater{chip: newChip(t, dir, nodeImage(t, 1)), hub: startHub(t, dir), random: rand.New(rand.NewPCG(seed, 0)), cuts: map[string]int{}}
-	key := u.sign(t, dir)
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.key = private
+	for version := 1; version <= 2; version++ {
+		u.images[version] = u.sign(t, nodeImage(t, version), version)
+	}
 	u.chip.powerUp(t)
-	u.gateway = newGateway(t, dir, u.hub, "devices:\n", u.chip.mcuDevice(", firmware_keys: ["+key+"]"))
+	u.gateway = newGateway(t, dir, u.hub, "devices:\n", u.chip.mcuDevice(", firmware_keys: ["+base64.StdEncoding.EncodeToString(public)+"]"))
 	u.awaitConnected(t)
 	return u
 }
@@ -99,37 +107,38 @@ func (u *updater) toAndFro(t testing.TB, wanted int) (updates int) {
 		}
 		b.await(t, u.hub, "firmware", equals(fmt.Sprintf("node %d.0.0", version)))
 	}
-	results := 0
-	for _, e := range u.hub.events(t) {
-		var r outcome
-		if e.Properties["kind"] == "result" && json.Unmarshal(e.Body, &r) == nil {
-			results++
-			if r.Status != "done" {
-				t.Errorf("%+v", r)
-			}
+	results := u.results(t)
+	for _, r := range results {
+		if r.Status != "done" {
+			t.Errorf("%+v", r)
 		}
 	}
-	if results != updates {
-		t.Errorf("%d results of %d updates", results, updates)
+	if len(results) != updates {
+		t.Errorf("%d results of %d updates", len(results), updates)
 	}
 	return updates
 }
 
-// sign makes the files of both versions, and returns the public key.
-func (u *updater) sign(t testing.TB, dir string) string {
+// results are those that the hub has.
+func (u *updater) results(t testing.TB) (all []outcome) {
 	t.Helper()
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for version := 1; version <= 2; version++ {
-		u.images[version] = filepath.Join(dir, fmt.Sprintf("node-%d.fpfw", version))
-		file := link.Sign(nodeImage(t, version), target, link.Version(version)<<24, private)
-		if err := os.WriteFile(u.images[version], file, 0o600); err != nil {
-			t.Fatal(err)
+	for _, e := range u.hub.events(t) {
+		var r outcome
+		if e.Properties["kind"] == "result" && json.Unmarshal(e.Body, &r) == nil {
+			all = append(all, r)
 		}
 	}
-	return base64.StdEncoding.EncodeToString(public)
+	return all
+}
+
+// sign makes the file of an image.
+func (u *updater) sign(t testing.TB, image []byte, version int) string {
+	t.Helper()
+	file := filepath.Join(u.chip.dir, fmt.Sprintf("node-%d.fpfw", version))
+	if err := os.WriteFile(file, link.Sign(image, target, link.Version(version)<<24, u.key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func (u *updater) all() (n int) {
@@ -143,10 +152,7 @@ func (u *updater) all() (n int) {
 // for its end.
 func (u *updater) update(t testing.TB, version, wanted int) {
 	t.Helper()
-	cmd := exec.Command(program(t, "fieldpost"), "firmware", "update", "node", u.images[version], "--force", "--socket", u.socket())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd := u.send(t, u.images[version])
 	defer func() { _ = cmd.Wait() }() // a gateway that is killed cannot answer
 	want := fmt.Sprintf("%d.0.0 to %d.0.0", 3-version, version)
 	eventually(t, 20*time.Second, func() error {
@@ -174,6 +180,16 @@ func (u *updater) update(t testing.TB, version, wanted int) {
 		}
 		return err
 	})
+}
+
+// send asks for the update to a file of firmware. Who waits for the command has its end.
+func (u *updater) send(t testing.TB, file string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(program(t, "fieldpost"), "firmware", "update", "node", file, "--force", "--socket", u.socket())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
 }
 
 // through says that the update has come to its end in the chip.
