@@ -457,6 +457,13 @@ func TestReloadsAmidCommands(t *testing.T) {
 				return
 			case <-tick.C:
 			}
+			// The broker forgets messages that have to come again on another connection,
+			// when it takes their packet ids for those of results: no more than fit are
+			// left with it.
+			if 2*n-len(b.on("fieldpost/gw/results")) > 500 {
+				n--
+				continue
+			}
 			for _, device := range []string{"bench", "lamp"} {
 				_ = b.server.Publish("fieldpost/gw/commands", fmt.Appendf(nil, `{"id":"%s%05d","device":"%[1]s","action":"pulse","args":{"ms":3}}`, device, n), false, 1)
 			}
