@@ -65,7 +65,8 @@ func (j *Journal) Begin(ctx context.Context, cmd gateway.Command) (entry gateway
 		case known:
 			r, err := j.read(e.arrival)
 			if errors.Is(err, badger.ErrKeyNotFound) {
-				continue // it has just left
+				j.drop(e)
+				continue
 			}
 			return r.Entry, false, err
 		}
@@ -108,10 +109,7 @@ func (j *Journal) begin(ctx context.Context, e *journalEntry, entry gateway.Entr
 		return fmt.Errorf("journal command %s: %w", e.id, err)
 	}
 	j.entries[e.id] = e
-	if i := slices.Index(j.finished, old); i >= 0 {
-		j.finished = slices.Delete(j.finished, i, i+1)
-		j.bytes -= int64(old.bytes)
-	}
+	j.unlist(old)
 	return nil
 }
 

@@ -80,6 +80,25 @@ func (j *Journal) settle(leaving []*journalEntry, gone bool) {
 	}
 }
 
+// drop forgets an entry that is not on disk: a write that was to remove it has failed,
+// and removed it all the same. One that is leaving is forgotten by whoever removes it.
+func (j *Journal) drop(e *journalEntry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.entries[e.id] == e && !e.leaving {
+		delete(j.entries, e.id)
+		j.unlist(e)
+	}
+}
+
+// unlist takes an entry out of those that are finished, if it is there; mu is held.
+func (j *Journal) unlist(e *journalEntry) {
+	if i := slices.Index(j.finished, e); i >= 0 {
+		j.finished = slices.Delete(j.finished, i, i+1)
+		j.bytes -= int64(e.bytes)
+	}
+}
+
 // sweepJournal removes what has outlived the journal.
 func (c *committer) sweepJournal() {
 	j := c.journal

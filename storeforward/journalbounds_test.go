@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -241,4 +244,49 @@ func FuzzOpenRecord(f *testing.F) {
 			t.Errorf("%+v cannot be written: %v", r, err)
 		}
 	})
+}
+
+// TestEntryThatLeftInAFailedWrite: a write that has failed may have removed from disk
+// what was to leave with it; the command is new then, and nobody looks for it for ever.
+func TestEntryThatLeftInAFailedWrite(t *testing.T) {
+	o := testOptions(filepath.Join(t.TempDir(), "queue"))
+	o.JournalEntries = 1
+	var broken atomic.Bool
+	o.datasync = func(fd int) error {
+		if broken.Load() {
+			return unix.EIO
+		}
+		return unix.Fdatasync(fd)
+	}
+	q := mustOpen(t, o)
+	j := q.Journal()
+	mustBegin(t, j, command("old"))
+	mustFinish(t, j, "old")
+	mustBegin(t, j, command("new"))
+	broken.Store(true)
+	if err := j.Finish(t.Context(), gateway.Result{CommandID: "new", Status: gateway.StatusDone}); !errors.Is(err, unix.EIO) {
+		t.Fatalf("%v, want EIO", err)
+	}
+	broken.Store(false)
+	began := make(chan bool, 1)
+	go func() {
+		_, first, err := j.Begin(t.Context(), command("old"))
+		if err != nil {
+			t.Error(err)
+		}
+		began <- first
+	}()
+	select {
+	case first := <-began:
+		if !first {
+			t.Error("it is known, and was to leave")
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the journal looks for it for ever")
+	}
+	mustFinish(t, j, "new")
+	mustFinish(t, j, "old")
+	if got := walk(t, j); !slices.Equal(got, []string{"old"}) {
+		t.Errorf("the journal holds %v", got)
+	}
 }
