@@ -31,9 +31,6 @@ func (p *Policy) look(now time.Time) (next time.Time) {
 // may change by itself. One that is not there is made safe when it is found. mu is
 // held.
 func (p *Policy) due(d *device, now time.Time) (why *reason, next time.Time) {
-	if p.opts.Connected(d.ID) {
-		d.linked = now
-	}
 	if d.owed != nil {
 		switch {
 		case d.state() == nil:
@@ -82,15 +79,52 @@ func (p *Policy) alone(d *device, now time.Time) (why *reason, next time.Time) {
 	}
 	if after.LinkLost > 0 {
 		last := d.linked
+		if d.connected {
+			last = last.Add(linkLasts)
+		}
 		if d.command.After(last) {
 			last = d.command
 		}
-		if end := last.Add(after.LinkLost); !now.Before(end) {
+		end := last.Add(after.LinkLost)
+		if !now.Before(end) {
 			return &reason{text: fmt.Sprintf("there has been no session with the hub for %v (safe_after.link_lost)", after.LinkLost), cause: causeLinkLost, at: now}, next
 		}
-		next = sooner(next, now.Add(linkEvery))
+		next = sooner(next, end)
 	}
 	return nil, next
+}
+
+// askUntil asks now and then whether there is a session for those that go by it. Who
+// answers may be held up, by a log that is full for example; that must hold up no safe
+// state, so it is asked here and not when one is due.
+func (p *Policy) askUntil(over <-chan struct{}) {
+	tick := time.NewTicker(linkEvery)
+	defer tick.Stop()
+	for {
+		for _, id := range p.ids {
+			if d := p.devices[id]; d.Config.SafeAfter.LinkLost > 0 {
+				p.answered(d, p.opts.Connected(id), time.Now())
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-over:
+			return
+		}
+	}
+}
+
+// answered takes note of whether there is a session for a device.
+func (p *Policy) answered(d *device, connected bool, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if connected {
+		d.linked = now
+	}
+	if connected != d.connected {
+		d.connected = connected
+		p.Changed()
+	}
 }
 
 // settle ends the condition of a device that was made safe, once what it was made

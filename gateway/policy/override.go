@@ -61,23 +61,37 @@ func (p *Policy) Release(id gateway.DeviceID) error {
 	return p.change(id, func(ends map[gateway.DeviceID]time.Time) { delete(ends, id) })
 }
 
-// change changes what is under manual control, on disk first.
+// change changes what is under manual control, on disk first. A disk that takes its
+// time must hold up no safe state.
 func (p *Policy) change(id gateway.DeviceID, change func(map[gateway.DeviceID]time.Time)) error {
-	p = p.lock()
-	defer p.mu.Unlock()
-	if p.devices[id] == nil {
-		return fmt.Errorf("there is no device %q that takes commands; there is %s: %w", id, join(p.ids), gateway.ErrUnknown)
-	}
+	p.overriding.Lock()
+	defer p.overriding.Unlock()
 	now := time.Now()
-	next := overrides{maps.Clone(p.overrides.ends)}
-	next.expire(now)
-	change(next.ends)
+	next, err := p.overridesWith(id, change, now)
+	if err != nil {
+		return err
+	}
 	if err := next.save(p.opts, now); err != nil {
 		return fmt.Errorf("manual control of %s: %w", id, err)
 	}
+	p = p.lock()
+	defer p.mu.Unlock()
 	p.overrides = next
 	p.Changed()
 	return nil
+}
+
+// overridesWith are the overrides as they are after a change.
+func (p *Policy) overridesWith(id gateway.DeviceID, change func(map[gateway.DeviceID]time.Time), now time.Time) (overrides, error) {
+	p = p.lock()
+	defer p.mu.Unlock()
+	if p.devices[id] == nil {
+		return overrides{}, fmt.Errorf("there is no device %q that takes commands; there is %s: %w", id, join(p.ids), gateway.ErrUnknown)
+	}
+	next := overrides{maps.Clone(p.overrides.ends)}
+	next.expire(now)
+	change(next.ends)
+	return next, nil
 }
 
 // kept is an override in the file. Until is zero if the clock could not be trusted.

@@ -102,3 +102,44 @@ func FuzzDecodeOverrides(f *testing.F) {
 		}
 	})
 }
+
+// slowClock takes its time to say whether it is trusted, as a disk does to write: both
+// are asked for an override.
+type slowClock struct {
+	wall
+	asked, answer chan struct{}
+}
+
+func (c *slowClock) Trusted() bool {
+	select {
+	case c.asked <- struct{}{}:
+		<-c.answer
+	default:
+	}
+	return true
+}
+
+// TestSlowDiskHoldsUpNoSafeState: nor a change of the config, which loses nothing.
+func TestSlowDiskHoldsUpNoSafeState(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "overrides.json")
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, map[gateway.DeviceID]Terms{"pump": {MaxOn: time.Minute}, "fan": {}})
+		defer func() { r.stop() }()
+		r.stop()
+		clock := &slowClock{asked: make(chan struct{}), answer: make(chan struct{})}
+		r.opts.Overrides, r.opts.Clock = file, clock
+		r.start()
+		r.must("pump", "on")
+		overridden := make(chan error)
+		go func() { overridden <- r.Override("fan", time.Hour) }()
+		<-clock.asked
+		time.Sleep(time.Minute)
+		r.is("pump", false)
+		r.succeed()
+		close(clock.answer)
+		if err := <-overridden; err != nil {
+			t.Error(err)
+		}
+		r.denied(r.do("fan", "on"), "fan is under manual control")
+	})
+}

@@ -27,8 +27,10 @@ const (
 	maxSilence = time.Minute
 	// lookEvery bounds a wait in which nothing happens.
 	lookEvery = maxSilence / 3
-	// linkEvery is how often it is looked whether there is a session.
+	// linkEvery is how often it is asked whether there is a session, and linkLasts how
+	// long the answer yes counts if no other one comes.
 	linkEvery = time.Second
+	linkLasts = 10 * time.Second
 )
 
 // Device is one that takes commands.
@@ -68,6 +70,8 @@ type Policy struct {
 	log    *slog.Logger
 	wake   chan struct{}  // has a token if there may be something to do
 	safing sync.WaitGroup // the takings of safe states
+	// overriding is held while manual control begins or ends; heirs have the same.
+	overriding *sync.Mutex
 
 	mu      sync.Mutex // guards the rest, and is never held while hardware is waited for
 	devices map[gateway.DeviceID]*device
@@ -108,6 +112,8 @@ type device struct {
 	events  map[eventKind]time.Time
 	command time.Time // when it was commanded last; at first, when the policy was made
 	linked  time.Time // when there was a session last; likewise
+	// connected is that there was one when it was asked last.
+	connected bool
 }
 
 // New makes the policy of some devices.
@@ -121,7 +127,7 @@ func New(o Options) (*Policy, error) {
 		o.Connected = func(gateway.DeviceID) bool { return true }
 	}
 	p := &Policy{
-		opts: o, log: o.Log, wake: make(chan struct{}, 1), reported: make(chan struct{}, 1),
+		opts: o, log: o.Log, wake: make(chan struct{}, 1), reported: make(chan struct{}, 1), overriding: new(sync.Mutex),
 		devices: make(map[gateway.DeviceID]*device), news: make(chan struct{}),
 	}
 	now := time.Now()
@@ -162,7 +168,10 @@ func (p *Policy) Inherit(from *Policy, stays func(gateway.DeviceID) bool) {
 		if old == nil {
 			continue
 		}
-		d.owed, d.made, d.times, d.command, d.linked, d.events = old.owed, old.made, old.times, old.command, old.linked, old.events
+		d.owed, d.made, d.times, d.command, d.events = old.owed, old.made, old.times, old.command, old.events
+		if old.Config.SafeAfter.LinkLost > 0 {
+			d.linked, d.connected = old.linked, old.connected
+		}
 		if old.securing != nil { // it was asked for in between
 			d.owed = &old.securing.why
 		}
@@ -171,7 +180,7 @@ func (p *Policy) Inherit(from *Policy, stays func(gateway.DeviceID) bool) {
 		}
 		d.budget.inherit(old.budget)
 	}
-	p.overrides = from.overrides
+	p.overrides, p.overriding = from.overrides, from.overriding
 	from.heir = p
 }
 
@@ -247,15 +256,14 @@ func (p *Policy) Run(ctx context.Context) error {
 	if !p.minds() {
 		news = nil
 	}
-	telling, told := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(told)
-		p.tellUntil(telling)
-	}()
+	over := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() { p.tellUntil(over) })
+	others.Go(func() { p.askUntil(over) })
 	defer func() {
 		p.safing.Wait()
-		close(telling)
-		<-told
+		close(over)
+		others.Wait()
 	}()
 	for {
 		heart.Beat()

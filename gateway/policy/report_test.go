@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,5 +125,35 @@ func TestFlappingInterlockIsToldNowAndThen(t *testing.T) {
 		r.relays["pump"].change(func(d *relay) { d.fail = nil })
 		time.Sleep(time.Second)
 		r.expect(safe)
+	})
+}
+
+// TestStuckLinkHoldsUpNoSafeState: nobody answers whether there is a session. Then there
+// is none, after a while.
+func TestStuckLinkHoldsUpNoSafeState(t *testing.T) {
+	c := map[gateway.DeviceID]Terms{"pump": {MaxOn: time.Minute}, "siren": {SafeAfter: SafeAfter{LinkLost: 2 * time.Minute}}}
+	inBubble(t, c, func(_ *testing.T, r *rig) {
+		r.stop()
+		var stuck atomic.Bool
+		answer := make(chan struct{})
+		r.opts.Connected = func(gateway.DeviceID) bool {
+			if stuck.Load() {
+				<-answer
+			}
+			return true
+		}
+		r.start()
+		r.must("siren", "on")
+		time.Sleep(time.Hour)
+		r.is("siren", true)
+		stuck.Store(true)
+		time.Sleep(time.Second)
+		r.must("pump", "on")
+		time.Sleep(time.Minute)
+		r.is("pump", false)
+		r.is("siren", true)
+		time.Sleep(2 * time.Minute)
+		r.is("siren", false)
+		close(answer)
 	})
 }
