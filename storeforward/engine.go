@@ -35,10 +35,12 @@ type engine struct {
 	// the database is good for nothing before it is opened anew.
 	writing sync.Mutex
 	failed  bool
-	// left gets the end of a write that was not waited for; only who writes looks
-	// at it. down: there is one, and the database does not answer.
-	left chan error
-	down atomic.Bool
+	// left gets the end of a write that was not waited for, for the reason leftFor;
+	// only who writes looks at them. down: there is one, and the database does not
+	// answer.
+	left    chan error
+	leftFor error
+	down    atomic.Bool
 	// Opening anew went wrong for the reason why; it is tried after pause again,
 	// at the time next.
 	why   error
@@ -212,7 +214,7 @@ func (e *engine) attempt(write func(*badger.DB) error) error {
 
 // leave lets go of a write that is not waited for.
 func (e *engine) leave(done chan error, why error) error {
-	e.left = done
+	e.left, e.leftFor = done, why
 	e.down.Store(true)
 	return why
 }
@@ -286,12 +288,17 @@ func (e *engine) renew() error {
 // longestPause is how long at most the database is not tried to be opened.
 const longestPause = time.Minute
 
-// unended says why a write does not end.
+// unended says why a write has not ended. One that waits no longer may take a
+// moment still.
 func (e *engine) unended() error {
-	if e.guard.waits() {
+	switch {
+	case e.guard.waits():
 		return errHeld
+	case e.guard.stuck():
+		return errStuck
+	default:
+		return e.leftFor
 	}
-	return errStuck
 }
 
 func (e *engine) close() error {

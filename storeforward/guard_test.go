@@ -374,14 +374,30 @@ func TestAnAppendThatBlocksOutlastsAWriteThatWaitsForRoom(t *testing.T) {
 	for range 50 { // two logs
 		ids = append(ids, mustAppend(t, q, msg("bulk", noise(100_000)))...)
 	}
-	if q.engine.guard.waits() {
-		t.Error("something waits still")
-	}
 	full.Store(false)
+	waitFor(t, func() bool { return !q.engine.guard.waits() })
 	for _, id := range ids {
 		if m := mustNextOf(t, q, "bulk"); m.ID != id {
 			t.Fatalf("got %s, want %s", m.ID, id)
 		}
+	}
+}
+
+// TestAWriteThatHasItsRoomMayTakeAMoment: as long as it has not ended the disk is what
+// it was left for, and an append that blocks waits.
+func TestAWriteThatHasItsRoomMayTakeAMoment(t *testing.T) {
+	q := mustOpen(t, testOptions(filepath.Join(t.TempDir(), "queue")))
+	e := q.engine
+	end := make(chan error, 1)
+	if err := e.leave(end, errHeld); err != errHeld {
+		t.Fatal(err)
+	}
+	if err := e.renew(); !errors.Is(err, errNoRoom) {
+		t.Errorf("%v, want that there is no room", err)
+	}
+	end <- nil
+	if err := e.renew(); err != nil {
+		t.Errorf("it has ended: %v", err)
 	}
 }
 

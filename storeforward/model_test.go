@@ -243,11 +243,11 @@ func (m *model) purge(t *rapid.T) {
 // reopen is a clean restart.
 func (m *model) reopen(t *rapid.T) {
 	if m.q != nil {
-		for name, l := range m.lanes {
-			l.lost += m.q.own[name].count.lost
-		}
 		if err := m.q.Close(); err != nil {
 			t.Fatal(err)
+		}
+		for name, l := range m.lanes { // nothing expires any more
+			l.lost += m.q.own[name].count.lost
 		}
 	}
 	q, err := Open(m.opts)
