@@ -682,3 +682,32 @@ func TestReloadBeforeARuleIsObeyed(t *testing.T) {
 		r.stop()
 	})
 }
+
+// TestReloadWhileACommandIsTriedAgain: it goes on, also for a moment that does not come
+// again, and an action that must not be done twice.
+func TestReloadWhileACommandIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		noon := Rule{ID: "noon", At: []string{"13:00"}, CatchUp: time.Hour, Do: set("lamp", true)}
+		wet := Rule{ID: "wet", When: "door.open", IfSilent: "keep", Do: &Do{Device: "fan", Action: "pulse"}}
+		r.start(testWorld, nil, noon, wet)
+		r.until("2026-06-01T12:59:59Z")
+		r.refuse = func(gateway.Command) (gateway.Status, string) { return gateway.StatusDenied, "no" }
+		r.measure("door.open", true)
+		r.until("2026-06-01T13:00:15Z")
+		r.expect("lamp set on=true denied", "lamp set on=true denied", "fan pulse denied", "fan pulse denied")
+		r.stop()
+		r.refuse = nil
+		r.start(testWorld, r.engine, noon, wet)
+		r.expect("lamp set on=true done", "fan pulse done")
+		r.pass(time.Hour)
+		r.stop()
+		r.start(testWorld, r.engine, noon, wet)
+		r.pass(time.Hour)
+		r.expect()
+		r.stop()
+		if s := r.engine.Status()[0]; s.Missed != 0 {
+			t.Errorf("missed %d: %s", s.Missed, s.LastMissed)
+		}
+	})
+}

@@ -38,6 +38,9 @@ type order struct {
 	repeatable bool
 	// until is when to give up; zero is never.
 	until time.Time
+	// attempt counts the commands that were made of it. It belongs to the hand that has
+	// the order.
+	attempt int
 }
 
 // hand carries out the orders of one rule, one at a time. A new order takes the
@@ -95,21 +98,21 @@ func (h *hand) run(ctx context.Context) {
 // work tries the latest order until it has succeeded, or there is none any more.
 func (h *hand) work(ctx context.Context) {
 	var under *order
-	attempt, pause := 1, minPause
+	pause := minPause
 	for ctx.Err() == nil {
 		o := h.current()
 		if o == nil {
 			return
 		}
 		if o != under {
-			under, attempt, pause = o, 1, minPause
+			under, pause = o, minPause
 		}
-		final, counted := h.try(ctx, o, attempt, pause)
+		final, counted := h.try(ctx, o, pause)
 		if final {
 			continue // there may be another by now
 		}
 		if counted {
-			attempt++
+			o.attempt++
 		}
 		h.rest(ctx, pause)
 		pause = min(2*pause, maxPause)
@@ -135,8 +138,8 @@ func (h *hand) rest(ctx context.Context, d time.Duration) {
 
 // try makes one attempt. final is that the order is over, successful or given up;
 // counted, that another attempt is another command.
-func (h *hand) try(ctx context.Context, o *order, attempt int, pause time.Duration) (final, counted bool) {
-	r, err := h.carryOut(ctx, o, attempt)
+func (h *hand) try(ctx context.Context, o *order, pause time.Duration) (final, counted bool) {
+	r, err := h.carryOut(ctx, o)
 	if ctx.Err() != nil && err != nil {
 		return true, false // the stop, which says nothing about the order
 	}
@@ -180,13 +183,13 @@ func (h *hand) conclude(o *order, r Report, problem string, final bool) {
 }
 
 // carryOut makes a command of an order.
-func (h *hand) carryOut(ctx context.Context, o *order, attempt int) (Report, error) {
+func (h *hand) carryOut(ctx context.Context, o *order) (Report, error) {
 	cmd := gateway.Command{
 		ID: o.id, Device: o.device, Action: o.action, Args: maps.Clone(o.args), Origin: gateway.OriginRule,
 		Expires: h.engine.opts.Clock.Now().Add(orderLasts),
 	}
-	if attempt > 1 {
-		cmd.ID = fmt.Sprintf("%s-%d", o.id, attempt)
+	if o.attempt > 1 {
+		cmd.ID = fmt.Sprintf("%s-%d", o.id, o.attempt)
 	}
 	result, err := h.engine.opts.Commands.Do(ctx, cmd)
 	return Report{Command: cmd.ID, Device: cmd.Device, Action: cmd.Action, Status: result.Status, Detail: result.Detail}, err

@@ -82,7 +82,7 @@ func (e *Engine) order(l *live, c *command, occurrence string, until time.Time) 
 		occurrence = fmt.Sprintf("%s-%d", e.run, e.last)
 	}
 	l.hand.give(&order{
-		command: c, id: fmt.Sprintf("rule-%s-%s", l.ID, occurrence), repeatable: e.repeatable(c), until: until,
+		command: c, id: fmt.Sprintf("rule-%s-%s", l.ID, occurrence), repeatable: e.repeatable(c), until: until, attempt: 1,
 	})
 }
 

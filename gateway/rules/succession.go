@@ -51,20 +51,23 @@ func (l *live) inherit(old *live, same bool) {
 	}
 	if reflect.DeepEqual(l.Rule, old.Rule) {
 		l.machine.holding = old.machine.holding
-		if same && old.obeyed() {
+		pending := old.pending()
+		if pending != nil {
+			l.hand.give(pending)
+		}
+		if same || pending != nil {
 			l.settled, l.ordered = old.settled, old.ordered
 		}
 		l.interval, l.inside, l.known, l.seen = old.interval, old.inside, old.known, slices.Clone(old.seen)
 	}
 }
 
-// obeyed tells whether the last command of the rule is not still to be carried out.
-func (l *live) obeyed() bool {
+// pending is the order of the rule that is still to be carried out; nil if there is none.
+func (l *live) pending() *order {
 	if l.hand == nil {
-		return true
+		return nil
 	}
-	_, _, idle := l.hand.state()
-	return idle
+	return l.hand.current()
 }
 
 // target is the device that the rule moves; empty if none.
