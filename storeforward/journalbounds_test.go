@@ -290,3 +290,17 @@ func TestEntryThatLeftInAFailedWrite(t *testing.T) {
 		t.Errorf("the journal holds %v", got)
 	}
 }
+
+// TestEntryWhileTheEngineIsDown: that passes, unlike damage.
+func TestEntryWhileTheEngineIsDown(t *testing.T) {
+	q := mustOpen(t, testOptions(t.TempDir()))
+	mustBegin(t, q.Journal(), command("c"))
+	q.engine.down.Store(true)
+	if _, _, err := q.Journal().Entry(t.Context(), "c"); !errors.Is(err, gateway.ErrUnavailable) {
+		t.Errorf("%v, want gateway.ErrUnavailable", err)
+	}
+	q.engine.down.Store(false)
+	if _, found, err := q.Journal().Entry(t.Context(), "c"); !found || err != nil {
+		t.Errorf("found %t, %v", found, err)
+	}
+}

@@ -84,7 +84,8 @@ func (j *Journal) read(arrival uint64) (r journalRecord, err error) {
 	return r, err
 }
 
-// Entry returns what is known of a command.
+// Entry returns what is known of a command. An error wraps gateway.ErrUnavailable if
+// nothing can be read until the engine is open again.
 func (j *Journal) Entry(_ context.Context, id string) (entry gateway.Entry, found bool, err error) {
 	j.mu.Lock()
 	e := j.entries[id]
@@ -96,6 +97,8 @@ func (j *Journal) Entry(_ context.Context, id string) (entry gateway.Entry, foun
 	switch {
 	case errors.Is(err, badger.ErrKeyNotFound):
 		return gateway.Entry{}, false, nil
+	case errors.Is(err, errEngineDown):
+		return gateway.Entry{}, false, fmt.Errorf("journal: command %s: %w (%w)", id, err, gateway.ErrUnavailable)
 	case err != nil:
 		return gateway.Entry{}, false, fmt.Errorf("journal: command %s: %w", id, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/command"
 )
 
 // TestBacklogIsBounded for one device, so that others have room, and in all.
@@ -149,6 +150,40 @@ func TestEntryThatCannotBeRead(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		if did := r.pump.done(); !slices.Equal(did, []string{"next"}) {
+			t.Errorf("executed %v", did)
+		}
+	})
+}
+
+// TestJournalThatCannotBeReadForNow: as on a disk that is full, for as long as that
+// lasts. No command is passed over, and the devices can be changed.
+func TestJournalThatCannotBeReadForNow(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		r.disk.setFault(func(op string) error {
+			if op == "entry" {
+				return fmt.Errorf("the store is closed for now: %w", gateway.ErrUnavailable)
+			}
+			return nil
+		})
+		r.accept(pulse("first"), pulse("next"))
+		time.Sleep(time.Hour)
+		if err := r.Change(t.Context(), func() command.Devices {
+			d := r.devices()
+			delete(d.Actuators, "fan")
+			d.Actuators["pump"] = r.fan // it is another one now
+			return d
+		}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Hour)
+		if !r.hasCondition("command-journal") {
+			t.Error("no condition")
+		}
+		r.disk.setFault(nil)
+		if got := r.result("next"); got.Status != gateway.StatusDone || r.hasCondition("command-journal") {
+			t.Errorf("%+v", got)
+		}
+		if did := r.fan.done(); !slices.Equal(did, []string{"first", "next"}) {
 			t.Errorf("executed %v", did)
 		}
 	})

@@ -16,7 +16,8 @@ type Journal interface {
 	// Finish records the final state and appends the outgoing messages, in one
 	// transaction.
 	Finish(ctx context.Context, result gateway.Result, out ...gateway.Message) error
-	// Entry returns what is known of a command.
+	// Entry returns what is known of a command. An error wraps gateway.ErrUnavailable
+	// if nothing can be read for now.
 	Entry(ctx context.Context, id string) (entry gateway.Entry, found bool, err error)
 	// Pending calls visit with the entries without a result, oldest first.
 	Pending(ctx context.Context, visit func(gateway.Entry)) error

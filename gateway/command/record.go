@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
@@ -32,20 +33,22 @@ func (w *worker) start(ctx context.Context, cmd gateway.Command) bool {
 }
 
 // recallAttempts bounds how often an entry is read that cannot be: one that is
-// damaged must not hold up what is behind it.
+// damaged must not hold up what is behind it. Attempts while none can be read do not
+// count.
 const recallAttempts = 5
 
-// recall reads what is on record of a command. It reports false if ctx ends, or if it
-// cannot be read: then it is passed over, and the next start decides what becomes of it.
+// recall reads what is on record of a command. It reports false if ctx ends, the
+// worker is dismissed, or it cannot be read: then it is passed over, and the next start
+// decides what becomes of it.
 func (w *worker) recall(ctx context.Context, t *ticket) (gateway.Entry, bool) {
 	var pause backoff
-	for attempt := 1; ; attempt++ {
+	for attempt := 1; ; {
 		e, found, err := w.opts.Journal.Entry(ctx, t.id)
 		switch {
 		case err == nil && found:
 			w.opts.Health.Clear(ConditionJournal)
 			return e, true
-		case ctx.Err() != nil:
+		case ctx.Err() != nil || w.dismissed():
 			return gateway.Entry{}, false
 		case w.first() != t: // cancelled meanwhile
 			return gateway.Entry{}, false
@@ -55,6 +58,9 @@ func (w *worker) recall(ctx context.Context, t *ticket) (gateway.Entry, bool) {
 			return gateway.Entry{}, false
 		}
 		w.journalFails("read what one asks for", err)
+		if !errors.Is(err, gateway.ErrUnavailable) {
+			attempt++
+		}
 		if !pause.wait(ctx) {
 			return gateway.Entry{}, false
 		}
