@@ -40,6 +40,8 @@ func TestBridgePutsBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			u := newUpdater(t, 0)
+			var b toldBy
+			b.await(t, u.hub, "firmware", equals("node 1.0.0"))
 			if err := u.send(t, u.images[1]).Wait(); err != nil { // else the gateway has nothing to put back
 				t.Fatal(err)
 			}
@@ -59,7 +61,6 @@ func TestBridgePutsBack(t *testing.T) {
 				}
 				return nil
 			})
-			var b toldBy
 			b.await(t, u.hub, "firmware.update", equals("failed"))
 			b.await(t, u.hub, "firmware", equals("node 1.0.0"))
 			if got := u.chip.holds(t); got != 1 {
