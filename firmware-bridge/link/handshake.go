@@ -10,17 +10,19 @@ import (
 
 const (
 	helloPause  = 250 * time.Millisecond // doubled up to mostPause
-	stayPause   = 100 * time.Millisecond
 	mostPause   = 2 * time.Second
+	stayPause   = 100 * time.Millisecond // doubled up to mostStay
+	mostStay    = 400 * time.Millisecond // a loader listens for 500 ms
 	leastPause  = 50 * time.Millisecond  // however many greetings come
-	loaderPause = 600 * time.Millisecond // a loader listens for 500 ms
+	loaderPause = 600 * time.Millisecond
 )
 
 // proposal is the HELLO under way.
 type proposal struct {
 	session uint16
 	stay    bool
-	sent    []time.Time // when each attempt was sent
+	number  uint16    // of the latest attempt
+	sent    time.Time // when that was; zero: none was
 }
 
 // handshake sends HELLO until it is answered. It returns no session if that was the
@@ -31,9 +33,9 @@ func (c *Conn) handshake() (*session, error) {
 	defer cancel()
 	stay := c.staying()
 	c.propose(&proposal{session: c.mem.propose(), stay: stay})
-	pause := helloPause
+	pause, most := helloPause, mostPause
 	if stay {
-		pause = stayPause
+		pause, most = stayPause, mostStay
 	}
 	wait := time.Duration(0)
 	select {
@@ -51,9 +53,7 @@ func (c *Conn) handshake() (*session, error) {
 		case <-timer.C:
 			last = time.Now()
 			timer.Reset(pause)
-			if !stay {
-				pause = min(2*pause, mostPause)
-			}
+			pause = min(2*pause, most)
 			if f, open := c.attempt(); open {
 				if err := c.send(f); err != nil {
 					return nil, err
@@ -88,8 +88,8 @@ func (c *Conn) attempt() (f Frame, open bool) {
 	if p == nil {
 		return Frame{}, false
 	}
-	p.sent = append(p.sent, time.Now())
-	return Frame{version, TypeHello, p.session, uint16(len(p.sent)), greeting(p.stay)}, true
+	p.number, p.sent = c.mem.attempt(), time.Now()
+	return Frame{version, TypeHello, p.session, p.number, greeting(p.stay)}, true
 }
 
 // leaving says that h comes from a loader which will start its image if it is left in
@@ -100,7 +100,9 @@ func leaving(h Hello, stay bool) bool {
 
 // takeHello takes a greeting, which ends the session in force, or the answer to the
 // HELLO under way, which puts one in force at once: so nothing that comes behind
-// either is taken for a part of the wrong one.
+// either is taken for a part of the wrong one. The answer to an attempt but the latest is
+// none: a microcontroller that is reset behind it would take up the session by the next
+// attempt, which is under way, and nobody would know of the reset.
 func (c *Conn) takeHello(f Frame) bool {
 	h, ok := decodeHello(f)
 	if !ok {
@@ -109,7 +111,7 @@ func (c *Conn) takeHello(f Frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.proposal
-	answer := p != nil && f.Session == p.session && f.Number >= 1 && int(f.Number) <= len(p.sent)
+	answer := p != nil && !p.sent.IsZero() && f.Session == p.session && f.Number == p.number
 	if f.Session != 0 && !answer {
 		return false
 	}
@@ -129,13 +131,13 @@ func (c *Conn) takeHello(f Frame) bool {
 			h.Lowest, h.Highest, version, gateway.ErrInvalid))
 	default:
 		c.proposal = nil
-		c.agreed <- c.install(p, h, p.sent[f.Number-1])
+		c.agreed <- c.install(p, h)
 	}
 	return true
 }
 
 // install puts a session in force, unless it is the first of all; c.mu is held.
-func (c *Conn) install(p *proposal, h Hello, sent time.Time) *session {
+func (c *Conn) install(p *proposal, h Hello) *session {
 	start, fresh := c.mem.agree(h)
 	if fresh {
 		return nil
@@ -149,7 +151,7 @@ func (c *Conn) install(p *proposal, h Hello, sent time.Time) *session {
 		}
 	})
 	s := newSession(c.life, p.session, h, p.stay)
-	s.clock.learn(h.Uptime, sent)
+	s.clock.learn(h.Uptime, p.sent)
 	c.mem.inbox.begin(h, start, count)
 	c.replace(s)
 	return s

@@ -12,12 +12,13 @@ import (
 type Memory struct {
 	inbox inbox
 
-	mu     sync.Mutex
-	number uint16 // of the last session that was proposed
-	open   bool   // that one was not answered yet
-	agreed uint16 // the last session in force; 0: none since the gateway's start
-	first  Start  // how the first session of all began, until the second has
-	stats  Stats
+	mu       sync.Mutex
+	number   uint16 // of the last session that was proposed
+	attempts uint16 // of that one, over all Conns
+	open     bool   // it was not answered yet
+	agreed   uint16 // the last session in force; 0: none since the gateway's start
+	first    Start  // how the first session of all began, until the second has
+	stats    Stats
 
 	cached     *Descriptor
 	cachedHash uint32
@@ -86,9 +87,17 @@ func (m *Memory) propose() uint16 {
 		if m.number++; m.number == 0 {
 			m.number = 1
 		}
-		m.open = true
+		m.open, m.attempts = true, 0
 	}
 	return m.number
+}
+
+// attempt is the number of the next attempt to begin the session that is proposed.
+func (m *Memory) attempt() uint16 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.attempts++
+	return m.attempts
 }
 
 // agree says that the microcontroller has answered what was proposed, and returns
