@@ -60,6 +60,8 @@ const (
 
 // Result is the answer to a command.
 type Result struct {
+	// Boot names the run of the board, if Finished is undated.
+	Boot      string   `json:"boot,omitempty"`
 	CommandID string   `json:"command"`
 	Device    DeviceID `json:"device,omitempty"`
 	Action    string   `json:"action,omitempty"`

@@ -119,6 +119,8 @@ func ValidLane(s string) bool {
 // Gap is the body of a KindGap message: it explains why the messages First to
 // Last (both included) of a lane never arrive, or the readings of a device.
 type Gap struct {
+	// Boot names the run of the board, if Time is undated.
+	Boot  string `json:"boot,omitempty"`
 	Store string `json:"store,omitempty"`
 	Lane  Lane   `json:"lane,omitempty"`
 	// Device is set, and Store and Lane are not, if readings were lost before the

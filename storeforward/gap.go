@@ -16,6 +16,7 @@ type loss struct {
 	reason gateway.GapReason
 	detail string
 	time   time.Time // of its beginning, by the wall clock
+	boot   string    // in which it began, if time is undated
 
 	// On the monotonic clock; zero for one that was found on disk.
 	began, grew time.Time
@@ -40,7 +41,7 @@ func (s *loss) continues(more span) bool {
 
 func (s *loss) gap(l *lane) gateway.Gap {
 	return gateway.Gap{
-		Store: l.store, Lane: l.name, First: s.first, Last: s.last, Count: s.last - s.first + 1,
+		Boot: s.boot, Store: l.store, Lane: l.name, First: s.first, Last: s.last, Count: s.last - s.first + 1,
 		Reason: s.reason, Detail: s.detail, Time: s.time.UTC(),
 	}
 }
@@ -73,5 +74,5 @@ func openLoss(f frame, sealer *sealer) (*gateway.Gap, error) {
 }
 
 func newLoss(g *gateway.Gap) *loss {
-	return &loss{interval: interval{g.First, g.Last}, reason: g.Reason, detail: g.Detail, time: g.Time}
+	return &loss{interval: interval{g.First, g.Last}, reason: g.Reason, detail: g.Detail, time: g.Time, boot: g.Boot}
 }

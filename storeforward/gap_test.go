@@ -3,6 +3,7 @@ package storeforward
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -39,6 +40,25 @@ func wantExplained(t testing.TB, gaps []gateway.Gap, first, last uint64) {
 	}
 	if next != last+1 {
 		t.Errorf("explained up to %d, want %d", next-1, last)
+	}
+}
+
+// TestALossBeforeTheTimeIsKnown names the boot by which it can be dated later, also if it
+// was not told before the store was closed.
+func TestALossBeforeTheTimeIsKnown(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.Clock = &testClock{now: gateway.Undated(time.Minute), uptime: time.Minute, boot: "b1", untrusted: true}
+	o.Lanes = map[gateway.Lane]LaneOptions{"telemetry": {MaxMessages: 1}}
+	q := mustOpen(t, o)
+	mustAppend(t, q, msg("telemetry", "1"))
+	mustAppend(t, q, msg("telemetry", "2"))
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.Clock = newClock()
+	q = mustOpen(t, o)
+	if gaps := toldGaps(t, q); len(gaps) != 1 || gaps[0].Boot != "b1" || !gaps[0].Time.Equal(gateway.Undated(time.Minute)) {
+		t.Errorf("told %+v", gaps)
 	}
 }
 

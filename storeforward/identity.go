@@ -174,7 +174,7 @@ func (c *committer) mourn(p *plan, id identity, heard *testimony) {
 	for name, s := range heard.lanes {
 		l := &lane{name: name, store: heard.store}
 		if lost := (interval{s.acked + 1, s.next - 1}); lost.last >= lost.first && !c.opts.lane(name).Local {
-			loss := loss{interval: lost, reason: gateway.GapDamaged, time: p.now}
+			loss := loss{interval: lost, reason: gateway.GapDamaged, time: p.now, boot: p.boot}
 			p.add(p.of(p.gaps), gapMessage(loss.gap(l)))
 		}
 	}

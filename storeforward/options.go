@@ -89,6 +89,7 @@ type LaneOptions struct {
 
 // Clock gives the time and says whether it can be believed.
 type Clock interface {
+	// Now may be undated (gateway.Undated) while it cannot be believed.
 	Now() time.Time
 	Trusted() bool
 	// Uptime is the time since the board was started, sleep included.

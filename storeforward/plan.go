@@ -15,6 +15,7 @@ type plan struct {
 	number  uint32 // of the transaction
 	epoch   int64  // bytes from which an epoch is closed
 	now     time.Time
+	boot    string // if now is undated
 	stamp   stamp
 	gaps    *lane // takes the gap records
 	order   []*lanePlan
@@ -50,10 +51,14 @@ type draft struct {
 }
 
 func (c *committer) newPlan() *plan {
-	return &plan{
+	p := &plan{
 		packer: c.packer, epoch: c.opts.epochBytes, now: c.opts.Clock.Now(), stamp: c.ages.stamp(),
 		gaps: c.own[gateway.LaneGaps],
 	}
+	if _, undated := gateway.Uptime(p.now); undated {
+		p.boot = c.opts.Clock.Boot()
+	}
+	return p
 }
 
 // planned returns the plan for a lane, if there is one.
@@ -199,7 +204,7 @@ func (p *plan) loseAll(lp *lanePlan, s span) {
 	p.tell(lp)
 	lp.gap = &loss{
 		interval: interval{s.first, s.last}, reason: s.reason, detail: s.detail,
-		time: p.now, began: now, grew: now,
+		time: p.now, boot: p.boot, began: now, grew: now,
 	}
 }
 

@@ -122,7 +122,7 @@ func (c *auditCmd) against(io streams) (list []audit.Holding, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("audit against %s: %w", c.Against, err)
 	}
-	err = serveOffline(context.Background(), queue, func(ctx context.Context, client *client) error {
+	err = serveOffline(context.Background(), queue, c.Against, func(ctx context.Context, client *client) error {
 		list, err = client.holdings(ctx, io)
 		return err
 	})

@@ -86,7 +86,7 @@ func (b *board) with(t *testing.T, f func(q *storeforward.Queue)) {
 // serve answers at the socket of the board as a running gateway does.
 func (b *board) serve(t *testing.T, q *storeforward.Queue) {
 	t.Helper()
-	b.handle(t, service.QueueHandler(q, slog.New(slog.DiscardHandler)))
+	b.handle(t, service.QueueHandler(q, filepath.Join(b.dir, "data"), slog.New(slog.DiscardHandler)))
 }
 
 // answer answers one call at the socket of the board.

@@ -63,7 +63,7 @@ func (c *commandsLsCmd) print(io streams, list []service.CommandRecord) error {
 	w := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "id\treceived\torigin\tdevice\taction\tstatus\ttook\tdetail")
 	for _, r := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", shownID(r), r.Received.Local().Format(timeLayout), r.Origin,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", shownID(r), shownTime(r.Received), r.Origin,
 			r.Device, r.Action, r.Status, took(r), shorten(r.Detail, 80))
 	}
 	return w.Flush()
@@ -120,6 +120,9 @@ func showCommand(out io.Writer, r service.CommandRecord) error {
 		}
 	}
 	at := func(t time.Time) string {
+		if _, undated := gateway.Uptime(t); undated {
+			return shownTime(t)
+		}
 		if t.IsZero() {
 			return ""
 		}

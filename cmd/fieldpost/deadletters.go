@@ -88,7 +88,7 @@ func (c *lettersLsCmd) Run(io streams) error {
 		count := 0
 		err := client.letters(ctx, func(l letter) error {
 			count++
-			_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", l.ID, l.Created.Local().Format(timeLayout), shorten(l.Original, 60), l.Bytes, shorten(l.Reason, 100))
+			_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", l.ID, shownTime(l.Created), shorten(l.Original, 60), l.Bytes, shorten(l.Reason, 100))
 			return err
 		})
 		if err == nil && count == 0 {

@@ -63,7 +63,7 @@ func (c *devicesCmd) show(out io.Writer, d service.DeviceStatus) error {
 		fmt.Fprintln(out, "\nlatest readings")
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		for _, r := range d.Latest {
-			fmt.Fprintf(w, "  %s\t%s %s\t%s\t%s\n", r.Name, r.Plain(), r.Unit, r.Time.Local().Format(timeLayout), qualityNote(r.Quality))
+			fmt.Fprintf(w, "  %s\t%s %s\t%s\t%s\n", r.Name, r.Plain(), r.Unit, shownTime(r.Time), qualityNote(r.Quality))
 		}
 		w.Flush()
 	}

@@ -41,23 +41,24 @@ func (q queueFlag) use(io streams, f func(ctx context.Context, c *client) error)
 		return c.explain(err)
 	}
 	gone := c.explain(err)
-	queue, err := q.open(io)
+	queue, dataDir, err := q.open(io)
 	if err != nil {
 		return q.explain(gone, err)
 	}
-	return serveOffline(ctx, queue, f)
+	return serveOffline(ctx, queue, dataDir, f)
 }
 
-// open opens the queue that the config describes.
-func (q queueFlag) open(io streams) (*storeforward.Queue, error) {
+// open opens the queue that the config describes, in its data directory.
+func (q queueFlag) open(io streams) (queue *storeforward.Queue, dataDir string, err error) {
 	loaded, err := service.Load(q.Config)
 	if err != nil {
-		return nil, fmt.Errorf("nor is its queue found: %w", err)
+		return nil, "", fmt.Errorf("nor is its queue found: %w", err)
 	}
 	if isTerminal(io.err) {
 		fmt.Fprintf(io.err, "no gateway runs; this opens its queue in %s\n", loaded.Gateway.DataDir)
 	}
-	return loaded.OpenQueue(thisBuild(), newLog(io.err, slog.LevelWarn))
+	queue, err = loaded.OpenQueue(thisBuild(), newLog(io.err, slog.LevelWarn))
+	return queue, loaded.Gateway.DataDir, err
 }
 
 func thisBuild() service.Build {
@@ -80,9 +81,9 @@ func (q queueFlag) explain(gone, err error) error {
 // serveOffline serves the API of a queue to a client in this process, for as
 // long as f takes, and closes the queue. What is done is not logged: the person
 // who does it is told.
-func serveOffline(ctx context.Context, queue *storeforward.Queue, f func(ctx context.Context, c *client) error) (err error) {
+func serveOffline(ctx context.Context, queue *storeforward.Queue, dataDir string, f func(ctx context.Context, c *client) error) (err error) {
 	pipes := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: service.QueueHandler(queue, slog.New(slog.DiscardHandler)), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: service.QueueHandler(queue, dataDir, slog.New(slog.DiscardHandler)), ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(pipes) }()
 	c := newClient("this process", pipes.dial)

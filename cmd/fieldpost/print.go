@@ -12,6 +12,19 @@ import (
 
 const timeLayout = "2006-01-02 15:04:05"
 
+// shownTime gives a time for people. What happened before the time was known has the
+// uptime of the board instead.
+func shownTime(t time.Time) string {
+	uptime, undated := gateway.Uptime(t)
+	switch {
+	case t.IsZero():
+		return "unknown"
+	case undated:
+		return uptime.Round(time.Second).String() + " after start"
+	}
+	return t.Local().Format(timeLayout)
+}
+
 func printJSON(out io.Writer, v any) error {
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", "  ")

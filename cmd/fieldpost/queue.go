@@ -56,7 +56,7 @@ func (c *queueLsCmd) print(io streams, list []service.QueuedMessage) error {
 	}
 	w := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
 	for _, m := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d B\t%s\n", m.ID, m.Created.Local().Format(timeLayout), m.Kind, m.Size, shorten(m.Body, 80))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d B\t%s\n", m.ID, shownTime(m.Created), m.Kind, m.Size, shorten(m.Body, 80))
 	}
 	return w.Flush()
 }

@@ -127,7 +127,7 @@ func (c *readCmd) print(io streams, r service.Reading) error {
 	}
 	w := tabwriter.NewWriter(io.out, 0, 0, 2, ' ', 0)
 	for _, one := range r.Readings {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", one.Time.Local().Format(timeLayout), one.Name, one.Amount())
+		fmt.Fprintf(w, "%s\t%s\t%s\n", shownTime(one.Time), one.Name, one.Amount())
 	}
 	return w.Flush()
 }

@@ -60,7 +60,7 @@ func nextTime(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.Local().Format(timeLayout)
+	return shownTime(t)
 }
 
 // ruleNotes say what is worth knowing of a rule beside its line.
@@ -79,7 +79,7 @@ func ruleNotes(r service.RuleStatus) (notes []string) {
 			notes = append(notes, fmt.Sprintf("%s %s: %s: %s", l.Device, l.Action, l.Status, l.Detail))
 		}
 		if !l.Again.IsZero() {
-			notes = append(notes, "tried again at "+l.Again.Local().Format(timeLayout))
+			notes = append(notes, "tried again at "+shownTime(l.Again))
 		}
 	}
 	return notes

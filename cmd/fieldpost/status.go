@@ -174,6 +174,6 @@ func printHolds(out io.Writer, d service.DeviceStatus) {
 		fmt.Fprintf(out, "%s was made safe, since %s\n", d.ID, d.Output.MadeSafe)
 	}
 	if !d.Output.OverrideUntil.IsZero() {
-		fmt.Fprintf(out, "%s is under manual control until %s\n", d.ID, d.Output.OverrideUntil.Local().Format(timeLayout))
+		fmt.Fprintf(out, "%s is under manual control until %s\n", d.ID, shownTime(d.Output.OverrideUntil))
 	}
 }

@@ -16,10 +16,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fieldpost/fieldpost/gateway"
 )
 
 // Clock is what the rest of the program needs of time.
 type Clock interface {
+	// Now may be undated (gateway.Undated) while it cannot be trusted.
 	Now() time.Time
 	Trusted() bool
 }
@@ -51,13 +54,17 @@ func NewSystem(floor time.Time) *System {
 	}
 }
 
-// Now is the current time in UTC. It has no monotonic part, so that a difference
-// of two holds the steps that the clock was set by in between.
+// Now is the current time in UTC; while it cannot be trusted, it is undated. It has no
+// monotonic part, so that a difference of two holds the steps that the clock was set by
+// in between.
 func (s *System) Now() time.Time {
 	if b := s.corrects(); b != nil {
 		return b.boot.Add(s.uptime()).UTC()
 	}
-	return s.system()
+	if now := s.system(); !now.Before(s.floor) {
+		return now
+	}
+	return gateway.Undated(s.uptime())
 }
 
 // Trusted reports whether the time is plausible.

@@ -53,9 +53,9 @@ func (i *Inbox) reaches(device gateway.DeviceID) error {
 func (i *Inbox) deny(ctx context.Context, cmd gateway.Command, why error) error {
 	d := i.dispatcher
 	now := d.opts.Clock.Now()
-	result := sanitize(gateway.Result{
+	result := d.finishedNow(gateway.Result{
 		CommandID: cmd.ID, Device: cmd.Device, Action: cmd.Action,
-		Status: gateway.StatusDenied, Detail: why.Error(), Finished: now.UTC(), ReplyTo: cmd.ReplyTo,
+		Status: gateway.StatusDenied, Detail: why.Error(), ReplyTo: cmd.ReplyTo,
 	})
 	if _, err := d.opts.Queue.Append(ctx, resultMessage(result, i.results(), now)); err != nil {
 		return fmt.Errorf("deny command %s: %w", cmd.ID, err)

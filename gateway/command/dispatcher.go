@@ -34,6 +34,8 @@ type Options struct {
 	// Queue takes the answers to repeats and to input that is no command.
 	Queue Queue
 	Clock clock.Clock
+	// Boot names this run of the board in results with an undated time.
+	Boot string
 	// Devices that there are at first.
 	Devices
 	// Grace is how long a stop lets running commands go on; default 5 s.

@@ -63,8 +63,8 @@ func (i *Inbox) Refuse(ctx context.Context, cmd gateway.Command, raw []byte, rea
 	d := i.dispatcher
 	now := d.opts.Clock.Now()
 	id, reason := safeID(cmd.ID), cut(reason, maxDetailBytes)
-	result := sanitize(gateway.Result{
-		CommandID: id, Status: gateway.StatusDenied, Detail: "malformed: " + reason, Finished: now.UTC(), ReplyTo: cmd.ReplyTo,
+	result := d.finishedNow(gateway.Result{
+		CommandID: id, Status: gateway.StatusDenied, Detail: "malformed: " + reason, ReplyTo: cmd.ReplyTo,
 	})
 	letter := deadLetter(id, cmd.Origin, raw, reason, now)
 	if _, err := d.opts.Queue.Append(ctx, letter, resultMessage(result, i.results(), now)); err != nil {

@@ -43,6 +43,9 @@ func sanitize(r gateway.Result) gateway.Result {
 // resultMessage reports a result that has been sanitized.
 func resultMessage(r gateway.Result, lane gateway.Lane, now time.Time) gateway.Message {
 	r = unscoped(r)
+	if _, undated := gateway.Uptime(now); undated {
+		now = r.Finished // of the boot that the result names, which may be an earlier one
+	}
 	body, _ := json.Marshal(r) // sanitize has tried
 	return gateway.Message{
 		ID: gateway.MessageID{Lane: lane}, Kind: gateway.KindResult,

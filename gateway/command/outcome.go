@@ -190,6 +190,14 @@ func (w *worker) complete(r gateway.Result, err error) gateway.Result {
 	if err != nil {
 		r.Detail = strings.TrimSuffix(err.Error(), ": "+string(r.Status)) // once is enough
 	}
-	r.Finished = w.opts.Clock.Now().UTC()
+	return w.finishedNow(r)
+}
+
+// finishedNow is a final state that has just been reached, fit for a message.
+func (d *Dispatcher) finishedNow(r gateway.Result) gateway.Result {
+	r.Finished = d.opts.Clock.Now().UTC()
+	if _, undated := gateway.Uptime(r.Finished); undated {
+		r.Boot = d.opts.Boot
+	}
 	return sanitize(r)
 }

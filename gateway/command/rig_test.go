@@ -18,11 +18,19 @@ import (
 // wall is the bubble's clock, which may be untrusted.
 type wall struct {
 	untrusted bool // as it is at first
+	undated   bool // as long as it is untrusted
+	later     time.Duration
 	trusted   atomic.Bool
 	ahead     atomic.Int64 // of the bubble's clock
 }
 
-func (w *wall) Now() time.Time       { return time.Now().Add(time.Duration(w.ahead.Load())) }
+func (w *wall) Now() time.Time {
+	if w.undated && !w.Trusted() {
+		return gateway.Undated(time.Minute + w.later)
+	}
+	return time.Now().Add(time.Duration(w.ahead.Load()))
+}
+
 func (w *wall) Trusted() bool        { return !w.untrusted || w.trusted.Load() }
 func (w *wall) trust()               { w.trusted.Store(true) }
 func (w *wall) step(d time.Duration) { w.ahead.Add(int64(d)) }
@@ -114,7 +122,7 @@ func (r *rig) assemble() {
 	log := slog.New(slog.NewTextHandler(r.logs, nil))
 	r.board = health.NewBoard(log)
 	d, err := command.NewDispatcher(command.Options{
-		Journal: r.disk, Queue: r.disk, Clock: r.clock,
+		Journal: r.disk, Queue: r.disk, Clock: r.clock, Boot: "b1",
 		Devices: r.devices(), Log: log, Health: r.board,
 	})
 	if err != nil {

@@ -22,8 +22,10 @@ type Queue interface {
 // BatcherOptions of a Batcher. Queue and Clock are required; zero means the
 // default.
 type BatcherOptions struct {
-	Queue  Queue
-	Clock  clock.Clock
+	Queue Queue
+	Clock clock.Clock
+	// Boot names this run of the board in messages with something undated.
+	Boot   string
 	Log    *slog.Logger
 	Health *health.Board
 

@@ -39,7 +39,7 @@ func (b *Batcher) Emit(_ context.Context, readings ...gateway.Reading) error {
 // Alert puts an alert behind what has come before it, as a message of its own
 // that is appended at once; then stored is called.
 func (b *Batcher) Alert(_ context.Context, a gateway.Alert, stored func()) error {
-	m, err := alertMessage(b.opts.Lane, b.opts.Clock.Now(), a)
+	m, err := b.alert(a)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (b *Batcher) Alert(_ context.Context, a gateway.Alert, stored func()) error
 
 // Event puts an event behind what has come before it, like an alert.
 func (b *Batcher) Event(e gateway.Event) error {
-	m, err := eventMessage(b.opts.Lane, b.opts.Clock.Now(), e)
+	m, err := b.event(e)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (b *Batcher) Event(e gateway.Event) error {
 // Gap implements gateway.Sink: the record is a message of its own behind what has
 // come before it, appended at once.
 func (b *Batcher) Gap(_ context.Context, g gateway.Gap) error {
-	m, err := gapMessage(b.opts.Lane, b.opts.Clock.Now(), g)
+	m, err := b.gap(g)
 	if err != nil {
 		return err
 	}
@@ -96,23 +96,23 @@ func (b *Batcher) closeWindow(now time.Time, window time.Duration) {
 
 // encode adds one reading, or says why it has no encoding. The caller holds mu.
 func (b *Batcher) encode(r gateway.Reading) {
-	data, err := encodeReading(r)
+	e, err := encodeReading(r)
 	b.note(r, err)
 	if err == nil {
-		b.add(data)
+		b.add(e)
 	}
 }
 
 // add puts an encoded reading into the open message, and seals that before
 // it would grow too large. The caller holds mu.
-func (b *Batcher) add(data []byte) {
-	if b.open.readings > 0 && b.open.size(len(data)) > b.opts.MaxBytes {
+func (b *Batcher) add(r encoded) {
+	if b.open.readings > 0 && b.open.sizeWith(r) > b.opts.MaxBytes {
 		b.seal()
 	}
 	first := b.open.readings == 0
-	b.open.add(data, time.Now())
+	b.open.add(r, time.Now())
 	switch {
-	case b.open.size(0) >= b.opts.MaxBytes:
+	case b.open.size() >= b.opts.MaxBytes:
 		b.seal()
 	case first:
 		b.signal() // there is a deadline now
@@ -124,8 +124,7 @@ func (b *Batcher) seal() {
 	if b.open.readings == 0 {
 		return
 	}
-	m := telemetry(b.opts.Lane, b.opts.Clock.Now(), b.open.close())
-	dropped := b.box.put(sealed{message: m, readings: b.open.readings})
+	dropped := b.box.put(sealed{message: b.telemetry(&b.open), readings: b.open.readings})
 	b.open = pack{}
 	b.lose(dropped, b.stats.Problem)
 	b.signal()
@@ -182,17 +181,17 @@ func (b *Batcher) Commit(ctx context.Context, batches ...[]gateway.Reading) ([]g
 	for i, batch := range batches {
 		p := pack{}
 		for _, r := range batch {
-			data, err := encodeReading(r)
+			e, err := encodeReading(r)
 			if err != nil {
 				return nil, err
 			}
-			p.add(data, time.Time{})
+			p.add(e, time.Time{})
 		}
 		if p.readings == 0 {
 			return nil, fmt.Errorf("batch %d of %d holds no reading: %w", i+1, len(batches), gateway.ErrInvalid)
 		}
 		count += p.readings
-		messages = append(messages, telemetry(b.opts.Lane, b.opts.Clock.Now(), p.close()))
+		messages = append(messages, b.telemetry(&p))
 	}
 	ids, err := b.opts.Queue.Append(ctx, messages...)
 	if err != nil {

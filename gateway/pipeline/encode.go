@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/dating"
 )
 
 // Bounds of one reading.
@@ -18,10 +19,12 @@ const (
 	MaxNameBytes = 256
 )
 
-// The body of a message is bodyHead, readings with a comma between them, and
-// bodyTail. Each reading is an object with the members of wireReading.
+// The body of a message is bodyHead, a label of package dating if something in it is
+// undated, bodyList, readings with a comma between them, and bodyTail. Each reading is an
+// object with the members of wireReading.
 const (
-	bodyHead = `{"v":1,"readings":[`
+	bodyHead = `{"v":1,`
+	bodyList = `"readings":[`
 	bodyTail = `]}`
 )
 
@@ -42,11 +45,17 @@ type wireReading struct {
 	Seq     uint64           `json:"seq,omitempty"`
 }
 
-// encodeReading gives the JSON form of a reading that has been stamped. The
-// error wraps gateway.ErrInvalid and names the reading.
-func encodeReading(r gateway.Reading) ([]byte, error) {
+// encoded is a reading in its JSON form.
+type encoded struct {
+	text    []byte
+	undated bool // it lacks the time of day
+}
+
+// encodeReading encodes a reading that has been stamped. The error wraps
+// gateway.ErrInvalid and names the reading.
+func encodeReading(r gateway.Reading) (e encoded, err error) {
 	if err := checkReading(r); err != nil {
-		return nil, fmt.Errorf("reading %.60q of device %.60q: %w: %w", r.Name, r.Device, err, gateway.ErrInvalid)
+		return e, fmt.Errorf("reading %.60q of device %.60q: %w: %w", r.Name, r.Device, err, gateway.ErrInvalid)
 	}
 	w := wireReading{
 		Device: r.Device, Name: r.Name, Value: r.Value, Unit: r.Unit,
@@ -55,11 +64,11 @@ func encodeReading(r gateway.Reading) ([]byte, error) {
 	if w.Quality == gateway.Good {
 		w.Quality = ""
 	}
-	data, err := json.Marshal(w)
-	if err != nil { // NaN and the infinities
-		return nil, fmt.Errorf("reading %.60q of device %.60q: %w", r.Name, r.Device, errors.Join(err, gateway.ErrInvalid))
+	_, e.undated = gateway.Uptime(r.Time)
+	if e.text, err = json.Marshal(w); err != nil { // NaN and the infinities
+		return e, fmt.Errorf("reading %.60q of device %.60q: %w", r.Name, r.Device, errors.Join(err, gateway.ErrInvalid))
 	}
-	return data, nil
+	return e, nil
 }
 
 func checkReading(r gateway.Reading) error {
@@ -85,10 +94,27 @@ func checkReading(r gateway.Reading) error {
 	return nil
 }
 
-// telemetry makes the message of one body.
-func telemetry(lane gateway.Lane, now time.Time, body []byte) gateway.Message {
+// telemetry makes the message of a pack.
+func (b *Batcher) telemetry(p *pack) gateway.Message {
+	now := b.opts.Clock.Now()
+	boot := b.boot(now)
+	if p.undated > 0 {
+		boot = b.opts.Boot
+	}
+	return b.message(gateway.KindTelemetry, now, p.body(dating.Label(boot)))
+}
+
+// boot is what a time needs beside it, if it is undated.
+func (b *Batcher) boot(t time.Time) string {
+	if _, undated := gateway.Uptime(t); undated {
+		return b.opts.Boot
+	}
+	return ""
+}
+
+func (b *Batcher) message(kind gateway.Kind, now time.Time, body []byte) gateway.Message {
 	return gateway.Message{
-		ID: gateway.MessageID{Lane: lane}, Kind: gateway.KindTelemetry,
+		ID: gateway.MessageID{Lane: b.opts.Lane}, Kind: kind,
 		Created: now.UTC(), ContentType: contentType, Body: body,
 	}
 }
@@ -99,18 +125,17 @@ type wireAlert struct {
 	Time string `json:"time"`
 }
 
-// alertMessage makes the message of one alert.
-func alertMessage(lane gateway.Lane, now time.Time, a gateway.Alert) (gateway.Message, error) {
+// alert makes the message of one alert.
+func (b *Batcher) alert(a gateway.Alert) (gateway.Message, error) {
 	body, err := json.Marshal(struct {
 		V     int       `json:"v"`
+		Boot  string    `json:"boot,omitempty"`
 		Alert wireAlert `json:"alert"`
-	}{1, wireAlert{a, a.Time.UTC().Format(timeLayout)}})
+	}{1, b.boot(a.Time), wireAlert{a, a.Time.UTC().Format(timeLayout)}})
 	if err != nil {
 		return gateway.Message{}, fmt.Errorf("alert %s of device %s: %w", a.ID, a.Device, errors.Join(err, gateway.ErrInvalid))
 	}
-	m := telemetry(lane, now, body)
-	m.Kind = gateway.KindAlert
-	return m, nil
+	return b.message(gateway.KindAlert, b.opts.Clock.Now(), body), nil
 }
 
 // wireEvent is the JSON form of an event: the object behind "event".
@@ -119,28 +144,25 @@ type wireEvent struct {
 	Time string `json:"time"`
 }
 
-// eventMessage makes the message of one event.
-func eventMessage(lane gateway.Lane, now time.Time, e gateway.Event) (gateway.Message, error) {
+// event makes the message of one event.
+func (b *Batcher) event(e gateway.Event) (gateway.Message, error) {
 	body, err := json.Marshal(struct {
 		V     int       `json:"v"`
+		Boot  string    `json:"boot,omitempty"`
 		Event wireEvent `json:"event"`
-	}{1, wireEvent{e, e.Time.UTC().Format(timeLayout)}})
+	}{1, b.boot(e.Time), wireEvent{e, e.Time.UTC().Format(timeLayout)}})
 	if err != nil {
 		return gateway.Message{}, fmt.Errorf("event %s of device %s: %w", e.Name, e.Device, errors.Join(err, gateway.ErrInvalid))
 	}
-	m := telemetry(lane, now, body)
-	m.Kind = gateway.KindEvent
-	return m, nil
+	return b.message(gateway.KindEvent, b.opts.Clock.Now(), body), nil
 }
 
-// gapMessage makes the message of one gap.
-func gapMessage(lane gateway.Lane, now time.Time, g gateway.Gap) (gateway.Message, error) {
-	g.Time = g.Time.UTC()
+// gap makes the message of one gap.
+func (b *Batcher) gap(g gateway.Gap) (gateway.Message, error) {
+	g.Boot, g.Time = b.boot(g.Time), g.Time.UTC()
 	body, err := json.Marshal(g)
 	if err != nil {
 		return gateway.Message{}, fmt.Errorf("gap in the readings of device %s: %w", g.Device, errors.Join(err, gateway.ErrInvalid))
 	}
-	m := telemetry(lane, now, body)
-	m.Kind = gateway.KindGap
-	return m, nil
+	return b.message(gateway.KindGap, b.opts.Clock.Now(), body), nil
 }

@@ -28,14 +28,14 @@ func FuzzEncodeReading(f *testing.F) {
 		}
 		data, err := encodeReading(r)
 		if err != nil {
-			if !errors.Is(err, gateway.ErrInvalid) || data != nil {
-				t.Fatalf("%q beside the error %v", data, err)
+			if !errors.Is(err, gateway.ErrInvalid) || data.text != nil {
+				t.Fatalf("%v beside the error %v", data, err)
 			}
 			return
 		}
 		var got wireReading
-		if err := json.Unmarshal(data, &got); err != nil {
-			t.Fatalf("%v: %s", err, data)
+		if err := json.Unmarshal(data.text, &got); err != nil {
+			t.Fatalf("%v: %s", err, data.text)
 		}
 		if got.Quality == "" {
 			got.Quality = gateway.Good
@@ -48,7 +48,7 @@ func FuzzEncodeReading(f *testing.F) {
 			t.Fatalf("time %s of %v: %v", got.Time, r.Time, err)
 		}
 		if got.Device != r.Device || got.Name != r.Name || got.Unit != r.Unit || got.Quality != r.Quality || got.Value != r.Value {
-			t.Fatalf("%s of %+v", data, r)
+			t.Fatalf("%s of %+v", data.text, r)
 		}
 	})
 }

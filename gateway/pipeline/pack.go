@@ -1,33 +1,54 @@
 package pipeline
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/fieldpost/fieldpost/gateway/dating"
+)
 
 // pack is a message that is being filled.
 type pack struct {
-	body     []byte
+	list     []byte // of readings, with a comma between them
 	readings int
+	// undated is how many of them lack the time of day.
+	undated int
 	// first is when its first reading came in.
 	first time.Time
 }
 
-// size is the length of the body with n more bytes of reading in it.
-func (p *pack) size(n int) int {
-	if p.readings == 0 {
-		return len(bodyHead) + n + len(bodyTail)
+// size is the length of the body, as it may leave.
+func (p *pack) size() int { return p.sizeWith(encoded{}) }
+
+// sizeWith is size with one more reading.
+func (p *pack) sizeWith(r encoded) int {
+	size, undated := len(bodyHead)+len(bodyList)+len(p.list)+len(r.text)+len(bodyTail), p.undated
+	if p.readings > 0 && len(r.text) > 0 {
+		size += len(",")
 	}
-	return len(p.body) + len(",") + n + len(bodyTail)
+	if r.undated {
+		undated++
+	}
+	if undated > 0 {
+		size += dating.LabelRoom + undated*dating.TimeRoom
+	}
+	return size
 }
 
-func (p *pack) add(reading []byte, now time.Time) {
+func (p *pack) add(r encoded, now time.Time) {
 	if p.readings == 0 {
 		p.first = now
-		p.body = append(p.body, bodyHead...)
 	} else {
-		p.body = append(p.body, ',')
+		p.list = append(p.list, ',')
 	}
-	p.body = append(p.body, reading...)
+	p.list = append(p.list, r.text...)
 	p.readings++
+	if r.undated {
+		p.undated++
+	}
 }
 
-// close completes the body.
-func (p *pack) close() []byte { return append(p.body, bodyTail...) }
+// body is that of the complete message, with a label, if it needs one.
+func (p *pack) body(label string) []byte {
+	return slices.Concat([]byte(bodyHead+label+bodyList), p.list, []byte(bodyTail))
+}

@@ -10,20 +10,23 @@ import (
 	"unicode/utf8"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/dating"
 	"github.com/fieldpost/fieldpost/storeforward"
 )
 
 // queueAPI is the part of the local API that needs the queue alone.
 type queueAPI struct {
 	queue *storeforward.Queue
+	dater *dating.Dater // messages are shown as they would be sent now
 	log   *slog.Logger
 }
 
 // QueueHandler serves the part of the local API that needs the queue alone: the
 // tools can so work on the queue of a gateway that does not run.
-func QueueHandler(q *storeforward.Queue, log *slog.Logger) http.Handler {
+func QueueHandler(q *storeforward.Queue, dataDir string, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
-	(&queueAPI{queue: q, log: log}).register(mux)
+	starts := dating.ReadStarts(dating.Options{Memory: newBootMemory(dataDir, log), Log: log})
+	(&queueAPI{queue: q, dater: dating.NewDater(starts), log: log}).register(mux)
 	return mux
 }
 
@@ -58,6 +61,7 @@ func (a *queueAPI) messages(w http.ResponseWriter, r *http.Request) {
 	}
 	views := make([]QueuedMessage, 0, len(list))
 	for _, m := range list {
+		m = a.dater.Show(m)
 		v := QueuedMessage{
 			ID: m.ID.String(), Kind: m.Kind, Created: m.Created, Correlation: m.CorrelationID,
 			ContentType: m.ContentType, Size: len(m.Body), Body: string(m.Body),

@@ -77,7 +77,7 @@ func (a *queueAPI) each(ctx context.Context, lane laneOf, from uint64, f func(ga
 			return err
 		}
 		for _, m := range page {
-			if err := f(m); err != nil {
+			if err := f(a.dater.Show(m)); err != nil {
 				return err
 			}
 		}

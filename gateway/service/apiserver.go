@@ -68,7 +68,7 @@ func (a *api) run(ctx context.Context) error {
 	mux.HandleFunc("POST /v1/safe", a.safe)
 	mux.HandleFunc("POST /v1/reload", a.reload)
 	a.registerUploads(mux)
-	(&queueAPI{queue: a.queue, log: a.log}).register(mux)
+	(&queueAPI{queue: a.queue, dater: a.dater, log: a.log}).register(mux)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	var conns sync.WaitGroup // whose handlers use the queue, which is closed next
 	server.ConnState = func(_ net.Conn, state http.ConnState) {

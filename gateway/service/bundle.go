@@ -145,7 +145,7 @@ func (s *Service) writeLane(ctx context.Context, w io.Writer, lane gateway.Lane,
 	buffered := bufio.NewWriterSize(packed, 64<<10)
 	lines := json.NewEncoder(buffered)
 	lines.SetEscapeHTML(false)
-	queue := &queueAPI{queue: s.queue, log: s.log}
+	queue := &queueAPI{queue: s.queue, dater: s.dater, log: s.log}
 	for _, l := range queue.lanes(lane) {
 		err := queue.each(ctx, l, 0, func(m gateway.Message) error {
 			if limit--; limit < 0 {

@@ -40,7 +40,7 @@ func (s *Service) newControl(a *assembly) (*control, error) {
 		return nil, err
 	}
 	dispatcher, err := command.NewDispatcher(command.Options{
-		Journal: s.queue.Journal(), Queue: s.queue, Clock: s.clock, Health: s.health, Log: s.log, Devices: devices,
+		Journal: s.queue.Journal(), Queue: s.queue, Clock: s.clock, Boot: s.clock.Boot(), Health: s.health, Log: s.log, Devices: devices,
 	})
 	if err != nil {
 		return nil, err

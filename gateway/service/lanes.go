@@ -21,7 +21,7 @@ type lanes struct {
 func (s *Service) newLanes(ctx context.Context, c BatchConfig) *lanes {
 	return &lanes{
 		common: pipeline.BatcherOptions{
-			Queue: s.queue, Clock: s.clock, Log: s.log, Health: s.health,
+			Queue: s.queue, Clock: s.clock, Boot: s.clock.Boot(), Log: s.log, Health: s.health,
 			MaxBytes: int(c.MaxBytes), MaxAge: c.MaxAge, Thinning: s.meter.Thinning,
 		},
 		stage: newStage(ctx, "batches", s.fail), batchers: make(map[gateway.Lane]*pipeline.Batcher),

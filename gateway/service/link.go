@@ -134,7 +134,7 @@ func (s *Service) wiring(config *Loaded, child gateway.Lane, inbox *command.Inbo
 // senderOptions are what all senders have in common: they share the line.
 func (s *Service) senderOptions(config *Loaded, u uplink.Upstream) uplink.Options {
 	return uplink.Options{
-		Upstream: u, Log: s.log, Health: s.health, StartJitter: startJitter(),
+		Upstream: u, Dater: s.dater, Log: s.log, Health: s.health, StartJitter: startJitter(),
 		MaxRate: int64(config.upstream.MaxRate), Meter: s.meter,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/fieldpost/fieldpost/gateway"
+	"github.com/fieldpost/fieldpost/gateway/dating"
 	"github.com/fieldpost/fieldpost/gateway/durable"
 )
 
@@ -26,6 +27,11 @@ type memory struct {
 	log  *slog.Logger
 	// limit is how many bytes may be kept; 0 is maxMemory.
 	limit int
+}
+
+// newBootMemory is what is remembered of the starts of the board.
+func newBootMemory(dataDir string, log *slog.Logger) *memory {
+	return &memory{path: filepath.Join(dataDir, "boots.memory"), log: log, limit: dating.MaxMemory}
 }
 
 func (m *memory) most() int { return cmp.Or(m.limit, maxMemory) }

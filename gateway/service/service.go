@@ -18,6 +18,7 @@ import (
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 	"github.com/fieldpost/fieldpost/gateway/clock"
+	"github.com/fieldpost/fieldpost/gateway/dating"
 	"github.com/fieldpost/fieldpost/gateway/health"
 	"github.com/fieldpost/fieldpost/gateway/latest"
 	"github.com/fieldpost/fieldpost/gateway/uplink"
@@ -48,6 +49,8 @@ type Service struct {
 
 	buses      *bus.Set
 	queue      *storeforward.Queue
+	starts     *dating.Starts
+	dater      *dating.Dater
 	lanes      *lanes
 	meter      *uplink.Meter
 	remote     *remote
@@ -108,6 +111,11 @@ func (s *Service) Run(ctx context.Context, p Process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.queue.Close()) }()
+	s.starts = dating.NewStarts(dating.Options{
+		Board: s.clock, Floor: s.build.Time, Memory: newBootMemory(first.config.Gateway.DataDir, s.log), Log: s.log,
+	})
+	s.dater = dating.NewDater(s.starts)
+	defer s.starts.Stop()
 	if err := s.makeMeter(first.config); err != nil {
 		return err
 	}

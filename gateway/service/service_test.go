@@ -114,6 +114,12 @@ func startService(t *testing.T, dir, url string) *running {
 // startServiceWith takes a whole config, and changes to it that no file may make.
 func startServiceWith(t *testing.T, dir, text string, changes ...func(*Loaded)) *running {
 	t.Helper()
+	return startBuilt(t, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), dir, text, changes...)
+}
+
+// startBuilt takes the time of the build, too.
+func startBuilt(t *testing.T, built time.Time, dir, text string, changes ...func(*Loaded)) *running {
+	t.Helper()
 	file := filepath.Join(dir, "fieldpost.yaml")
 	text = strings.ReplaceAll(text, "DIR", dir)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -127,7 +133,7 @@ func startServiceWith(t *testing.T, dir, text string, changes ...func(*Loaded)) 
 		change(loaded)
 	}
 	r := &running{dir: dir, logs: &syncBuffer{}, ended: make(chan error, 1)}
-	s, err := New(loaded, Build{Version: "test", Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, slog.New(slog.NewTextHandler(r.logs, nil)))
+	s, err := New(loaded, Build{Version: "test", Time: built}, slog.New(slog.NewTextHandler(r.logs, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,9 +145,14 @@ func startServiceWith(t *testing.T, dir, text string, changes ...func(*Loaded)) 
 	}}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
-	go func() { r.ended <- s.Run(ctx, Process{}) }()
+	go func() {
+		defer close(r.ended)
+		r.ended <- s.Run(ctx, Process{})
+	}()
 	t.Cleanup(func() {
 		cancel()
+		for range r.ended { // it writes to the last
+		}
 		if t.Failed() {
 			t.Logf("log:\n%s", r.logs)
 		}

@@ -75,6 +75,7 @@ func (s *Service) alive() bool {
 
 // derive states the conditions that follow from snapshots.
 func (s *Service) derive() {
+	s.starts.Look()
 	stats := s.queue.Stats()
 	if r := stats.Salvage; r != nil {
 		s.set(conditionSalvage, true, health.Warning, salvageText(r))

@@ -17,8 +17,10 @@ import (
 type Options struct {
 	Store    Store
 	Upstream Upstream
-	Log      *slog.Logger
-	Health   *health.Board
+	// Dater completes what is sent; nil: it is complete.
+	Dater  Dater
+	Log    *slog.Logger
+	Health *health.Board
 
 	// MaxRate bounds the bytes per second that leave; 0 is no bound. Telemetry
 	// waits for its share in the store; what else there is to send goes at once

@@ -78,6 +78,38 @@ func TestLossMidWindow(t *testing.T) {
 	})
 }
 
+// dater numbers the copies of a message.
+type dater map[gateway.MessageID]int
+
+func (d dater) Date(m gateway.Message) gateway.Message {
+	d[m.ID]++
+	m.Body = append([]byte("dated "), m.Body...)
+	return m
+}
+
+func TestMessagesAreDatedEachTimeTheyAreSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := make(dater)
+		r := run(t, 2, func(n int, s *fakeSession) error { s.auto = n > 1; return nil }, func(o *uplink.Options) { o.Dater = d })
+		r.hub.session(0).lose(errCut)
+		time.Sleep(2 * time.Second)
+		r.stop()
+		for i := range 2 {
+			equal(t, "sent", r.hub.session(i).published(), []uint64{1, 2})
+			for _, receipt := range r.hub.session(i).receipts {
+				if receipt.size != len("dated {}") {
+					t.Errorf("a message of %d bytes was sent, want one that is dated", receipt.size)
+				}
+			}
+		}
+		for id, n := range d {
+			if n != 2 {
+				t.Errorf("%s was dated %d times, want 2", id, n)
+			}
+		}
+	})
+}
+
 func TestRefusalGoesToTheSlowEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, 1, func(int, *fakeSession) error { return fmt.Errorf("check the key: %w", uplink.ErrRefused) })

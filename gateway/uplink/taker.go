@@ -38,6 +38,9 @@ func (t *taker) take(ctx context.Context) (gateway.Message, error) {
 			return gateway.Message{}, ctx.Err() // m, if any, comes again after Rewind
 		case err == nil:
 			t.complaint = ""
+			if t.opts.Dater != nil {
+				m = t.opts.Dater.Date(m)
+			}
 			return m, nil
 		case t.turn.Err() != nil && errors.Is(err, context.DeadlineExceeded): // nothing to send
 		default:

@@ -38,6 +38,13 @@ type Store interface {
 	Rewind()
 }
 
+// Dater gives messages the times that were not known when they were made.
+type Dater interface {
+	// Date is called with each message that is about to be sent. It leaves the id, and
+	// gives the same for a message that is sent again.
+	Date(m gateway.Message) gateway.Message
+}
+
 // Upstream opens sessions with one hub or broker.
 type Upstream interface {
 	// Name is for logs and status: kind and address, never a secret.

@@ -20,7 +20,8 @@ var layers = map[string][]string{
 	"gateway/durable":           {},
 	"gateway/expression":        {"gateway"},
 	"gateway/latest":            {"gateway"},
-	"gateway/pipeline":          {"gateway", "gateway/clock", "gateway/expression", "gateway/health"},
+	"gateway/dating":            {"gateway"},
+	"gateway/pipeline":          {"gateway", "gateway/clock", "gateway/dating", "gateway/expression", "gateway/health"},
 	"gateway/command":           {"gateway", "gateway/clock", "gateway/durable", "gateway/expression", "gateway/health", "gateway/latest"},
 	"gateway/policy":            {"gateway", "gateway/clock", "gateway/durable", "gateway/expression", "gateway/health", "gateway/latest"},
 	"gateway/rules":             {"gateway", "gateway/clock", "gateway/expression", "gateway/health", "gateway/latest"},
@@ -36,7 +37,7 @@ var layers = map[string][]string{
 	"gateway/hubsim":            {"gateway", "gateway/wsconn"},
 	"gateway/hubsim/load":       {"gateway/hubsim"},
 	"gateway/service": {
-		"gateway", "gateway/audit", "gateway/clock", "gateway/command", "gateway/config", "gateway/durable", "gateway/health", "gateway/latest", "gateway/pipeline", "gateway/policy", "gateway/rules", "gateway/scene",
+		"gateway", "gateway/audit", "gateway/clock", "gateway/command", "gateway/config", "gateway/dating", "gateway/durable", "gateway/health", "gateway/latest", "gateway/pipeline", "gateway/policy", "gateway/rules", "gateway/scene",
 		"gateway/uplink", "gateway/uplink/broker", "gateway/uplink/iothub", "gateway/uplink/mqtt", "gateway/uplink/upload", "storeforward", "drivers", "drivers/bus",
 	},
 	"storeforward":          {"gateway"},

@@ -14,6 +14,19 @@ import (
 	"github.com/fieldpost/fieldpost/gateway/uplink/mqtt"
 )
 
+// unset is the clock of a board that does not know the time.
+type unset struct{}
+
+func (unset) Now() time.Time { return gateway.Undated(time.Minute) }
+func (unset) Trusted() bool  { return false }
+
+// TestCertificatesAreJudgedByTheClockOfTheBoard, while there is nothing better.
+func TestCertificatesAreJudgedByTheClockOfTheBoard(t *testing.T) {
+	if got := likely(unset{})(); time.Since(got).Abs() > time.Hour {
+		t.Errorf("judged by %v", got)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	if err := validConfig().Validate(); err != nil {
 		t.Errorf("valid: %v", err)
