@@ -76,7 +76,7 @@ func printFindings(out io.Writer, l audit.LaneReport) {
 		fmt.Fprintf(out, "%s: %d messages came out of order\n", name, l.OutOfOrder)
 	}
 	if l.NotCompared > 0 {
-		fmt.Fprintf(out, "%s: %d repeats were not compared, the first delivery was too many messages before\n", name, l.NotCompared)
+		fmt.Fprintf(out, "%s: %d repeats were not compared, their times are estimated or the first delivery was too many messages before\n", name, l.NotCompared)
 	}
 	switch {
 	case l.Impossible() > 0:

@@ -90,7 +90,10 @@ func (a *Auditor) count(l *lane, e *entry) {
 	}
 	seq := e.id.Seq
 	fresh := l.received.Add(seq, seq) > 0
-	known, same := a.contents.note(l, seq, e.content)
+	var known, same bool
+	if !e.estimated {
+		known, same = a.contents.note(l, seq, e.content)
+	}
 	switch {
 	case fresh:
 		l.order(seq)

@@ -51,6 +51,22 @@ func laneOf(t *testing.T, r Report, lane gateway.Lane) LaneReport {
 	return r.Lanes[i]
 }
 
+// TestEstimatedTimesAreNotCompared: another copy may know better.
+func TestEstimatedTimesAreNotCompared(t *testing.T) {
+	estimated := event("telemetry", 1, "telemetry", `{"v":1,"boot":"b","readings":[]}`)
+	dated := event("telemetry", 1, "telemetry", `{"v":1,"readings":[]}`)
+	other := event("telemetry", 1, "telemetry", `{"v":1,"readings":[7]}`)
+	for _, lines := range [][]string{{estimated, dated}, {dated, estimated}, {estimated, estimated}} {
+		l := laneOf(t, audited(t, lines...).Report(), "telemetry")
+		if l.Duplicates != 1 || l.NotCompared != 1 || l.Conflicts != 0 {
+			t.Errorf("%q: %+v", lines, l)
+		}
+	}
+	if l := laneOf(t, audited(t, dated, estimated, other).Report(), "telemetry"); l.Conflicts != 1 {
+		t.Errorf("two that are dated differ: %+v", l)
+	}
+}
+
 func TestAHoleIsFoundAndExplained(t *testing.T) {
 	lines := []string{telemetry(3), telemetry(4), telemetry(4), telemetry(9)}
 	r := audited(t, lines...).Report()

@@ -21,6 +21,8 @@ type entry struct {
 	id     gateway.MessageID
 	device string
 	kind   gateway.Kind
+	// estimated: times in the body are estimated, so that another copy may know better.
+	estimated bool
 	// content is the body in a form that does not depend on who has written it
 	// down: JSON without white space between its tokens, or the bytes.
 	content []byte
@@ -92,10 +94,15 @@ func parse(data []byte) (entry, error) {
 		return entry{}, fmt.Errorf("message %s: %w", id, err)
 	}
 	return entry{
-		id: id, content: content,
+		id: id, content: content, estimated: isEstimated(content),
 		device: first(l.Device, l.SystemProperties.Device),
 		kind:   first(l.Kind, l.Properties.Kind),
 	}, nil
+}
+
+// isEstimated tells a body by the boot that stands first in it.
+func isEstimated(content []byte) bool {
+	return bytes.HasPrefix(content, []byte(`{"v":1,"boot":`)) || bytes.HasPrefix(content, []byte(`{"boot":`))
 }
 
 // first is the first value that is given.

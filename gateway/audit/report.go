@@ -29,7 +29,7 @@ type LaneReport struct {
 	Received   uint64 `json:"received"`
 	Duplicates uint64 `json:"duplicates"`
 	// NotCompared are duplicates whose first delivery was too long ago to be
-	// remembered what it said.
+	// remembered what it said, and those with estimated times.
 	NotCompared uint64 `json:"not_compared,omitempty"`
 	// Woven counts first deliveries of a backlog that came beside newer
 	// messages, OutOfOrder those that fit neither row. Neither is a fault of
