@@ -87,6 +87,12 @@ func check(p *plan, cmd gateway.Command) error {
 // act carries an action out. One that may be repeated is, once, if its session was
 // lost meanwhile.
 func (d *Dev) act(ctx context.Context, conn *link.Conn, action link.Action, term time.Duration, args []link.Value) (map[string]any, error) {
+	select {
+	case d.acting <- struct{}{}:
+		defer func() { <-d.acting }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("nothing was done: %w", ctx.Err())
+	}
 	session := conn.Stats().Sessions
 	results, err := conn.Do(ctx, action, term, args...)
 	if action.Idempotent && errors.Is(err, link.ErrOutcome) && conn.Err() == nil && ctx.Err() == nil {

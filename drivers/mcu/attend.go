@@ -2,6 +2,8 @@ package mcu
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -41,25 +43,40 @@ func (d *Dev) attend(life context.Context, conn *link.Conn) {
 
 // renew asks for what is leased again.
 func (d *Dev) renew(life context.Context, conn *link.Conn) {
-	for _, l := range d.leased() {
+	for _, id := range d.leased() {
 		ctx, cancel := context.WithTimeout(life, d.config.Lease/3)
-		_, err := conn.Do(ctx, l.action, d.config.Lease, l.args...)
+		d.again(ctx, conn, id)
 		cancel()
-		if err != nil && life.Err() == nil {
-			d.log.Warn("a lease was not renewed, so that the output takes its safe state by and by", "action", l.action.Name, "error", err)
-			d.failed(l.action, err)
-		}
 	}
 }
 
-// leased are the leases that hold, in the order of their actions.
-func (d *Dev) leased() []lease {
+// again asks for what is leased by an action, if it still is.
+func (d *Dev) again(ctx context.Context, conn *link.Conn, id uint8) {
+	var err error
+	select {
+	case d.acting <- struct{}{}:
+		defer func() { <-d.acting }()
+	case <-ctx.Done(): // an action takes longer than the lease can wait
+		err = ctx.Err()
+	}
+	d.mu.Lock()
+	l, holds := d.leases[id]
+	d.mu.Unlock()
+	if !holds {
+		return
+	}
+	if err == nil {
+		_, err = conn.Do(ctx, l.action, d.config.Lease, l.args...)
+	}
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		d.log.Warn("a lease was not renewed, so that the output takes its safe state by and by", "action", l.action.Name, "error", err)
+		d.failed(l.action, err)
+	}
+}
+
+// leased are the actions whose leases hold, in their order.
+func (d *Dev) leased() []uint8 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var all []lease
-	for _, l := range d.leases {
-		all = append(all, l)
-	}
-	slices.SortFunc(all, func(a, b lease) int { return int(a.action.ID) - int(b.action.ID) })
-	return all
+	return slices.Sorted(maps.Keys(d.leases))
 }

@@ -29,6 +29,9 @@ type Dev struct {
 	memory *link.Memory    // of the sessions, from one port to the next
 
 	attending sync.WaitGroup // attend, of the open link
+	// acting holds one token while an action is carried out and its effect noted, so that
+	// no lease is renewed that it ends.
+	acting chan struct{}
 
 	mu    sync.Mutex         // guards the rest, and is never held while the line is used
 	conn  *link.Conn         // nil: not open
@@ -51,7 +54,7 @@ func New(c Config, buses *bus.Set) (*Dev, error) {
 	}
 	return &Dev{
 		config: c, buses: buses, log: slog.New(slog.DiscardHandler), memory: link.NewMemory(), changed: make(chan struct{}),
-		proxy: func() *url.URL { return nil },
+		acting: make(chan struct{}, 1), proxy: func() *url.URL { return nil },
 	}, nil
 }
 

@@ -407,6 +407,31 @@ func TestLeases(t *testing.T) {
 	}
 }
 
+// TestLeaseEndsWithTheNextAction: what is renewed while an action is under way is not what
+// that has ended.
+func TestLeaseEndsWithTheNextAction(t *testing.T) {
+	r := wire(t, func(c *Config) { c.Lease = time.Minute })
+	r.open(t)
+	conn, err := r.use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if _, err := r.Do(t.Context(), command("speed", map[string]any{"percent": 50.0})); err != nil {
+			t.Fatal(err)
+		}
+		var renewing sync.WaitGroup
+		renewing.Go(func() { r.renew(t.Context(), conn) })
+		if _, err := r.Do(t.Context(), command("speed", map[string]any{"percent": 0.0})); err != nil {
+			t.Fatal(err)
+		}
+		renewing.Wait()
+		if asked := r.was(); !strings.HasSuffix(asked[len(asked)-1], fmt.Sprint([]link.Value{link.IntValue(0)})) {
+			t.Fatalf("it was asked for %v", asked)
+		}
+	}
+}
+
 // TestWhatIsKnownSurvives: what it can do is known before it is there.
 func TestWhatIsKnownSurvives(t *testing.T) {
 	card := &card{}
