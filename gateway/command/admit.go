@@ -49,14 +49,14 @@ func (d *Dispatcher) wait(ctx context.Context, t *ticket) (gateway.Result, error
 	done := d.watch(t)
 	select {
 	case <-done:
-		return t.result, nil
+		return t.result, t.why
 	case <-d.stopped:
 	case <-ctx.Done():
 		return gateway.Result{}, fmt.Errorf("command %s goes on, its result will be reported upstream: %w", sendersID(t.id), ctx.Err())
 	}
 	select {
 	case <-done: // finished as the last thing
-		return t.result, nil
+		return t.result, t.why
 	default:
 		return gateway.Result{}, fmt.Errorf("command %s: the gateway stops; the next start decides what becomes of it: %w", sendersID(t.id), gateway.ErrUnavailable)
 	}

@@ -155,6 +155,25 @@ func TestEntryThatCannotBeRead(t *testing.T) {
 	})
 }
 
+// TestNobodyWaitsForWhatWasPassedOver.
+func TestNobodyWaitsForWhatWasPassedOver(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		r.disk.setFault(func(op string) error {
+			if op == "entry" {
+				return errors.New("checksum")
+			}
+			return nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for range 2 { // one that waits, and one that asks again
+			if _, err := r.Do(ctx, pulse("damaged")); !errors.Is(err, gateway.ErrUnavailable) {
+				t.Errorf("%v, want gateway.ErrUnavailable", err)
+			}
+		}
+	})
+}
+
 // TestJournalThatCannotBeReadForNow: as on a disk that is full, for as long as that
 // lasts. No command is passed over, and the devices can be changed.
 func TestJournalThatCannotBeReadForNow(t *testing.T) {

@@ -54,7 +54,7 @@ func (w *worker) recall(ctx context.Context, t *ticket) (gateway.Entry, bool) {
 			return gateway.Entry{}, false
 		case err == nil || attempt == recallAttempts:
 			w.log.Error("command passed over, its entry in the journal cannot be read", "command", t.id, "device", w.id, "error", err)
-			w.dequeue(t, func(error) {})
+			w.passOver(t)
 			return gateway.Entry{}, false
 		}
 		w.journalFails("read what one asks for", err)

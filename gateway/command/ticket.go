@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -28,10 +29,12 @@ type ticket struct {
 	stop func(cause error)
 	// cancelled is why it is to be ended early; it outlives a change of the devices.
 	cancelled error
-	// done is closed at the final state, which is result then; nil if nobody asked.
+	// done is closed at the final state, which is result then, or when the command is
+	// passed over, which is why; nil if nobody asked.
 	done   chan struct{}
-	final  bool
+	over   bool
 	result gateway.Result
+	why    error
 }
 
 // enqueue gives a command that is journalled, and has its room, its place behind
@@ -106,13 +109,14 @@ func byPlace(t *ticket, place uint64) int {
 	return 0
 }
 
-// watch returns a channel that is closed at the final state of a command.
+// watch returns a channel that is closed at the final state of a command, or when it
+// was passed over.
 func (d *Dispatcher) watch(t *ticket) <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if t.done == nil {
 		t.done = make(chan struct{})
-		if t.final {
+		if t.over {
 			close(t.done)
 		}
 	}
@@ -135,7 +139,25 @@ func (d *Dispatcher) finished(r gateway.Result) {
 	if t == nil {
 		return
 	}
-	t.final, t.result = true, r
+	t.result = r
+	t.end()
+}
+
+// passOver takes a command that was the first out of the backlog without a final state.
+func (w *worker) passOver(t *ticket) {
+	if !w.dequeue(t, func(error) {}) { // cancelled just now, which is its end
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t.why = fmt.Errorf("command %s: its entry in the journal cannot be read, the next start decides what becomes of it: %w", sendersID(t.id), gateway.ErrUnavailable)
+	t.end()
+}
+
+// end tells those who wait for a command that there is nothing more to wait for; mu is
+// held.
+func (t *ticket) end() {
+	t.over = true
 	if t.done != nil {
 		close(t.done)
 	}
