@@ -24,7 +24,7 @@ func TestBoardRaspberryPi(t *testing.T) {
 }
 
 // piClock starts as a Pi does, in 1970, and sets the clock later, as NTP does:
-// what is read before waits, and arrives then.
+// what is read before waits, and arrives then, with the time at which it was read.
 func piClock(t *testing.T, b *boardGateway) {
 	b.start(t, "devices: [{id: board, driver: sysfs, every: 1s}]\n")
 	eventually(t, time.Minute, func() error {
@@ -34,8 +34,11 @@ func piClock(t *testing.T, b *boardGateway) {
 		}
 		return err
 	})
-	b.call(t, "SetClock", time.Now(), nil)
-	b.await(t, "board", "cpu_temperature", near(25.178))
+	set := time.Now()
+	b.call(t, "SetClock", set, nil)
+	b.awaitReading(t, "board", "cpu_temperature", func(r arrived) bool {
+		return near(25.178)(r.Value) && r.Time.Before(set) && r.Time.After(set.Add(-10*time.Minute))
+	})
 	b.awaitGood(t, "board")
 }
 
