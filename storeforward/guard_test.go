@@ -389,7 +389,7 @@ func TestAWriteThatHasItsRoomMayTakeAMoment(t *testing.T) {
 	q := mustOpen(t, testOptions(filepath.Join(t.TempDir(), "queue")))
 	e := q.engine
 	end := make(chan error, 1)
-	if err := e.leave(end, errHeld); err != errHeld {
+	if err := e.leave(end, errHeld); !errors.Is(err, errHeld) {
 		t.Fatal(err)
 	}
 	if err := e.renew(); !errors.Is(err, errNoRoom) {
