@@ -27,7 +27,7 @@ func (d *Dev) attend(life context.Context, conn *link.Conn) {
 			return
 		}
 		now := conn.Stats()
-		if now.Resets == before.Resets && now.Failsafes != before.Failsafes {
+		if now.Resets == before.Resets && now.Noticed != before.Noticed {
 			d.log.Warn("the microcontroller has taken its safe state by itself, since it heard nothing of the gateway in time")
 			d.mu.Lock()
 			d.rested(now.Sessions+1, true)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -404,6 +405,46 @@ func TestLeases(t *testing.T) {
 	eventually(t, "the reset is noticed", func() bool { return r.State()["on"] == gateway.Bool(false) })
 	if held := r.leased(); len(held) > 0 {
 		t.Errorf("after a reset %v is renewed", held)
+	}
+}
+
+// TestFailsafesOfBefore: what the microcontroller did before the gateway came is no news.
+func TestFailsafesOfBefore(t *testing.T) {
+	r := wire(t, func(c *Config) { c.Lease = 3 * time.Second })
+	r.open(t)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := os.OpenFile(r.path, os.O_RDWR|syscall.O_NOCTTY, 0) // time passes on a line that is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is safe", func() bool { safe, _ := r.mcu.Safe(); return safe })
+	if err := silent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := New(r.config, bus.New(bus.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.memory.Recall([]byte(descriptor)); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	again.LogTo(slog.New(slog.NewTextHandler(&said, nil)))
+	if err := again.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Do(t.Context(), command("set", map[string]any{"on": true})); err != nil {
+		t.Error(err)
+	}
+	asked := 0
+	eventually(t, "the lease is renewed, so that it was attended to", func() bool { asked += len(r.was()); return asked > 1 })
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(said.String(), "by itself") {
+		t.Error(said.String())
 	}
 }
 

@@ -258,6 +258,37 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// TestFailsafes: those are noticed that were taken while this gateway was in command, not
+// those of the time before it, and none because a reset begins their count anew.
+func TestFailsafes(t *testing.T) {
+	try(t, func(b *bench) {
+		deaf := func(line *linktest.End) {
+			line.Become(linktest.Faults{Drop: 1})
+			time.Sleep(6 * time.Second)
+			line.Become(linktest.Faults{})
+			time.Sleep(5 * time.Second)
+		}
+		c, line := b.open(link.Options{})
+		deaf(line)
+		c.Close()
+		c, line = b.open(link.Options{})
+		defer c.Close()
+		want := uint64(0)
+		for i, happens := range []func(){
+			func() {},
+			func() { deaf(line); want++ },
+			func() { b.mcu.Reset(1) },
+			func() { deaf(line); want++ },
+		} {
+			happens()
+			time.Sleep(3 * time.Second)
+			if s := c.Stats(); s.Noticed != want {
+				b.Errorf("after step %d: %d are noticed, want %d: %+v", i, s.Noticed, want, s)
+			}
+		}
+	})
+}
+
 // TestLongAction: an action that may take long does not keep the heartbeat away, even
 // if its first frame is lost.
 func TestLongAction(t *testing.T) {

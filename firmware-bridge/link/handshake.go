@@ -142,14 +142,7 @@ func (c *Conn) install(p *proposal, h Hello) *session {
 	if fresh {
 		return nil
 	}
-	count := uint64(0)
-	c.mem.count(func(s *Stats) {
-		s.Sessions++
-		count = s.Sessions
-		if start == Booted {
-			s.Resets++
-		}
-	})
+	count := c.mem.began(start)
 	s := newSession(c.life, p.session, h, p.stay)
 	s.clock.learn(h.Uptime, p.sent)
 	c.mem.inbox.begin(h, start, count)

@@ -19,6 +19,7 @@ type Memory struct {
 	agreed   uint16 // the last session in force; 0: none since the gateway's start
 	first    Start  // how the first session of all began, until the second has
 	stats    Stats
+	counted  bool // Failsafes is that of before, in the same command
 
 	cached     *Descriptor
 	cachedHash uint32
@@ -49,8 +50,10 @@ type Stats struct {
 	Sessions, Resets uint64
 	// Readings have arrived; Lost ones never will. Repeats were asked for.
 	Readings, Lost, Repeats uint64
-	// Failsafes is how often fail-safe was taken since the reset, modulo 256.
+	// Failsafes is how often fail-safe was taken since the reset, modulo 256. Noticed
+	// counts those that were taken while this gateway was in command.
 	Failsafes uint8
+	Noticed   uint64
 	// RoundTrip is the mean of about the last eight heartbeats; 0: none yet.
 	RoundTrip time.Duration
 }
@@ -68,9 +71,30 @@ func (m *Memory) count(f func(*Stats)) {
 	f(&m.stats)
 }
 
+// began counts a session, and says how many there were. What a microcontroller has counted
+// it begins anew with a reset, and is not known of the time of another gateway.
+func (m *Memory) began(start Start) (sessions uint64) {
+	m.count(func(s *Stats) {
+		s.Sessions++
+		sessions = s.Sessions
+		if start == Booted {
+			s.Resets++
+			s.Failsafes, s.PeerDamaged = 0, 0
+		}
+		if start != Resumed {
+			m.counted = start == Booted
+		}
+	})
+	return sessions
+}
+
 // heard keeps what a heartbeat has said.
 func (m *Memory) heard(p pong, roundTrip time.Duration) {
 	m.count(func(s *Stats) {
+		if m.counted {
+			s.Noticed += uint64(p.failsafes - s.Failsafes)
+		}
+		m.counted = true
 		s.PeerDamaged, s.Failsafes = p.errors, p.failsafes
 		if s.RoundTrip == 0 {
 			s.RoundTrip = roundTrip
