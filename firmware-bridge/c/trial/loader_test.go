@@ -93,6 +93,22 @@ func withVersion1(t *testing.T) (dir string) {
 	return dir
 }
 
+// withVersion2OnTrial makes a chip that was updated and runs image 2, which is not confirmed.
+func withVersion2OnTrial(t *testing.T) (c *chip, dir string) {
+	t.Helper()
+	dir = withVersion1(t)
+	c = powerUp(t, dir)
+	c.reach()
+	if err := c.update(read(t, build, "tiny-2.bin")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ask(link.TypeRun, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.runs(2)
+	return c, dir
+}
+
 // TestPowerFails cuts the power in each write of the loader, to flash and EEPROM, as it
 // updates from 1 to 2. What the mark promises must be true, the loader must be there, and
 // the update must come to its end.
@@ -162,16 +178,7 @@ func TestHalfErasedMark(t *testing.T) {
 // TestConfirmationIsNotHalfDone cuts the power as the image confirms itself.
 func TestConfirmationIsNotHalfDone(t *testing.T) {
 	t.Parallel()
-	dir := withVersion1(t)
-	c := powerUp(t, dir)
-	c.reach()
-	if err := c.update(read(t, build, "tiny-2.bin")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.ask(link.TypeRun, nil); err != nil {
-		t.Fatal(err)
-	}
-	c.runs(2)
+	c, dir := withVersion2OnTrial(t)
 	c.order("cut eeprom 1")
 	c.tty.Write([]byte("C"))
 	c.process.Wait()
@@ -184,16 +191,7 @@ func TestConfirmationIsNotHalfDone(t *testing.T) {
 func TestBrokenImages(t *testing.T) {
 	t.Run("on-trial", func(t *testing.T) {
 		t.Parallel()
-		dir := withVersion1(t)
-		c := powerUp(t, dir)
-		c.reach()
-		if err := c.update(read(t, build, "tiny-2.bin")); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.ask(link.TypeRun, nil); err != nil {
-			t.Fatal(err)
-		}
-		c.runs(2)
+		c, _ := withVersion2OnTrial(t)
 		time.Sleep(8500 * time.Millisecond) // the watchdog, which nobody feeds
 		if image := c.reach(); image != link.OnTrial {
 			t.Fatalf("the image is %s", image)
