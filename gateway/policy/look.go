@@ -2,7 +2,10 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/fieldpost/fieldpost/gateway"
 )
 
 // look takes those to their safe state that must not go on, and says when to look
@@ -98,13 +101,17 @@ func (p *Policy) alone(d *device, now time.Time) (why *reason, next time.Time) {
 // answers may be held up, by a log that is full for example; that must hold up no safe
 // state, so it is asked here and not when one is due.
 func (p *Policy) askUntil(over <-chan struct{}) {
+	linked := slices.DeleteFunc(slices.Clone(p.ids), func(id gateway.DeviceID) bool {
+		return p.devices[id].Config.SafeAfter.LinkLost == 0
+	})
+	if len(linked) == 0 {
+		return
+	}
 	tick := time.NewTicker(linkEvery)
 	defer tick.Stop()
 	for {
-		for _, id := range p.ids {
-			if d := p.devices[id]; d.Config.SafeAfter.LinkLost > 0 {
-				p.answered(d, p.opts.Connected(id), time.Now())
-			}
+		for _, id := range linked {
+			p.answered(p.devices[id], p.opts.Connected(id), time.Now())
 		}
 		select {
 		case <-tick.C:
