@@ -228,6 +228,20 @@ func (u *unpacker) chunk(data []byte) (window, error) {
 	return w, errors.Join(damage, err)
 }
 
+// accepted tells of a chunk when its messages were accepted.
+func (u *unpacker) accepted(data []byte) (frame, stamp, error) {
+	f, err := expect(data, frameChunk)
+	if err == nil {
+		f, err = u.sealer.open(f)
+	}
+	if err != nil {
+		return f, stamp{}, err
+	}
+	d := decoder{data: f.payload}
+	at := d.stamp()
+	return f, at, d.err
+}
+
 func (u *unpacker) unpack(f frame) (window, error) {
 	w := window{first: f.first}
 	f, err := u.sealer.open(f)

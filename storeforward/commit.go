@@ -265,6 +265,7 @@ func (c *committer) transact(p *plan) error {
 	err := c.engine.update(p.size(), p.enter)
 	c.step("committed")
 	if err != nil {
+		c.failures.Add(1)
 		c.mu.Lock()
 		for _, lp := range p.order {
 			lp.lane.doubt = lp.tail().number

@@ -44,6 +44,9 @@ type lane struct {
 	liveFrom   uint64
 	turn       int
 
+	// arrivals say when what waits was accepted, oldest first.
+	arrivals []arrival
+
 	// held: the lane is not handed out.
 	held bool
 
@@ -116,7 +119,15 @@ func (m mark) before(seq uint64) uint64 {
 
 // laneCounters count since the store was opened.
 type laneCounters struct {
-	accepted, acked, lost uint64
+	accepted, acked uint64
+	lost            map[gateway.GapReason]uint64
+}
+
+func (c laneCounters) allLost() (n uint64) {
+	for _, some := range c.lost {
+		n += some
+	}
+	return n
 }
 
 func (l *lane) tail() *epoch { return &l.epochs[len(l.epochs)-1] }

@@ -26,6 +26,7 @@ func (c *committer) load() error {
 	if err := c.addLanes(); err != nil {
 		return err
 	}
+	c.findOldest()
 	c.step("loaded")
 	return c.identify(id)
 }
@@ -112,6 +113,7 @@ func (q *Queue) loadLane(txn *badger.Txn, store string, name gateway.Lane, numbe
 		l.epochs = append(l.epochs, epoch{number: e, first: c.first, next: c.next, bytes: c.bytes, newest: c.newest})
 		l.acked, l.done, next, last = c.acked, c.done, c.next, e
 		q.ages.saw(c.newest)
+		l.arrived(c.next-1, c.newest)
 	}
 	l.written = mark{l.acked, slices.Clone(l.done)}
 	l.back.head = l.acked + 1
@@ -155,6 +157,7 @@ func (q *Queue) loadGap(txn *badger.Txn, l *lane) error {
 
 func (q *Queue) newLane(store string, name gateway.Lane, number uint8) *lane {
 	l := &lane{store: store, name: name, number: number, LaneOptions: q.opts.lane(name)}
+	l.count.lost = make(map[gateway.GapReason]uint64)
 	l.back.head = 1
 	return l
 }

@@ -247,7 +247,7 @@ func (m *model) reopen(t *rapid.T) {
 			t.Fatal(err)
 		}
 		for name, l := range m.lanes { // nothing expires any more
-			l.lost += m.q.own[name].count.lost
+			l.lost += m.q.lostIn(m.q.own[name])
 		}
 	}
 	q, err := Open(m.opts)

@@ -96,6 +96,9 @@ func (q *Queue) advance(ctx context.Context, l *lane, r *reader, head uint64) er
 			return nil // rewound or acknowledged meanwhile
 		}
 		r.window = w
+		if len(w.messages) > 0 {
+			l.arrived(w.next()-1, w.stamp)
+		}
 		q.mu.Unlock()
 	}
 	if _, ok := w.at(head); !ok { // damage: go on behind it

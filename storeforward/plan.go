@@ -193,7 +193,7 @@ func (p *plan) lose(s span) {
 
 func (p *plan) loseAll(lp *lanePlan, s span) {
 	lp.spans = append(lp.spans, s)
-	if s.reason == silent {
+	if s.reason == Removed {
 		return
 	}
 	now := time.Now()
@@ -308,11 +308,14 @@ func (p *plan) apply() (accepted uint64) {
 		l.registered = true
 		l.written, l.writtenIn = lp.mark, lp.tail().number
 		l.epochs = append(l.epochs[:len(l.epochs)-1], lp.epochs...)
+		if last := l.next() - 1; last >= lp.fresh.first {
+			l.arrived(last, p.stamp)
+		}
 		l.gap, l.doubt = lp.gap, 0
 		front := l.front()
 		caughtUp := front.head == lp.fresh.first
 		for _, s := range lp.spans {
-			l.count.lost += l.leave(s.first, s.last)
+			l.count.lost[s.reason] += l.leave(s.first, s.last)
 		}
 		if caughtUp && len(lp.fresh.messages) > 0 {
 			front.window = lp.fresh

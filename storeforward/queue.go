@@ -48,6 +48,7 @@ type Queue struct {
 	step func(string)
 
 	commits       atomic.Uint64
+	failures      atomic.Uint64
 	number        atomic.Uint32 // of the last transaction, in the life of the store
 	confirmed     atomic.Uint32 // the number of the last one that has not failed
 	ticks         atomic.Uint64 // of the idle committer

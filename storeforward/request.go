@@ -12,7 +12,7 @@ type request struct {
 	// rows are the messages, in their order.
 	rows []row
 	// spans leave the queue for another reason than an acknowledgement; a gap
-	// record explains each, if they are not silent.
+	// record explains each that is not Removed.
 	spans []span
 	// chunks are brought over from a store that is being salvaged.
 	chunks []salvaged
@@ -39,9 +39,9 @@ type row struct {
 
 type keyValue struct{ key, value []byte }
 
-// silent is the reason of what leaves without a gap record: local messages,
+// Removed is the reason of what leaves without a gap record: local messages,
 // which no receiver misses.
-const silent gateway.GapReason = ""
+const Removed gateway.GapReason = "removed"
 
 // span is a run of sequence numbers of one lane, both ends included.
 type span struct {

@@ -373,7 +373,7 @@ func (q *Queue) submitSalvaged(group []salvaged) error {
 func (q *Queue) lostIn(l *lane) uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return l.count.lost
+	return l.count.allLost()
 }
 
 func (q *Queue) salvageLost(n uint64) {

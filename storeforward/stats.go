@@ -2,6 +2,7 @@ package storeforward
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,8 +20,10 @@ type Stats struct {
 	// DiskFree is what the file system has left; the store keeps MinFree of it.
 	DiskFree int64 `json:"disk_free"`
 	MinFree  int64 `json:"min_free"`
-	// Commits is the number of synced transactions.
-	Commits uint64 `json:"commits"`
+	// Commits is the number of synced transactions, Failures that of transactions that
+	// failed, as when the disk cannot be written or synced: nothing in them was accepted.
+	Commits  uint64 `json:"commits"`
+	Failures uint64 `json:"failures"`
 	// Opened is when the store was opened.
 	Opened time.Time `json:"opened"`
 	// BytesAccepted is the size of the bodies accepted.
@@ -62,8 +65,13 @@ type LaneStats struct {
 	Next     uint64 `json:"next"`
 	Accepted uint64 `json:"accepted"`
 	Acked    uint64 `json:"acked"`
-	// Lost counts messages given up; a gap record explains each.
-	Lost uint64 `json:"lost"`
+	// OldestAge is how long the oldest message has waited, at least, in seconds; 0 if
+	// none waits.
+	OldestAge float64 `json:"oldest_age_s"`
+	// Lost counts messages given up, LostBy by the reasons that gap records have, or
+	// Removed.
+	Lost   uint64                       `json:"lost"`
+	LostBy map[gateway.GapReason]uint64 `json:"lost_by,omitempty"`
 	// Held: the lane is not being handed out.
 	Held bool `json:"held,omitempty"`
 	// Gap is the last loss, if no gap record tells of it yet.
@@ -75,7 +83,7 @@ func (q *Queue) Stats() Stats {
 	free, _ := q.opts.free(q.opts.Dir) // 0 if unknown
 	s := Stats{
 		Store: q.store, MaxBytes: q.opts.MaxBytes, DiskFree: free, MinFree: q.opts.MinFree,
-		Commits: q.commits.Load(), Opened: q.opened.UTC(),
+		Commits: q.commits.Load(), Failures: q.failures.Load(), Opened: q.opened.UTC(),
 		BytesAccepted: q.bytesAccepted.Load(), DeviceBytes: deviceWritten() - q.writtenBefore,
 	}
 	if s.BytesAccepted > 0 {
@@ -89,7 +97,7 @@ func (q *Queue) Stats() Stats {
 	for _, l := range q.lanes {
 		s.Bytes += l.bytes()
 		if l.store == q.store || !l.empty() || l.gap != nil || q.salvaging(l) {
-			s.Lanes = append(s.Lanes, l.stats())
+			s.Lanes = append(s.Lanes, q.laneStats(l))
 		}
 	}
 	if q.salvage != nil {
@@ -102,11 +110,12 @@ func (q *Queue) Stats() Stats {
 	return s
 }
 
-func (l *lane) stats() LaneStats {
+func (q *Queue) laneStats(l *lane) LaneStats {
 	s := LaneStats{
 		Lane: l.name, Store: l.store, Priority: l.Priority, Overflow: l.Overflow,
 		Waiting: l.waiting(), Bytes: l.bytes(), First: l.acked + 1, Next: l.next(),
-		Accepted: l.count.accepted, Acked: l.count.acked, Lost: l.count.lost, Held: l.held,
+		Accepted: l.count.accepted, Acked: l.count.acked, Held: l.held,
+		OldestAge: q.oldestAge(l).Seconds(), Lost: l.count.allLost(), LostBy: maps.Clone(l.count.lost),
 	}
 	if l.gap != nil {
 		g := l.gap.gap(l)

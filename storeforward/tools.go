@@ -103,7 +103,7 @@ func (q *Queue) Purge(ctx context.Context, name gateway.Lane) (given uint64, err
 		}
 		reason := gateway.GapPurged
 		if l.Local {
-			reason = silent
+			reason = Removed
 		}
 		q.mu.Lock()
 		given += l.waiting()
@@ -130,7 +130,7 @@ func (q *Queue) Discard(ctx context.Context, ids ...gateway.MessageID) error {
 		if err != nil {
 			return fmt.Errorf("discard: %w", err)
 		}
-		r.spans = append(r.spans, span{lane: l, first: id.Seq, last: id.Seq, reason: silent})
+		r.spans = append(r.spans, span{lane: l, first: id.Seq, last: id.Seq, reason: Removed})
 	}
 	if len(r.spans) == 0 {
 		return nil
@@ -171,7 +171,7 @@ func (q *Queue) Retry(ctx context.Context, id gateway.MessageID) (gateway.Messag
 	if err := q.put(r, m); err != nil {
 		return gateway.MessageID{}, fmt.Errorf("retry %s: %w", id, err)
 	}
-	r.spans = []span{{lane: l, first: id.Seq, last: id.Seq, reason: silent}}
+	r.spans = []span{{lane: l, first: id.Seq, last: id.Seq, reason: Removed}}
 	if err := q.submit(ctx, r); err != nil {
 		if errors.Is(err, errNoRoom) {
 			err = fmt.Errorf("%s: %w", q.refusalReason(), gateway.ErrFull)

@@ -83,7 +83,7 @@ func NewDispatcher(o Options) (*Dispatcher, error) {
 	o.Grace = cmp.Or(o.Grace, 5*time.Second)
 	d := &Dispatcher{
 		opts: o, log: o.Log, turns: turns{running: make(map[*worker]*turn)},
-		counts: counts{final: make(map[gateway.Status]uint64)},
+		counts: counts{final: make(map[ending]uint64)},
 		ready:  make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}),
 		underway: make(map[string]*ticket), room: make(chan struct{}),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -30,8 +31,14 @@ func TestDone(t *testing.T) {
 			m.ID.Lane != gateway.LaneResults || m.ContentType != "application/json" || m.Created.IsZero() {
 			t.Errorf("message %+v\n%s", m, m.Body)
 		}
-		if n := r.Stats().Final[gateway.StatusDone]; n != 1 {
-			t.Errorf("%d commands counted as done", n)
+		r.accept(gateway.Command{ID: "c2", Device: "door", Action: "open", Origin: gateway.OriginRule})
+		r.result("c2")
+		s := r.Stats()
+		if want := map[gateway.Status]uint64{gateway.StatusDone: 1, gateway.StatusDenied: 1}; !maps.Equal(s.Final, want) {
+			t.Errorf("counted %v, want %v", s.Final, want)
+		}
+		if len(s.FinalBy) != 2 || s.FinalBy[gateway.OriginC2D][gateway.StatusDone] != 1 || s.FinalBy[gateway.OriginRule][gateway.StatusDenied] != 1 {
+			t.Errorf("counted by origin: %v", s.FinalBy)
 		}
 	})
 }

@@ -100,7 +100,7 @@ func (d *Dispatcher) report(r gateway.Result) gateway.Message {
 
 // conclude tells those who wait for a final state that it is on record.
 func (d *Dispatcher) conclude(e gateway.Entry, r gateway.Result, took time.Duration) {
-	d.finished(r)
+	d.finished(r, e.Command.Origin)
 	d.log.Info("command finished", "command", r.CommandID, "device", r.Device, "action", r.Action, "origin", e.Command.Origin,
 		"status", r.Status, "detail", r.Detail, "took", took.Round(time.Millisecond))
 }

@@ -12,6 +12,8 @@ import (
 type Stats struct {
 	// Final counts commands by final state.
 	Final map[gateway.Status]uint64 `json:"final"`
+	// FinalBy counts them by origin, too.
+	FinalBy map[gateway.Origin]map[gateway.Status]uint64 `json:"final_by,omitempty"`
 	// Waiting counts commands that are journalled and not begun.
 	Waiting int `json:"waiting"`
 	// Repeated counts commands that came again after their final state.
@@ -41,15 +43,29 @@ type Running struct {
 }
 
 type counts struct {
-	final             map[gateway.Status]uint64 // guarded by Dispatcher.mu
+	final             map[ending]uint64 // guarded by Dispatcher.mu
 	repeated, refused atomic.Uint64
+}
+
+// ending is how commands that came in by one way have ended.
+type ending struct {
+	origin gateway.Origin
+	status gateway.Status
 }
 
 // Stats is a snapshot for status displays.
 func (d *Dispatcher) Stats() Stats {
 	d.mu.Lock()
-	s := Stats{Final: maps.Clone(d.counts.final)}
+	final := maps.Clone(d.counts.final)
 	d.mu.Unlock()
+	s := Stats{Final: make(map[gateway.Status]uint64), FinalBy: make(map[gateway.Origin]map[gateway.Status]uint64)}
+	for e, n := range final {
+		if s.FinalBy[e.origin] == nil {
+			s.FinalBy[e.origin] = make(map[gateway.Status]uint64)
+		}
+		s.FinalBy[e.origin][e.status] = n
+		s.Final[e.status] += n
+	}
 	s.Repeated, s.Refused = d.counts.repeated.Load(), d.counts.refused.Load()
 	fleet := d.fleet.Load()
 	for _, w := range fleet.all() {

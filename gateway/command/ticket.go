@@ -130,12 +130,12 @@ func (d *Dispatcher) ticket(id string) *ticket {
 }
 
 // finished ends a ticket.
-func (d *Dispatcher) finished(r gateway.Result) {
+func (d *Dispatcher) finished(r gateway.Result, origin gateway.Origin) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.underway[r.CommandID]
 	delete(d.underway, r.CommandID)
-	d.counts.final[r.Status]++
+	d.counts.final[ending{origin, r.Status}]++
 	if t == nil {
 		return
 	}
