@@ -15,10 +15,12 @@ require (
 	github.com/gorilla/websocket v1.5.3 // MQTT in WebSockets; paho brings it anyway
 	github.com/klauspost/compress v1.18.0 // chunks of the queue; Badger brings it anyway
 	github.com/mochi-mqtt/server/v2 v2.7.9 // hubsim and tests only
+	github.com/prometheus/common v0.65.0 // tests only: the parser of what Prometheus scrapes
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only
 	github.com/simonvetter/modbus v1.6.4 // tests only: a Modbus server by others
 	github.com/tarm/serial v0.0.0-20180830185346-98f6abe2eb07 // serial ports
 	golang.org/x/crypto v0.59.0 // encryption of the queue
+	golang.org/x/net v0.62.0 // bounds how many read the metrics at once; paho brings it anyway
 	golang.org/x/sync v0.25.0 // the window of requests to a microcontroller
 	golang.org/x/sys v0.50.0 // free space, locks, memory of the store
 	google.golang.org/protobuf v1.36.7 // checksums of tables; Badger brings it anyway
@@ -35,11 +37,12 @@ require (
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/goburrow/serial v0.1.0 // indirect
 	github.com/google/flatbuffers v25.2.10+incompatible // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/prometheus/client_model v0.6.2 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.41.0 // indirect
 	go.opentelemetry.io/otel/metric v1.41.0 // indirect
 	go.opentelemetry.io/otel/trace v1.41.0 // indirect
-	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/text v0.44.0 // indirect
 )

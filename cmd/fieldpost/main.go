@@ -40,6 +40,7 @@ type verbs struct {
 	Probe       probeCmd       `cmd:"" help:"Find what is wired to this board, and print the config to paste."`
 	Reload      reloadCmd      `cmd:"" help:"Put the config file in force without a restart; only what is different is opened anew."`
 	Status      statusCmd      `cmd:"" help:"Show on one screen how the running gateway does."`
+	Metrics     metricsCmd     `cmd:"" help:"Print what status says as numbers, in the format of Prometheus."`
 	Queue       queueCmd       `cmd:"" help:"Look into the queue, of the running gateway or of one that stands still; export, verify, purge."`
 	Deadletters deadlettersCmd `cmd:"" help:"See what could not be sent; try it again, or delete it."`
 	Audit       auditCmd       `cmd:"" help:"Prove from what a receiver has stored that no message is missing."`

@@ -30,7 +30,7 @@ func TestHelpTeaches(t *testing.T) {
 			t.Errorf("the help does not mention %q:\n%s", want, out)
 		}
 	}
-	for _, verb := range []string{"run", "check", "probe", "status", "queue stats", "queue ls", "queue export", "queue verify", "queue purge", "deadletters ls", "deadletters retry", "deadletters delete", "deadletters export", "audit", "devices", "read", "do", "commands ls", "commands show", "commands cancel", "send", "upload", "uploads ls", "uploads cancel", "version"} {
+	for _, verb := range []string{"run", "check", "probe", "status", "metrics", "queue stats", "queue ls", "queue export", "queue verify", "queue purge", "deadletters ls", "deadletters retry", "deadletters delete", "deadletters export", "audit", "devices", "read", "do", "commands ls", "commands show", "commands cancel", "send", "upload", "uploads ls", "uploads cancel", "version"} {
 		code, out, _ := cli(t, append(strings.Fields(verb), "--help")...)
 		if code != exitOK || !strings.Contains(out, "Usage: fieldpost "+verb) {
 			t.Errorf("%s --help: code %d\n%s", verb, code, out)
@@ -48,7 +48,7 @@ func TestUsageErrorsAreTwo(t *testing.T) {
 
 func TestNoGatewayIs69(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "none.sock")
-	for _, args := range [][]string{{"status"}, {"queue", "stats"}, {"queue", "ls"}, {"devices"}, {"do", "pump", "stop"}} {
+	for _, args := range [][]string{{"status"}, {"metrics"}, {"queue", "stats"}, {"queue", "ls"}, {"devices"}, {"do", "pump", "stop"}} {
 		if args[0] == "queue" {
 			args = append(args, "--config", socket+".yaml")
 		}
@@ -78,8 +78,10 @@ func TestAnswersThatAreNoSuccess(t *testing.T) {
 	if code, _, errs := cli(t, "queue", "stats", "--socket", socket); code != exitFailed || errs != "the disk is full\n" {
 		t.Errorf("code %d, stderr %q", code, errs)
 	}
-	if code, _, errs := cli(t, "status", "--socket", socket); code != exitFailed || !strings.Contains(errs, "507") {
-		t.Errorf("without words: code %d, stderr %q", code, errs)
+	for _, verb := range []string{"status", "metrics"} {
+		if code, out, errs := cli(t, verb, "--socket", socket); code != exitFailed || out != "" || !strings.Contains(errs, "507") {
+			t.Errorf("%s without words: code %d, stdout %q, stderr %q", verb, code, out, errs)
+		}
 	}
 }
 

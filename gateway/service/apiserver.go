@@ -68,8 +68,14 @@ func (a *api) run(ctx context.Context) error {
 	mux.HandleFunc("POST /v1/safe", a.safe)
 	mux.HandleFunc("POST /v1/reload", a.reload)
 	a.registerUploads(mux)
+	mux.HandleFunc("GET /metrics", a.metrics)
 	(&queueAPI{queue: a.queue, dater: a.dater, log: a.log}).register(mux)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	return serve(ctx, server, a.listener)
+}
+
+// serve answers until ctx ends, and what is under way then for a moment more.
+func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
 	var conns sync.WaitGroup // whose handlers use the queue, which is closed next
 	server.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
@@ -80,7 +86,7 @@ func (a *api) run(ctx context.Context) error {
 		}
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(a.listener) }()
+	go func() { served <- server.Serve(listener) }()
 	select {
 	case err := <-served:
 		return err
@@ -137,13 +143,13 @@ func (a *api) do(w http.ResponseWriter, r *http.Request) {
 	answer(w, result)
 }
 
-func (a *api) status() Status {
-	gw, now := a.now(), time.Now()
+func (s *Service) status() Status {
+	gw, now := s.now(), time.Now()
 	return Status{
-		Gateway: a.id, Version: a.build.Version, Commit: a.build.Commit, Started: moment(a.started, now), Now: now.UTC(),
-		ClockTrusted: a.clock.Trusted(), BootID: clock.BootID(),
-		Conditions: a.conditions(), Upstream: sending(gw.link.sender), Children: gw.link.childStatus(), Queue: a.queue.Stats(),
-		Devices: a.deviceStatus(), Commands: gw.control.dispatcher.Stats(), Rules: a.ruleStatus(), Settings: a.remote.Status(), Uploads: a.uploadsUnderWay(),
+		Gateway: s.id, Version: s.build.Version, Commit: s.build.Commit, Started: moment(s.started, now), Now: now.UTC(),
+		ClockTrusted: s.clock.Trusted(), BootID: clock.BootID(),
+		Conditions: s.conditions(), Upstream: sending(gw.link.sender), Children: gw.link.childStatus(), Queue: s.queue.Stats(),
+		Devices: s.deviceStatus(), Commands: gw.control.dispatcher.Stats(), Rules: s.ruleStatus(), Settings: s.remote.Status(), Uploads: s.uploadsUnderWay(),
 		Memory: MemoryStatus{RSSBytes: residentBytes(), Goroutines: runtime.NumGoroutine()},
 	}
 }

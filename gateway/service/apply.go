@@ -35,6 +35,10 @@ func (s *Service) apply(ctx context.Context, next *Loaded, d difference) error {
 	if d.link {
 		s.relink(ctx, *after)
 	}
+	if d.Metrics {
+		s.scraped.stop()
+		s.scraped = s.serveMetrics(ctx, next.Metrics)
+	}
 	return s.endFormerAlerts(next, s.alerter)
 }
 

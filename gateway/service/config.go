@@ -26,6 +26,7 @@ type Config struct {
 	Commands  CommandsConfig            `yaml:"commands" doc:"How commands are carried out."`
 	Settings  SettingsConfig            `yaml:"settings" doc:"Settings that the hub may change, by the desired properties of the device twin."`
 	Uploads   UploadsConfig             `yaml:"uploads" doc:"Files on their way to the hub."`
+	Metrics   MetricsConfig             `yaml:"metrics" doc:"Numbers for Prometheus, beside those at the socket."`
 	Buses     map[string]config.Section `yaml:"buses" variants:"buses" doc:"What devices are wired to and that needs to be told apart or set up, by name. An I2C bus i2c-N with nothing to set needs no entry."`
 	Rules     []rules.Rule              `yaml:"rules" doc:"What the board does by itself: commands and alerts, by conditions and by the time of day."`
 	Devices   []config.Section          `yaml:"devices" variants:"devices" required:"true" doc:"The sensors and actuators."`

@@ -58,6 +58,7 @@ func (a *assembly) compare(next *Loaded, buses *bus.Set) (difference, error) {
 	d.control = len(d.left)+len(d.Added)+len(d.Tuned) > 0 || !sameControl(a.config, next) || !reflect.DeepEqual(a.config.buses, next.buses)
 	d.link = !sameLink(a.config.upstream, next.upstream)
 	d.Upstream = d.link
+	d.Metrics = a.config.Metrics != next.Metrics
 	return d, nil
 }
 

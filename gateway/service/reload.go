@@ -33,6 +33,8 @@ type Reloaded struct {
 	Tuned []gateway.DeviceID `json:"tuned,omitempty"`
 	// Upstream is true if its connection is made anew.
 	Upstream bool `json:"upstream,omitempty"`
+	// Metrics is true if they are served at another address, or no more.
+	Metrics bool `json:"metrics,omitempty"`
 	// Advice is what is right in the new config and yet unwise.
 	Advice []string `json:"advice,omitempty"`
 }
@@ -110,7 +112,7 @@ func (s *Service) reload(ctx context.Context, p Process) (Reloaded, error) {
 		s.log.Warn("config", "advice", advice)
 		d.Advice = append(d.Advice, advice.Error())
 	}
-	s.log.Info("config in force", "added", d.Added, "removed", d.Removed, "reopened", d.Reopened, "tuned", d.Tuned, "upstream", d.Upstream)
+	s.log.Info("config in force", "added", d.Added, "removed", d.Removed, "reopened", d.Reopened, "tuned", d.Tuned, "upstream", d.Upstream, "metrics", d.Metrics)
 	return d.Reloaded, nil
 }
 
@@ -141,6 +143,9 @@ func (r Reloaded) Text() string {
 	}
 	if r.Upstream {
 		parts = append(parts, "the connection to the upstream is made anew")
+	}
+	if r.Metrics {
+		parts = append(parts, "metrics.listen is another")
 	}
 	if len(parts) == 0 {
 		return "in force, no device and no connection is another"

@@ -61,6 +61,7 @@ type Service struct {
 	desiring   sync.Mutex
 	desired    *desired // last; nil if nothing was heard yet
 	current    atomic.Pointer[assembly]
+	scraped    *stage // serves the metrics, if the config says where
 
 	fatal   chan error
 	again   chan string // the command that asks for a restart
@@ -214,6 +215,7 @@ func (s *Service) work(ctx context.Context, p Process, api *api) error {
 	}
 	settings.start(s.remote.Run)
 	settings.start(s.wanted.Run)
+	s.scraped = s.serveMetrics(ctx, s.now().config.Metrics) // until a reload changes it
 	reload.start(func(ctx context.Context) error { return s.reloadWhenAsked(ctx, p) })
 	front.start(api.run)
 	front.start(s.watch)
@@ -232,6 +234,7 @@ func (s *Service) work(ctx context.Context, p Process, api *api) error {
 	settings.stop() // a link that the stop ends is no fault of the settings
 	s.stop()
 	uploads.stop()
+	s.scraped.stop()
 	front.stop()
 	select {
 	case late := <-s.fatal: // of the stop itself: what it had to leave behind or lose

@@ -25,6 +25,7 @@ const (
 	conditionClock   = "clock-untrusted"
 	conditionWitness = "clock-doubtful"
 	conditionStuck   = "worker-stuck"
+	conditionMetrics = "metrics-unserved"
 	// What the hub asks for by the twin has failed.
 	conditionRolledBack = "settings-rolled-back"
 )

@@ -18,6 +18,7 @@ var layers = map[string][]string{
 	"gateway/health":            {"gateway", "gateway/clock"},
 	"gateway/config":            {"gateway"},
 	"gateway/durable":           {},
+	"gateway/exposition":        {},
 	"gateway/expression":        {"gateway"},
 	"gateway/latest":            {"gateway"},
 	"gateway/dating":            {"gateway"},
@@ -37,7 +38,7 @@ var layers = map[string][]string{
 	"gateway/hubsim":            {"gateway", "gateway/wsconn"},
 	"gateway/hubsim/load":       {"gateway/hubsim"},
 	"gateway/service": {
-		"gateway", "gateway/audit", "gateway/clock", "gateway/command", "gateway/config", "gateway/dating", "gateway/durable", "gateway/health", "gateway/latest", "gateway/pipeline", "gateway/policy", "gateway/rules", "gateway/scene",
+		"gateway", "gateway/audit", "gateway/clock", "gateway/command", "gateway/config", "gateway/dating", "gateway/durable", "gateway/exposition", "gateway/health", "gateway/latest", "gateway/pipeline", "gateway/policy", "gateway/rules", "gateway/scene",
 		"gateway/uplink", "gateway/uplink/broker", "gateway/uplink/iothub", "gateway/uplink/mqtt", "gateway/uplink/upload", "storeforward", "drivers", "drivers/bus",
 	},
 	"storeforward":          {"gateway"},
