@@ -41,6 +41,7 @@ type Conn struct {
 
 	greeted chan Hello    // holds the last greeting
 	agreed  chan *session // holds what came of the HELLO under way
+	late    chan struct{} // holds one token after an answer to an earlier HELLO
 	ackDue  chan struct{} // holds one token
 	doing   chan struct{} // holds one token while a DO is under way
 
@@ -60,7 +61,7 @@ func Open(ctx context.Context, rw io.ReadWriteCloser, o Options) (*Conn, error) 
 	c := &Conn{
 		rw: rw, mem: o.Memory, patience: o.Patience, now: o.Now, stay: o.Stay,
 		greeted: make(chan Hello, 1), agreed: make(chan *session, 1),
-		ackDue: make(chan struct{}, 1), doing: make(chan struct{}, 1), changed: make(chan struct{}),
+		late: make(chan struct{}, 1), ackDue: make(chan struct{}, 1), doing: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	if c.mem == nil {
 		c.mem = NewMemory()

@@ -11,10 +11,9 @@ import (
 const (
 	helloPause  = 250 * time.Millisecond // doubled up to mostPause
 	mostPause   = 2 * time.Second
-	stayPause   = 100 * time.Millisecond // doubled up to mostStay
-	mostStay    = 400 * time.Millisecond // a loader listens for 500 ms
+	stayPause   = 100 * time.Millisecond
 	leastPause  = 50 * time.Millisecond  // however many greetings come
-	loaderPause = 600 * time.Millisecond
+	loaderPause = 600 * time.Millisecond // a loader listens for 500 ms
 )
 
 // proposal is the HELLO under way.
@@ -33,9 +32,9 @@ func (c *Conn) handshake() (*session, error) {
 	defer cancel()
 	stay := c.staying()
 	c.propose(&proposal{session: c.mem.propose(), stay: stay})
-	pause, most := helloPause, mostPause
+	pause := helloPause
 	if stay {
-		pause, most = stayPause, mostStay
+		pause = stayPause
 	}
 	wait := time.Duration(0)
 	select {
@@ -43,6 +42,10 @@ func (c *Conn) handshake() (*session, error) {
 		if leaving(g, stay) {
 			wait = loaderPause
 		}
+	default:
+	}
+	select {
+	case <-c.late: // of the handshake before
 	default:
 	}
 	timer := time.NewTimer(wait)
@@ -53,7 +56,9 @@ func (c *Conn) handshake() (*session, error) {
 		case <-timer.C:
 			last = time.Now()
 			timer.Reset(pause)
-			pause = min(2*pause, most)
+			if !stay {
+				pause = min(2*pause, mostPause)
+			}
 			if f, open := c.attempt(); open {
 				if err := c.send(f); err != nil {
 					return nil, err
@@ -65,6 +70,8 @@ func (c *Conn) handshake() (*session, error) {
 			} else if time.Since(last) >= leastPause {
 				timer.Reset(0)
 			}
+		case <-c.late: // the answer to the latest attempt is behind it
+			timer.Reset(mostPause)
 		case s := <-c.agreed:
 			return s, nil
 		case <-ctx.Done():
@@ -111,8 +118,11 @@ func (c *Conn) takeHello(f Frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.proposal
-	answer := p != nil && !p.sent.IsZero() && f.Session == p.session && f.Number == p.number
-	if f.Session != 0 && !answer {
+	ours := p != nil && !p.sent.IsZero() && f.Session == p.session
+	if f.Session != 0 && (!ours || f.Number != p.number) {
+		if ours {
+			c.lateAnswer()
+		}
 		return false
 	}
 	select {
@@ -134,6 +144,15 @@ func (c *Conn) takeHello(f Frame) bool {
 		c.agreed <- c.install(p, h)
 	}
 	return true
+}
+
+// lateAnswer notes that an earlier attempt was answered, lest ever more of them overtake
+// the answers of a slow line.
+func (c *Conn) lateAnswer() {
+	select {
+	case c.late <- struct{}{}:
+	default:
+	}
 }
 
 // install puts a session in force, unless it is the first of all; c.mu is held.

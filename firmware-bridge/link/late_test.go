@@ -158,6 +158,22 @@ func TestResetBehindTheAnswer(t *testing.T) {
 	})
 }
 
+// TestSlowLine: however long answers take, a session begins, with a loader that is to stay, too.
+func TestSlowLine(t *testing.T) {
+	for _, stay := range []bool{false, true} {
+		for delay := 50 * time.Millisecond; delay <= 1200*time.Millisecond; delay += 50 * time.Millisecond {
+			try(t, func(b *bench) {
+				line := b.plug(linktest.Faults{Delay: delay})
+				c, err := link.Open(b.Context(), line, link.Options{Stay: stay})
+				if err != nil {
+					b.Fatalf("delay %v, stay %v: %v", delay, stay, err)
+				}
+				c.Close()
+			})
+		}
+	}
+}
+
 // useBySpells opens the link, takes what is told, and opens it anew when it has ended, or is
 // to.
 func (b *bench) useBySpells(ctx context.Context, a *adapter, reopen chan struct{}, take func(link.Event) error) {
