@@ -28,6 +28,10 @@ type committer struct {
 	lastForgot time.Duration
 	// carry did not fit into the last group and begins the next.
 	carry *request
+	// undone is what writes that have failed replaced, by key. It is put back with the
+	// next one: what was written beside it, such as the message of a result, does not
+	// count any more.
+	undone map[string][]byte
 }
 
 // run ends after Close, when everything handed over has been answered.
@@ -155,7 +159,9 @@ func (c *committer) commit(g *group) {
 		c.place(p, r)
 	}
 	err := c.write(p)
-	if err == nil && len(written) == len(g.requests) {
+	if err != nil {
+		c.undo(written)
+	} else if len(written) == len(g.requests) {
 		c.accepting()
 	}
 	for _, r := range written {
@@ -227,6 +233,27 @@ func (c *committer) place(p *plan, r *request) {
 	p.deletes = append(p.deletes, r.deletes...)
 }
 
+// undo notes what requests were to replace. What was on record before the first write
+// that has failed counts.
+func (c *committer) undo(failed []*request) {
+	for _, r := range failed {
+		for _, kv := range r.undo {
+			if _, noted := c.undone[string(kv.key)]; !noted {
+				c.undone[string(kv.key)] = kv.value
+			}
+		}
+	}
+}
+
+// putBack has what was undone go with a plan, in front of what that puts there itself.
+func (c *committer) putBack(p *plan) {
+	var back []keyValue
+	for key, value := range c.undone {
+		back = append(back, keyValue{[]byte(key), value})
+	}
+	p.puts = append(back, p.puts...)
+}
+
 // write commits a plan and tells the witness, before anybody is told: what is
 // confirmed it must know, if the process dies the next moment.
 func (c *committer) write(p *plan) error {
@@ -245,6 +272,7 @@ func (c *committer) transact(p *plan) error {
 	if err := c.prepare(); err != nil {
 		return err
 	}
+	c.putBack(p)
 	c.mu.Lock()
 	for _, l := range c.lanes {
 		if l.dirty() || l.doubt > 0 {
@@ -278,6 +306,7 @@ func (c *committer) transact(p *plan) error {
 	c.mu.Lock()
 	c.bytesAccepted.Add(p.apply())
 	c.mu.Unlock()
+	clear(c.undone)
 	c.packer.reuse(p)
 	c.commits.Add(1)
 	c.step("applied")
@@ -353,12 +382,12 @@ func (c *committer) tell(all bool) {
 	}
 }
 
-// settle writes the cursors of lanes with unwritten acknowledgements and gives
-// back the space of lanes that are drained.
+// settle writes the cursors of lanes with unwritten acknowledgements, gives back the
+// space of lanes that are drained, and puts back what was undone.
 func (c *committer) settle() {
 	p := c.newPlan()
 	c.mu.Lock()
-	due := false
+	due := len(c.undone) > 0
 	for _, l := range c.lanes {
 		drained := l.drained()
 		// After a start the tail has no cursor yet, and nothing can be dropped.

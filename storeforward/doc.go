@@ -68,7 +68,9 @@
 //
 // A transaction that fails is in doubt: nobody was told that it is on disk, and
 // nobody will be. The engine is opened anew, and the lanes go on in new epochs,
-// so that nothing is ever read of what it may have left.
+// so that nothing is ever read of what it may have left. The journal, which has no
+// epochs, gets back with the next transaction what the failed one replaced: a final
+// state whose result is not in a lane does not count.
 //
 // # A full disk
 //

@@ -172,6 +172,11 @@ func (j *Journal) update(ctx context.Context, id string, r *request, change func
 	if err != nil {
 		return fmt.Errorf("journal: command %s: %w", id, err)
 	}
+	before, err := j.encode(e.arrival, record)
+	if err != nil {
+		return err
+	}
+	r.undo = append(r.undo, before)
 	change(&record, j.q.ages.stamp())
 	r.exempt = true
 	if err := j.put(ctx, r, e, record); err != nil {

@@ -304,3 +304,43 @@ func TestEntryWhileTheEngineIsDown(t *testing.T) {
 		t.Errorf("found %t, %v", found, err)
 	}
 }
+
+// TestCommandWhoseEndWasNotRecorded: a write of a final state that has failed may be on
+// disk; but its message is not, once the lanes have gone on. So it must not count after
+// a power cut.
+func TestCommandWhoseEndWasNotRecorded(t *testing.T) {
+	dir := t.TempDir()
+	o := testOptions(filepath.Join(dir, "queue"))
+	var broken atomic.Bool
+	o.datasync = func(fd int) error {
+		if broken.Load() {
+			return unix.EIO
+		}
+		return unix.Fdatasync(fd)
+	}
+	q := mustOpen(t, o)
+	j := q.Journal()
+	mustBegin(t, j, command("c"))
+	if err := j.Start(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	result := msg(gateway.LaneAlerts, "the result")
+	broken.Store(true)
+	for range 2 { // the second time it reads what the first may have left
+		if err := j.Finish(t.Context(), gateway.Result{CommandID: "c", Status: gateway.StatusDone}, result); !errors.Is(err, unix.EIO) {
+			t.Fatalf("%v, want EIO", err)
+		}
+	}
+	broken.Store(false)
+	mustAppend(t, q, msg(gateway.LaneTelemetry, "another message"))
+	o.Dir = filepath.Join(dir, "after the cut")
+	copyStore(t, filepath.Join(dir, "queue"), o.Dir)
+	after := mustOpen(t, o)
+	if got := mustPending(t, after.Journal()); len(got) != 1 || !got[0].Started || got[0].Result != nil {
+		t.Errorf("pending after the cut: %+v; want the command, begun", got)
+	}
+	mustFinish(t, j, "c")
+	if got := mustPending(t, j); len(got) > 0 {
+		t.Errorf("pending without a cut: %+v", got)
+	}
+}

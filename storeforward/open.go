@@ -89,7 +89,7 @@ func newCommitter(opts Options) (*committer, error) {
 	}
 	q.outlets = q.makeOutlets()
 	q.journal = newJournal(q)
-	return &committer{Queue: q, packer: packer, lastForgot: q.ages.opened}, nil
+	return &committer{Queue: q, packer: packer, lastForgot: q.ages.opened, undone: make(map[string][]byte)}, nil
 }
 
 // prepareDir sees to it that the engine can be started without harm, and counts

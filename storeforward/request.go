@@ -19,6 +19,8 @@ type request struct {
 	// puts and deletes are the journal's.
 	puts    []keyValue
 	deletes [][]byte
+	// undo is what puts replace: a write that fails may leave them on disk.
+	undo []keyValue
 	// urgent requests do not wait for the group to fill.
 	urgent bool
 	// exempt requests are written whatever the bounds of the lanes say.
