@@ -32,10 +32,11 @@ build: ## fieldpost and hubsim for linux/arm64, arm and amd64 in dist/
 stamps:
 	@echo "VERSION='$(VERSION)' COMMIT='$(COMMIT)' BUILT='$(BUILT)'"
 
-# The queue's tests take longest, so they begin first.
+# The queue's tests take longest, so they begin first. Tests wait for disks and devices
+# more than they calculate, so more packages run at a time than there are processors.
 test: ## all tests, the outage test with real processes included
 	go vet ./...
-	go test $(RACE) ./storeforward $$(go list ./... | grep -v /scripts/systemtest)
+	go test -p 4 $(RACE) ./storeforward $$(go list ./... | grep -v /scripts/systemtest)
 	go test -count=1 -timeout 5m ./scripts/systemtest
 
 bridge: ## the microcontroller's side of firmware-bridge: built for AVR and PC, its sizes, its tests; with the gateway
