@@ -247,7 +247,10 @@ func (c *committer) undo(failed []*request) {
 
 // putBack has what was undone go with a plan, in front of what that puts there itself.
 func (c *committer) putBack(p *plan) {
-	var back []keyValue
+	if len(c.undone) == 0 {
+		return
+	}
+	back := make([]keyValue, 0, len(c.undone)+len(p.puts))
 	for key, value := range c.undone {
 		back = append(back, keyValue{[]byte(key), value})
 	}

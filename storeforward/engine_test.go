@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,14 +18,7 @@ import (
 // TestASyncThatFailsConfirmsNothing, and loses nothing: what it left on disk is
 // disowned, the engine is opened again, and numbers are not used twice.
 func TestASyncThatFailsConfirmsNothing(t *testing.T) {
-	o := testOptions(filepath.Join(t.TempDir(), "queue"))
-	var broken atomic.Bool
-	o.datasync = func(fd int) error {
-		if broken.Load() {
-			return unix.EIO
-		}
-		return unix.Fdatasync(fd)
-	}
+	o, broken := onDiskThatFails(t)
 	q := mustOpen(t, o)
 	var confirmed []gateway.MessageID
 	add := func(body string) error {

@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -80,6 +83,19 @@ func testOptions(dir string) Options {
 	o.CommitAge = 0
 	o.MinFree = MinMinFree
 	return o
+}
+
+// onDiskThatFails are the options of a store whose disk takes nothing while broken is
+// true.
+func onDiskThatFails(t testing.TB) (o Options, broken *atomic.Bool) {
+	o, broken = testOptions(filepath.Join(t.TempDir(), "queue")), new(atomic.Bool)
+	o.datasync = func(fd int) error {
+		if broken.Load() {
+			return unix.EIO
+		}
+		return unix.Fdatasync(fd)
+	}
+	return o, broken
 }
 
 func mustOpen(t testing.TB, o Options) *Queue {

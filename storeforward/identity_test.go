@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -256,14 +255,7 @@ func TestTheWitnessKnowsWhatWasConfirmed(t *testing.T) {
 // TestTheWitnessIsNotToldOfAWriteThatFailed: what is left of it in a log is no
 // sign of damage.
 func TestTheWitnessIsNotToldOfAWriteThatFailed(t *testing.T) {
-	o := testOptions(filepath.Join(t.TempDir(), "queue"))
-	var broken atomic.Bool
-	o.datasync = func(fd int) error {
-		if broken.Load() {
-			return unix.EIO
-		}
-		return unix.Fdatasync(fd)
-	}
+	o, broken := onDiskThatFails(t)
 	q, err := Open(o)
 	if err != nil {
 		t.Fatal(err)

@@ -168,15 +168,15 @@ func (j *Journal) update(ctx context.Context, id string, r *request, change func
 	if e == nil {
 		return fmt.Errorf("journal: command %s: %w", id, badger.ErrKeyNotFound)
 	}
-	record, err := j.read(e.arrival)
+	before, err := j.value(e.arrival)
 	if err != nil {
 		return fmt.Errorf("journal: command %s: %w", id, err)
 	}
-	before, err := j.encode(e.arrival, record)
+	record, err := j.decode(before)
 	if err != nil {
-		return err
+		return fmt.Errorf("journal: command %s: %w", id, err)
 	}
-	r.undo = append(r.undo, before)
+	r.undo = append(r.undo, keyValue{journalKey(e.arrival), before})
 	change(&record, j.q.ages.stamp())
 	r.exempt = true
 	if err := j.put(ctx, r, e, record); err != nil {

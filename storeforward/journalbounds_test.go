@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -249,15 +247,8 @@ func FuzzOpenRecord(f *testing.F) {
 // TestEntryThatLeftInAFailedWrite: a write that has failed may have removed from disk
 // what was to leave with it; the command is new then, and nobody looks for it for ever.
 func TestEntryThatLeftInAFailedWrite(t *testing.T) {
-	o := testOptions(filepath.Join(t.TempDir(), "queue"))
+	o, broken := onDiskThatFails(t)
 	o.JournalEntries = 1
-	var broken atomic.Bool
-	o.datasync = func(fd int) error {
-		if broken.Load() {
-			return unix.EIO
-		}
-		return unix.Fdatasync(fd)
-	}
 	q := mustOpen(t, o)
 	j := q.Journal()
 	mustBegin(t, j, command("old"))
@@ -309,14 +300,7 @@ func TestEntryWhileTheEngineIsDown(t *testing.T) {
 // disk; but its message is not, once the lanes have gone on. So it must not count after
 // a power cut.
 func TestCommandWhoseEndWasNotRecorded(t *testing.T) {
-	o := testOptions(filepath.Join(t.TempDir(), "queue"))
-	var broken atomic.Bool
-	o.datasync = func(fd int) error {
-		if broken.Load() {
-			return unix.EIO
-		}
-		return unix.Fdatasync(fd)
-	}
+	o, broken := onDiskThatFails(t)
 	q := mustOpen(t, o)
 	j := q.Journal()
 	mustBegin(t, j, command("c"))

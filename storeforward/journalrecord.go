@@ -72,16 +72,21 @@ func (j *Journal) decode(value []byte) (journalRecord, error) {
 }
 
 // read returns the entry of an arrival, or badger.ErrKeyNotFound.
-func (j *Journal) read(arrival uint64) (r journalRecord, err error) {
+func (j *Journal) read(arrival uint64) (journalRecord, error) {
+	value, err := j.value(arrival)
+	if err != nil {
+		return journalRecord{}, err
+	}
+	return j.decode(value)
+}
+
+// value is the entry of an arrival as it is on disk.
+func (j *Journal) value(arrival uint64) (value []byte, err error) {
 	err = j.q.engine.view(func(txn *badger.Txn) error {
-		value, err := get(txn, journalKey(arrival))
-		if err != nil {
-			return err
-		}
-		r, err = j.decode(value)
+		value, err = get(txn, journalKey(arrival))
 		return err
 	})
-	return r, err
+	return value, err
 }
 
 // Entry returns what is known of a command. An error wraps gateway.ErrUnavailable if

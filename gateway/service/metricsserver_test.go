@@ -151,12 +151,7 @@ func TestMetricsFollowTheConfig(t *testing.T) {
 	if err := r.stop(t); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
-	eventually(t, func() error {
-		if after := ownGoroutines(); len(after) > len(before) {
-			return fmt.Errorf("left behind:\n%s", strings.Join(after, "\n\n"))
-		}
-		return nil
-	})
+	leavesNone(t, before)
 }
 
 // TestAPortInUseIsAConditionOnly: the gateway works, says what is wrong, and serves the

@@ -19,6 +19,8 @@ import (
 
 	"github.com/creack/pty"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fieldpost/fieldpost/drivers/bus"
 	"github.com/fieldpost/fieldpost/gateway"
 )
@@ -122,12 +124,7 @@ func TestReloadLeavesTheRestAlone(t *testing.T) {
 	if err := r.stop(t); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
-	eventually(t, func() error {
-		if after := ownGoroutines(); len(after) > len(before) {
-			return fmt.Errorf("left behind:\n%s", strings.Join(after, "\n\n"))
-		}
-		return nil
-	})
+	leavesNone(t, before)
 }
 
 // TestReloadConnectsAnew if the upstream is another, and disturbs no device for it.
@@ -215,11 +212,16 @@ func TestReloadKeepsPortsOpen(t *testing.T) {
 	if got := r.reload(t); !slices.Equal(got.Reopened, []gateway.DeviceID{"scale"}) {
 		t.Errorf("reloaded %+v", got)
 	}
-	if err := <-closed; !errors.Is(err, syscall.EIO) {
-		t.Errorf("the far side heard %v", err)
+	weigh(3)
+	if settings, err := unix.IoctlGetTermios(int(far.Fd()), unix.TCGETS); err != nil || settings.Cflag&unix.CBAUD != unix.B19200 {
+		t.Errorf("the port was not opened anew with the new rate: %+v, %v", settings, err)
 	}
 	if err := r.stop(t); err != nil {
 		t.Errorf("Run returned %v", err)
+	}
+	// Only now: a port that is opened again at once can go unnoticed here.
+	if err := <-closed; !errors.Is(err, syscall.EIO) {
+		t.Errorf("the far side heard %v", err)
 	}
 }
 

@@ -253,6 +253,12 @@ func TestGatewayOnAPlainBroker(t *testing.T) {
 		}
 		return nil
 	})
+	leavesNone(t, before)
+}
+
+// leavesNone waits until there are no more goroutines of the gateway than before.
+func leavesNone(t *testing.T, before []string) {
+	t.Helper()
 	eventually(t, func() error {
 		if after := ownGoroutines(); len(after) > len(before) {
 			return fmt.Errorf("left behind:\n%s", strings.Join(after, "\n\n"))
